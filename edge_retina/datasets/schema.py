@@ -1,0 +1,91 @@
+"""The one form in which every data set is known inside the package."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edge_retina.errors import DatasetError, choices_hint
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled picture.
+
+    Attributes:
+        image_id: name of the picture, unique in the data set and stable between machines: its path
+            relative to the image directory, with forward slashes and extension.
+        path: where the file is.
+        image_hw: (height, width) in pixels of the upright picture (EXIF orientation applied).
+        boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates are
+            continuous: a box over the whole picture is 0, 0, height, width.
+        classes: (G,) int32, indices into `Dataset.labels`.
+        crowd: (G,) bool; crowd regions are not trained on and not counted against a detector.
+    """
+
+    image_id: str
+    path: Path
+    image_hw: tuple[int, int]
+    boxes_px: np.ndarray
+    classes: np.ndarray
+    crowd: np.ndarray
+
+    @property
+    def boxes_norm(self) -> np.ndarray:
+        """(G, 4) float32 yxyx as fractions of the picture's sides."""
+        height, width = self.image_hw
+        return (self.boxes_px / np.array([height, width, height, width], np.float32)).astype(np.float32)
+
+    def boxes_at(self, image_hw: tuple[int, int]) -> np.ndarray:
+        """(G, 4) float32 yxyx in pixels after the picture was stretched to `image_hw`."""
+        height, width = image_hw
+        return self.boxes_norm * np.array([height, width, height, width], np.float32)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures with their split.
+
+    Attributes:
+        name: for reports; the directory's name as a rule.
+        root: the directory it was read from.
+        labels: class names; an index into them is a class.
+        splits: examples by split name ("train", "val", "test", or the data set's own names).
+        layout: "voc", "coco", "yolo", "csv" or "generated".
+        skipped: one line for each invalid thing left out because of `skip_invalid`.
+    """
+
+    name: str
+    root: Path
+    labels: tuple[str, ...]
+    splits: dict[str, tuple[Example, ...]]
+    layout: str
+    skipped: tuple[str, ...] = field(default=())
+
+    def split(self, name: str) -> tuple[Example, ...]:
+        """Return a split's examples.
+
+        Raises:
+            DatasetError: no such split, or it is empty.
+        """
+        if name not in self.splits:
+            raise DatasetError(
+                f"{self.root}: no split '{name}'; {choices_hint(name, self.splits)}"
+            )
+        if not self.splits[name]:
+            raise DatasetError(f"{self.root}: split '{name}' has no images")
+        return self.splits[name]
+
+
+def annotations_sha256(examples: tuple[Example, ...]) -> str:
+    """Return a hash of image ids, sizes and boxes (to 0.01 px), the same on every machine."""
+    digest = hashlib.sha256()
+    for example in sorted(examples, key=lambda item: item.image_id):
+        digest.update(f"{example.image_id} {example.image_hw}\n".encode())
+        digest.update(np.round(example.boxes_px * 100).astype("<i8").tobytes())
+        digest.update(example.classes.astype("<i4").tobytes())
+        digest.update(example.crowd.astype("u1").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""Every error this package raises on purpose.
+
+EdgeRetinaError             anything the user can mend; the CLI prints one line and exits with 1
+├── ConfigError             a config file, a --set override or a preset
+├── DatasetError            a data set: layout, annotation, image
+├── RunError                a RUN directory: missing stage, changed config, half-written state
+├── TrainingError           non-finite loss, nothing to train on
+├── ModelError              a model file: not readable, other inputs or outputs than expected
+├── ExportError             conversion or verification of an artefact
+└── BenchmarkError          a measurement that could not be made
+
+A message says what, where, what was got, what is allowed and how to mend it, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeRetinaError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class ConfigError(EdgeRetinaError):
+    """A config file, preset or override that can't be used."""
+
+
+class DatasetError(EdgeRetinaError):
+    """A data set that can't be read or used."""
+
+
+class RunError(EdgeRetinaError):
+    """A RUN directory that is not in the state a command needs."""
+
+
+class TrainingError(EdgeRetinaError):
+    """Training that can't go on."""
+
+
+class ModelError(EdgeRetinaError):
+    """A model file that can't be used."""
+
+
+class ExportError(EdgeRetinaError):
+    """An artefact that could not be made or that failed its verification."""
+
+
+class BenchmarkError(EdgeRetinaError):
+    """A measurement that could not be made."""
+
+
+def choices_hint(got: str, allowed: Iterable[str]) -> str:
+    """Return the end of an error message: the nearest allowed name, or all of them.
+
+    Args:
+        got: the name that was refused.
+        allowed: the names that would have been accepted.
+
+    Returns:
+        ``did you mean 'x'?`` when one is near, else ``allowed: a, b, c``.
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(got, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(names)}"

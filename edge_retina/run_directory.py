@@ -1,0 +1,132 @@
+"""The directory of one training run: where things lie and which stages are done.
+
+A stage is done when its marker file says so, and the marker is the last thing that a stage writes. The
+marker holds a fingerprint of everything the stage's result depends on, so a result made with other
+settings is never taken for the present one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_retina.config import Config, config_from_dict, read_toml
+from edge_retina.errors import RunError
+from edge_retina.files import sha256_json, write_json, write_text
+
+STAGES = ("prepare", "train", "quantize", "export", "evaluate", "benchmark", "report")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and stage markers of a RUN."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.root / "config.toml"
+
+    @property
+    def labels_file(self) -> Path:
+        """Class names, one a line."""
+        return self.root / "labels.txt"
+
+    @property
+    def float_weights(self) -> Path:
+        """The best (EMA) weights of the float training model."""
+        return self.root / "float" / "best.weights.h5"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Everything needed to go on with a training that was interrupted."""
+        return self.root / "float" / "checkpoint"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object a line: losses by step, mAP by evaluation."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        """TensorBoard event files."""
+        return self.root / "tensorboard"
+
+    def quantized_dir(self, method: str) -> Path:
+        """Weights and ranges of the int8-ready model of one method."""
+        return self.root / method
+
+    @property
+    def export_dir(self) -> Path:
+        """The artefact directory, where `run` puts it."""
+        return self.root / "export"
+
+    @property
+    def report_file(self) -> Path:
+        """The HTML report."""
+        return self.root / "report.html"
+
+    def results_file(self, name: str) -> Path:
+        """JSON results of a stage, e.g. `evaluate` or `benchmark`."""
+        return self.root / "results" / f"{name}.json"
+
+    def marker(self, stage: str) -> Path:
+        """The file whose presence says that a stage is done."""
+        return self.root / "stages" / f"{stage}.json"
+
+    def is_done(self, stage: str, fingerprint: Any) -> bool:
+        """Whether the stage was finished with these very inputs."""
+        try:
+            marker = json.loads(self.marker(stage).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.marker(stage)}: damaged ({error}); delete it to redo the stage") from None
+        return bool(marker.get("fingerprint") == sha256_json(fingerprint))
+
+    def mark_done(self, stage: str, fingerprint: Any, **details: Any) -> None:
+        """Say that a stage is done; `details` are for people."""
+        write_json(self.marker(stage), {"fingerprint": sha256_json(fingerprint), **details})
+
+    def mark_undone(self, stage: str) -> None:
+        """Forget that a stage was done, before it is done again."""
+        self.marker(stage).unlink(missing_ok=True)
+
+    def save_config(self, config: Config) -> None:
+        """Write the resolved config."""
+        import tomli_w  # not needed on a device
+
+        write_text(self.config_file, tomli_w.dumps(config.to_dict()))
+
+    def load_config(self) -> Config:
+        """Read the resolved config.
+
+        Raises:
+            RunError: the directory is not a RUN.
+        """
+        if not self.config_file.is_file():
+            raise RunError(f"{self.root}: not a run directory (no config.toml); make one with 'edge-retina train'")
+        return config_from_dict(read_toml(self.config_file), where=str(self.config_file))
+
+    def save_labels(self, labels: tuple[str, ...]) -> None:
+        """Write the class names."""
+        write_text(self.labels_file, "".join(f"{label}\n" for label in labels))
+
+    def load_labels(self) -> tuple[str, ...]:
+        """Read the class names."""
+        if not self.labels_file.is_file():
+            raise RunError(f"{self.root}: no labels.txt; train first with 'edge-retina train'")
+        return tuple(self.labels_file.read_text(encoding="utf-8").splitlines())
+
+    def require(self, path: Path, made_by: str) -> Path:
+        """Return `path`, or say which command makes it.
+
+        Raises:
+            RunError: it does not exist.
+        """
+        if not path.exists():
+            raise RunError(f"{self.root}: {path.relative_to(self.root)} is missing; run 'edge-retina {made_by}' first")
+        return path

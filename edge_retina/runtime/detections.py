@@ -1,0 +1,47 @@
+"""What a detector says about one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The objects found in one image, best score first.
+
+    Attributes:
+        boxes_norm: (N, 4) float32, ymin xmin ymax xmax as fractions of the image's sides, in 0..1.
+        classes: (N,) int32, indices into the detector's labels, from 0.
+        scores: (N,) float32 in 0..1.
+    """
+
+    boxes_norm: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def boxes_px(self, image_hw: tuple[int, int]) -> np.ndarray:
+        """Return the boxes as (N, 4) float32 yxyx in pixels of an image of `image_hw`."""
+        height, width = image_hw
+        return self.boxes_norm * np.array([height, width, height, width], np.float32)
+
+    def above(self, score: float) -> Detections:
+        """Return those with at least `score`."""
+        keep = self.scores >= score
+        return Detections(self.boxes_norm[keep], self.classes[keep], self.scores[keep])
+
+
+class Predictor(Protocol):
+    """Anything that finds objects in a picture: a Keras model, a .tflite file, a peer's model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        """Find objects in an upright (H, W, 3) uint8 RGB image of any size."""

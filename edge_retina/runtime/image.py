@@ -1,0 +1,62 @@
+"""Pictures from disk to the network's input, the same way everywhere.
+
+Training, calibration, evaluation and the device all resize with `stretch`: bilinear with half-pixel
+centres and no antialiasing, because that is what mobile clients do to a frame. Area or antialiased
+resizing differs from it by 20-30 grey levels on texture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_retina.errors import DatasetError
+
+# (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128 and
+# zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
+MEAN = 128.0
+STD = 128.0
+
+
+def load_image(path: Path | str) -> np.ndarray:
+    """Read a picture upright (EXIF orientation applied) as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DatasetError: missing, empty, truncated or not a picture.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{path}: can't be read ({reason}); expected a picture") from None
+    return decode_image(data, name=str(path))
+
+
+def decode_image(data: bytes, *, name: str) -> np.ndarray:
+    """Decode an encoded picture upright as (H, W, 3) uint8 RGB; `name` is for the error message."""
+    if not data:
+        raise DatasetError(f"{name}: file is empty; expected a picture")
+    # libjpeg fills a truncated picture with grey and only warns, so its end marker is looked for.
+    # Some cameras append data after it, hence anywhere in the second half of the file.
+    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < len(data) // 2:
+        raise DatasetError(f"{name}: JPEG is cut off (no end marker); copy the file again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise DatasetError(f"{name}: can't be decoded ({error.err}); expected a picture") from None
+    if image is None:
+        raise DatasetError(f"{name}: not a picture that OpenCV can decode (JPEG, PNG, WebP, BMP ...)")
+    return image
+
+
+def stretch(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Resize an (H, W, 3) uint8 image to `image_hw` without keeping its aspect ratio."""
+    height, width = image_hw
+    return cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def normalize(image_u8: np.ndarray) -> np.ndarray:
+    """Map uint8 0..255 to the float32 network input, (x - 128) / 128."""
+    return (image_u8.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
