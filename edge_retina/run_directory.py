@@ -38,7 +38,7 @@ class RunDirectory:
     @property
     def float_weights(self) -> Path:
         """The best (EMA) weights of the float training model."""
-        return self.root / "float" / "best.weights.h5"
+        return self.root / "float" / "best.h5"
 
     @property
     def checkpoint_dir(self) -> Path:

@@ -1,1 +1,1 @@
-
+"""Choosing the pictures that set the ranges of int8."""

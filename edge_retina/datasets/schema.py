@@ -20,8 +20,8 @@ class Example:
             relative to the image directory, with forward slashes and extension.
         path: where the file is.
         image_hw: (height, width) in pixels of the upright picture (EXIF orientation applied).
-        boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates are
-            continuous: a box over the whole picture is 0, 0, height, width.
+        boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates
+            are continuous: a box over the whole picture is 0, 0, height, width.
         classes: (G,) int32, indices into `Dataset.labels`.
         crowd: (G,) bool; crowd regions are not trained on and not counted against a detector.
     """
@@ -37,7 +37,9 @@ class Example:
     def boxes_norm(self) -> np.ndarray:
         """(G, 4) float32 yxyx as fractions of the picture's sides."""
         height, width = self.image_hw
-        return (self.boxes_px / np.array([height, width, height, width], np.float32)).astype(np.float32)
+        return (self.boxes_px / np.array([height, width, height, width], np.float32)).astype(
+            np.float32
+        )
 
     def boxes_at(self, image_hw: tuple[int, int]) -> np.ndarray:
         """(G, 4) float32 yxyx in pixels after the picture was stretched to `image_hw`."""
@@ -72,9 +74,7 @@ class Dataset:
             DatasetError: no such split, or it is empty.
         """
         if name not in self.splits:
-            raise DatasetError(
-                f"{self.root}: no split '{name}'; {choices_hint(name, self.splits)}"
-            )
+            raise DatasetError(f"{self.root}: no split '{name}'; {choices_hint(name, self.splits)}")
         if not self.splits[name]:
             raise DatasetError(f"{self.root}: split '{name}' has no images")
         return self.splits[name]

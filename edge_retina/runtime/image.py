@@ -47,7 +47,9 @@ def decode_image(data: bytes, *, name: str) -> np.ndarray:
     except cv2.error as error:
         raise DatasetError(f"{name}: can't be decoded ({error.err}); expected a picture") from None
     if image is None:
-        raise DatasetError(f"{name}: not a picture that OpenCV can decode (JPEG, PNG, WebP, BMP ...)")
+        raise DatasetError(
+            f"{name}: not a picture that OpenCV can decode (JPEG, PNG, WebP, BMP ...)"
+        )
     return image
 
 

@@ -1,1 +1,1 @@
-
+"""Float training."""

@@ -1,0 +1,80 @@
+"""Ratios of the measured models to the float model they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.results import BenchmarkResult, Comparison
+from edge_retina.benchmark.statistics import interleaved_ratio
+
+
+def compare_with_float(
+    candidates: Sequence[Candidate], results: Sequence[BenchmarkResult], *, rounds: int
+) -> tuple[Comparison, ...]:
+    """Compare each result with the float32 .tflite of its family.
+
+    The reference has the same threads and the same backend; for Keras, which has no .tflite of its
+    own backend, XNNPACK. Results without a reference are left out.
+
+    Args:
+        candidates: what was measured.
+        results: of each candidate, in the same order; samples of one round after the other.
+        rounds: number of rounds, of equally many samples.
+    """
+    references = {
+        (candidate.family, result.backend, result.threads): result
+        for candidate, result in zip(candidates, results, strict=True)
+        if result.precision == "float32" and result.backend != "keras"
+    }
+    comparisons = []
+    for candidate, result in zip(candidates, results, strict=True):
+        backend = "tflite-xnnpack" if result.backend == "keras" else result.backend
+        reference = references.get((candidate.family, backend, result.threads))
+        if reference is not None and reference is not result:
+            comparisons.append(_compare(result, reference, rounds))
+    return tuple(comparisons)
+
+
+def with_slow_int8_warnings(
+    results: Sequence[BenchmarkResult], comparisons: Sequence[Comparison]
+) -> tuple[BenchmarkResult, ...]:
+    """Return the results, with a warning at each int8 model that is slower than its float32."""
+    slow = {
+        (item.model, item.backend, item.threads): item
+        for item in comparisons
+        if item.verdict == "slower"
+    }
+    warned = []
+    for result in results:
+        found = slow.get((result.model, result.backend, result.threads))
+        if result.precision == "int8" and found is not None:
+            text = (
+                f"int8 takes {found.ratio:.2f} times as long as float32 on this CPU "
+                f"({found.low:.2f}..{found.high:.2f}); it is usually faster on ARM: measure there"
+            )
+            result = dataclasses.replace(result, warnings=(*result.warnings, text))
+        warned.append(result)
+    return tuple(warned)
+
+
+def _compare(result: BenchmarkResult, reference: BenchmarkResult, rounds: int) -> Comparison:
+    ratio = interleaved_ratio(_by_round(result, rounds), _by_round(reference, rounds))
+    return Comparison(
+        model=result.model,
+        backend=result.backend,
+        threads=result.threads,
+        reference=reference.model,
+        reference_backend=reference.backend,
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        rounds=ratio.rounds,
+    )
+
+
+def _by_round(result: BenchmarkResult, rounds: int) -> list[tuple[float, ...]]:
+    samples = result.latency_ms.samples
+    runs = len(samples) // rounds
+    return [samples[start : start + runs] for start in range(0, len(samples), runs)]

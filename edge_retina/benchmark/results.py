@@ -1,0 +1,115 @@
+"""What a benchmark found, as data; formatting lives elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from edge_retina.benchmark.environment import Environment
+from edge_retina.benchmark.statistics import LatencyStatistics
+from edge_retina.runtime.ops import DelegateInfo
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StagesMs:
+    """Medians of the parts of a detection, in milliseconds; their sum is about `latency_ms.p50`."""
+
+    preprocess: float
+    inference: float
+    postprocess: float
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """One model with one backend and one number of threads.
+
+    Attributes:
+        model: as the user named it.
+        sha256: of the file that holds the weights.
+        precision: "float32" or "int8".
+        backend: "keras", "tflite-builtin" or "tflite-xnnpack".
+        threads: of the network's execution.
+        size_bytes: of the file.
+        init_ms: median over rounds of the time to open the model, imports not counted.
+        latency_ms: from a decoded picture to its detections, all rounds.
+        stages_ms: its parts.
+        peak_memory_mb: of the whole worker process, Python and libraries included; the largest of
+            the rounds; None where the system doesn't tell.
+        delegate: what the delegate runs; None without one.
+        mAP, mAP50: on the data set given; None without.
+        images: pictures that these were measured on; 0 without a data set.
+        warnings: what to know before believing the numbers.
+    """
+
+    model: str
+    sha256: str
+    precision: str
+    backend: str
+    threads: int
+    size_bytes: int
+    init_ms: float
+    latency_ms: LatencyStatistics
+    stages_ms: StagesMs
+    peak_memory_mb: float | None
+    delegate: DelegateInfo | None
+    mAP: float | None
+    mAP50: float | None
+    images: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How long a model takes relative to the float32 .tflite it belongs to, same threads.
+
+    Attributes:
+        model, backend, threads: which result.
+        reference, reference_backend: the float32 result it is compared with.
+        ratio: of the times; below 1 is faster than the reference.
+        low, high: 95 % interval over interleaved rounds; None with a single round.
+        rounds: number of rounds.
+    """
+
+    model: str
+    backend: str
+    threads: int
+    reference: str
+    reference_backend: str
+    ratio: float
+    low: float | None
+    high: float | None
+    rounds: int
+
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say: "faster", "slower" or "no difference shown"."""
+        if self.high is not None and self.high < 1:
+            return "faster"
+        if self.low is not None and self.low > 1:
+            return "slower"
+        return "no difference shown"
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """Everything one benchmark found, and on which machine."""
+
+    environment: Environment
+    results: tuple[BenchmarkResult, ...]
+    comparisons: tuple[Comparison, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document that `edge-retina benchmark --json` writes."""
+        return {
+            "schema_version": self.schema_version,
+            "environment": dataclasses.asdict(self.environment),
+            "results": [dataclasses.asdict(result) for result in self.results],
+            "comparisons": [
+                {**dataclasses.asdict(comparison), "verdict": comparison.verdict}
+                for comparison in self.comparisons
+            ],
+        }

@@ -1,0 +1,75 @@
+"""One candidate's rounds, put together to a result."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.environment import Environment
+from edge_retina.benchmark.results import BenchmarkResult, StagesMs
+from edge_retina.benchmark.statistics import summarize
+from edge_retina.benchmark.worker import WorkerResult
+from edge_retina.evaluation.coco_metrics import CocoMetrics
+from edge_retina.files import sha256_file
+from edge_retina.runtime.ops import DelegateInfo
+
+NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
+BUSY_LOAD = 0.5  # cores that were busy before the benchmark began
+
+
+def join_rounds(
+    candidate: Candidate,
+    rounds: Sequence[WorkerResult],
+    *,
+    environment: Environment,
+    metrics: CocoMetrics | None,
+) -> BenchmarkResult:
+    """Put the rounds of one candidate together, in their order."""
+    samples = [sample for item in rounds for sample in _whole_ms(item)]
+    latency = summarize(samples)
+    peaks = [item.peak_memory_mb for item in rounds if item.peak_memory_mb is not None]
+    last = rounds[-1]
+    return BenchmarkResult(
+        model=candidate.model,
+        sha256=sha256_file(candidate.file),
+        precision=last.precision,
+        backend=candidate.backend,
+        threads=candidate.threads,
+        size_bytes=candidate.file.stat().st_size,
+        init_ms=statistics.median(item.init_ms for item in rounds),
+        latency_ms=latency,
+        stages_ms=StagesMs(
+            preprocess=statistics.median(ms for item in rounds for ms in item.preprocess_ms),
+            inference=statistics.median(ms for item in rounds for ms in item.inference_ms),
+            postprocess=statistics.median(ms for item in rounds for ms in item.postprocess_ms),
+        ),
+        peak_memory_mb=max(peaks, default=None),
+        delegate=None if last.delegate is None else DelegateInfo(**last.delegate),
+        mAP=None if metrics is None else metrics.mAP,
+        mAP50=None if metrics is None else metrics.mAP50,
+        images=0 if metrics is None else metrics.images,
+        warnings=_warnings(candidate, environment, spread=latency.stdev / latency.mean),
+    )
+
+
+def _whole_ms(result: WorkerResult) -> list[float]:
+    """Return the time of each detection: the sum of its stages."""
+    stages = zip(result.preprocess_ms, result.inference_ms, result.postprocess_ms, strict=True)
+    return [sum(times) for times in stages]
+
+
+def _warnings(candidate: Candidate, environment: Environment, *, spread: float) -> tuple[str, ...]:
+    warnings = []
+    if spread > NOISY_SPREAD:
+        warnings.append(
+            f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
+        )
+    if environment.load_average > BUSY_LOAD:
+        warnings.append(
+            f"other work was running before the start: load average {environment.load_average:.1f} "
+            f"on {environment.cores} cores"
+        )
+    if candidate.threads > environment.cores:
+        warnings.append(f"{candidate.threads} threads on {environment.cores} cores")
+    return tuple(warnings)

@@ -1,0 +1,79 @@
+"""Anchors: the boxes that a detector starts from. Defined here once for training, export and reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+Shape = tuple[float, float]  # height, width in pixels at the network's input
+
+# RetinaNet (Lin et al. 2017, section 4): at each level three scales and three aspect ratios
+# (height / width) around a base side of four strides.
+_BASE_STRIDES = 4.0
+_SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+_RATIOS = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class AnchorGrid:
+    """Anchor shapes by level, and the order in which all of them are numbered.
+
+    Attributes:
+        image_size: side of the square network input in pixels.
+        min_level: finest feature level; level l has stride 2**l.
+        shapes: for each level from `min_level` on, the shapes of one cell; equally many on each.
+    """
+
+    image_size: int
+    min_level: int
+    shapes: tuple[tuple[Shape, ...], ...]
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Feature levels, finest first."""
+        return tuple(range(self.min_level, self.min_level + len(self.shapes)))
+
+    @property
+    def per_cell(self) -> int:
+        """Shapes in each cell of the feature map."""
+        return len(self.shapes[0])
+
+    def cells(self, level: int) -> int:
+        """Cells along one side of a level's feature map (convolutions pad to "same")."""
+        return math.ceil(self.image_size / 2**level)
+
+    def level_counts(self) -> tuple[int, ...]:
+        """Number of anchors of each level."""
+        return tuple(self.cells(level) ** 2 * self.per_cell for level in self.levels)
+
+    def boxes_px(self) -> np.ndarray:
+        """Return all anchors, (A, 4) float32 yxyx in pixels of the network input.
+
+        Order: level, row, column, shape; the order in which the heads' outputs are flattened.
+        Anchors are not clipped to the image.
+        """
+        return np.concatenate(
+            [self._level_boxes(*pair) for pair in zip(self.levels, self.shapes, strict=True)]
+        )
+
+    def _level_boxes(self, level: int, shapes: tuple[Shape, ...]) -> np.ndarray:
+        cells, stride = self.cells(level), 2**level
+        centres = (np.arange(cells, dtype=np.float32) + 0.5) * stride
+        y, x = np.meshgrid(centres, centres, indexing="ij")
+        centre = np.stack([y, x], axis=-1).reshape(-1, 1, 2)
+        half = np.array(shapes, np.float32)[None] / 2
+        return np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4)
+
+
+def default_shapes(levels: tuple[int, ...]) -> tuple[tuple[Shape, ...], ...]:
+    """Return RetinaNet's nine shapes for each level, in pixels."""
+    return tuple(
+        tuple(
+            (side * math.sqrt(ratio), side / math.sqrt(ratio))
+            for side in (_BASE_STRIDES * 2**level * scale for scale in _SCALES)
+            for ratio in _RATIOS
+        )
+        for level in levels
+    )

@@ -1,0 +1,68 @@
+"""From raw head outputs to detections: the numpy reference of the graph inside the .tflite files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_retina.boxes.codec import decode
+from edge_retina.boxes.iou import pairwise_iou
+
+
+def non_max_suppression(
+    boxes: np.ndarray, scores: np.ndarray, *, iou_threshold: float, max_kept: int
+) -> np.ndarray:
+    """Return the indices of the boxes kept, best first.
+
+    Args:
+        boxes: (N, 4) yxyx.
+        scores: (N,), in any order; of equal scores the lower index comes first.
+        iou_threshold: a box is dropped when its IoU with a kept one is above this.
+        max_kept: stops after so many.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order) and len(kept) < max_kept:
+        best = int(order[0])
+        kept.append(best)
+        rest = order[1:]
+        overlap = pairwise_iou(boxes[best][None], boxes[rest])[0]
+        order = rest[overlap <= iou_threshold]
+    return np.array(kept, np.int64)
+
+
+def detect(
+    cls_logits: np.ndarray,
+    box_deltas: np.ndarray,
+    anchors: np.ndarray,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+    candidates: int,
+    class_agnostic: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn one image's head outputs into detections.
+
+    Args:
+        cls_logits: (A, K) before the sigmoid.
+        box_deltas: (A, 4) codes, see `boxes.codec`.
+        anchors: (A, 4) yxyx as fractions of the image.
+        score_threshold: lower scores are dropped.
+        iou_threshold: of the suppression, within a class unless `class_agnostic`.
+        max_detections: rows returned at the most.
+        candidates: (anchor, class) pairs that enter the suppression, best scores first.
+        class_agnostic: suppress across classes too.
+
+    Returns:
+        boxes (N, 4) float32 yxyx clipped to 0..1, classes (N,) int32, scores (N,) float32.
+    """
+    flat = cls_logits.reshape(-1).astype(np.float32)
+    chosen = np.argsort(-flat, kind="stable")[:candidates]
+    scores = (1 / (1 + np.exp(-flat[chosen].astype(np.float64)))).astype(np.float32)
+    chosen, scores = chosen[scores >= score_threshold], scores[scores >= score_threshold]
+    anchor, label = np.divmod(chosen, cls_logits.shape[1])
+    boxes = np.clip(decode(box_deltas[anchor], anchors[anchor]), 0, 1)
+    # Shifting each class to a place of its own keeps classes from suppressing one another.
+    apart = boxes if class_agnostic else boxes + 2 * label[:, None].astype(np.float32)
+    kept = non_max_suppression(apart, scores, iou_threshold=iou_threshold, max_kept=max_detections)
+    return boxes[kept], label[kept].astype(np.int32), scores[kept]

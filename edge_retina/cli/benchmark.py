@@ -1,0 +1,193 @@
+"""`edge-retina benchmark`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_retina.cli.data import load_split, skip_invalid_option, split_option
+from edge_retina.cli.models import benchmark_candidates
+from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
+from edge_retina.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
+
+_LATENCY_IMAGES = (
+    20  # pictures that are detected in turn: enough for NMS to meet full and empty ones
+)
+
+
+class ThreadCounts(click.ParamType):
+    """Numbers of threads such as `1,2,4`."""
+
+    name = "N[,N...]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers in the order given, each once."""
+        texts = str(value).split(",")
+        if not all(text.strip().isdecimal() and int(text) > 0 for text in texts):
+            self.fail(f"'{value}' is not a list of positive integers such as 1,2", param, ctx)
+        return tuple(dict.fromkeys(int(text) for text in texts))
+
+
+@click.command("benchmark")
+@click.argument(
+    "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Measure mAP and take pictures here.")
+@split_option
+@click.option(
+    "--threads", type=ThreadCounts(), default="1", show_default=True, help="Each is measured."
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Timed detections in a round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Rounds over all models, each in a fresh process; the intervals need 2 or more.",
+)
+@skip_invalid_option
+@json_option
+@click.option(
+    "--html", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a page."
+)
+@seed_option
+@debug_option
+def command(
+    models: tuple[Path, ...],
+    data: Path | None,
+    split: str,
+    threads: tuple[int, ...],
+    runs: int,
+    rounds: int,
+    skip_invalid: bool,
+    json_target: str | None,
+    html: Path | None,
+    seed: int | None,
+) -> None:
+    """Measure latency, and with --data mAP, of every backend of each MODEL, side by side.
+
+    MODEL is a run directory (Keras), a .tflite file (with XNNPACK and without), or an export
+    directory (all its .tflite files). Without --data a generated picture is detected; NMS may cost
+    more or less in real ones. --seed is that of the picture, or of the split of data without one.
+
+    Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
+    """
+    from edge_retina.benchmark.accuracy import LabelledData
+    from edge_retina.benchmark.local import run_benchmark
+    from edge_retina.benchmark.picture import write_noise_picture
+
+    candidates = [item for model in models for item in benchmark_candidates(model, threads=threads)]
+    with tempfile.TemporaryDirectory() as scratch:
+        if data is None:
+            labelled = None
+            images = [write_noise_picture(Path(scratch) / "noise.png", seed=seed or 0)]
+        else:
+            labelled = LabelledData(*load_split(data, split, skip_invalid=skip_invalid, seed=seed))
+            images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
+        with progress_bar("benchmark") as advance:
+            report = run_benchmark(
+                candidates,
+                images=images,
+                runs=runs,
+                rounds=rounds,
+                data=labelled,
+                progress=lambda _title, done, total: advance(done, total),
+            )
+    if json_target != STDOUT:
+        click.echo(_text(report))
+    emit_json(report.to_dict(), json_target)
+    if html is not None:
+        _write_page(html, report)
+
+
+def _text(report: BenchmarkReport) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("model", "backend", "threads", "p50 ms", "p90 ms", "init ms", "MB", "mAP", "mAP50")
+    ]
+    rows += [_row(result) for result in report.results]
+    lines = _aligned(rows)
+    if report.comparisons:
+        lines += ["", "time relative to float32 .tflite, same threads (95 % interval):"]
+        lines += _aligned([_comparison_row(item) for item in report.comparisons])
+    lines += ["", *(f"warning: {text}" for text in _warnings(report.results))]
+    return "\n".join(lines).rstrip()
+
+
+def _row(result: BenchmarkResult) -> tuple[str, ...]:
+    latency = result.latency_ms
+    return (
+        result.model,
+        result.backend,
+        str(result.threads),
+        f"{latency.p50:.2f}",
+        f"{latency.p90:.2f}",
+        f"{result.init_ms:.1f}",
+        f"{result.size_bytes / 1e6:.2f}",
+        "-" if result.mAP is None else f"{result.mAP:.4f}",
+        "-" if result.mAP50 is None else f"{result.mAP50:.4f}",
+    )
+
+
+def _comparison_row(item: Comparison) -> tuple[str, ...]:
+    interval = "" if item.low is None else f"{item.low:.2f}..{item.high:.2f}"
+    return item.model, item.backend, str(item.threads), f"{item.ratio:.2f}", interval, item.verdict
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _warnings(results: Sequence[BenchmarkResult]) -> list[str]:
+    """Return each warning once, with the results it is true of unless that is all of them."""
+    concerned: dict[str, list[str]] = {}
+    for result in results:
+        for text in result.warnings:
+            title = f"{result.model}, {result.backend}, threads {result.threads}"
+            concerned.setdefault(text, []).append(title)
+    return [
+        text if len(titles) == len(results) else f"{'; '.join(titles)}: {text}"
+        for text, titles in concerned.items()
+    ]
+
+
+def _write_page(path: Path, report: BenchmarkReport) -> None:
+    from edge_retina.report.data import AccuracyRow, LatencyRow, ReportData
+    from edge_retina.report.html import write_report
+
+    document = report.to_dict()
+    accuracy = {
+        (item.model, item.backend): AccuracyRow(
+            f"{item.model}, {item.backend}", item.mAP, item.mAP50
+        )
+        for item in report.results
+        if item.mAP is not None
+    }
+    write_report(
+        path,
+        ReportData(
+            title="Benchmark",
+            environment=document["environment"],
+            accuracy=tuple(accuracy.values()),
+            latency=tuple(LatencyRow.from_result(item) for item in document["results"]),
+            notes=tuple(_warnings(report.results)),
+        ),
+    )

@@ -1,0 +1,145 @@
+"""The `edge-retina` program: a table of commands, and what becomes of errors.
+
+A command's module is imported only when the command is called, so `edge-retina --help` is quick and
+a device without TensorFlow can run what needs none. The short help texts stand here for the same
+reason.
+
+Exit codes: 0 done; 1 it could not be done, with one line on standard error; 2 wrong usage;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+
+import edge_retina
+from edge_retina.cli.logs import configure_logging
+from edge_retina.cli.options import Session, debug_option
+from edge_retina.errors import EdgeRetinaError, choices_hint
+
+TRAINING_PACKAGES = frozenset({"tensorflow", "tf_keras", "tensorflow_model_optimization"})
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class CommandEntry(NamedTuple):
+    """A command that is imported when it is called: its module has a `command`."""
+
+    module: str
+    summary: str
+
+
+# In the order in which a newcomer meets them.
+COMMANDS = {
+    "demo": CommandEntry("edge_retina.cli.demo", "The whole pipeline on generated pictures."),
+    "run": CommandEntry("edge_retina.cli.run", "The whole pipeline on your data; resumable."),
+    "train": CommandEntry("edge_retina.cli.train", "Train a float model."),
+    "quantize": CommandEntry("edge_retina.cli.quantize", "Make a trained model int8-ready."),
+    "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
+    "evaluate": CommandEntry("edge_retina.cli.evaluate", "COCO metrics of a model on a data set."),
+    "benchmark": CommandEntry(
+        "edge_retina.cli.benchmark", "Latency and mAP of models, side by side."
+    ),
+    "predict": CommandEntry("edge_retina.cli.predict", "Find objects in pictures and draw them."),
+    "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
+    "convert": CommandEntry("edge_retina.cli.convert", "Write a data set in another format."),
+}
+
+
+class Program(click.Group):
+    """A group that imports its commands when they are called and turns errors into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of that name."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(entry.module).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` name; a wrong name gets a hint at the right one."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'; {choices_hint(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the program and leave with its exit code.
+
+        Without `standalone_mode` errors reach the caller, as with any click command.
+        """
+        session = Session()
+        extra = {"obj": session, **extra}
+        name = prog_name or "edge-retina"
+        if not standalone_mode:
+            return super().main(args, name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            code = INTERRUPTED
+        except Exception as error:
+            if session.debug:
+                traceback.print_exc()
+            click.echo(f"Error: {describe(error)}", err=True)
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def describe(error: Exception) -> str:
+    """Return one line for an error: its own message if it is ours, else what to do about it."""
+    if isinstance(error, EdgeRetinaError):
+        return _one_line(error)
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
+        return 'this command needs the training extra: pip install "edge-retina[train]"'
+    what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
+    return f"unexpected {what}; run again with --debug and report it"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines())
+
+
+@click.group(cls=Program)
+@click.version_option(edge_retina.__version__, prog_name="edge-retina")
+@debug_option
+@click.pass_context
+def main(context: click.Context) -> None:
+    """From a folder of labelled pictures to an int8 object detector that runs on a phone.
+
+    Example: edge-retina demo --out runs/demo
+
+    'edge-retina COMMAND --help' explains a command. Results go to standard output, progress and
+    logs to standard error.
+    """
+    configure_logging(debug=context.ensure_object(Session).debug)
+
+
+if __name__ == "__main__":
+    main()

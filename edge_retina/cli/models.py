@@ -1,0 +1,141 @@
+"""MODEL on the command line: a RUN, a .tflite file or an export directory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge_retina.benchmark.candidate import Candidate, keras_candidates, tflite_candidates
+from edge_retina.errors import ModelError
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
+
+TFLITE_BACKENDS = ("xnnpack", "builtin")
+_KERAS_FACTORY = "edge_retina.model.predictor:load_keras_predictor"
+
+logger = logging.getLogger(__name__)
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def threads_option(command: _Command) -> _Command:
+    """Add `--threads N`, passed as `threads`: int."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="For .tflite models.",
+    )(command)
+
+
+def backend_option(command: _Command) -> _Command:
+    """Add `--backend`, passed as `backend`: one of `TFLITE_BACKENDS`."""
+    return click.option(
+        "--backend",
+        type=click.Choice(TFLITE_BACKENDS),
+        default="xnnpack",
+        show_default=True,
+        help="For .tflite models: with the XNNPACK delegate, or LiteRT's own kernels.",
+    )(command)
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A detector ready to be used.
+
+    Attributes:
+        predictor: the detector.
+        file: the file that holds its weights.
+    """
+
+    predictor: Predictor
+    file: Path
+
+
+def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
+    """Open a MODEL; of an export directory its int8 file, or else its first one.
+
+    Args:
+        model: a RUN, a .tflite file or an export directory.
+        threads: of a .tflite model's interpreter; Keras takes what it finds.
+        backend: one of `TFLITE_BACKENDS`; for .tflite models only.
+
+    Raises:
+        ModelError, RunError: it is none of these, or it can't be used.
+    """
+    if _is_run(model):
+        return OpenedModel(_load_keras(model), _weights(model))
+    from edge_retina.runtime.detector import TFLiteDetector
+
+    file = _choose(model, tflite_files(model))
+    return OpenedModel(
+        TFLiteDetector(file, num_threads=threads, use_xnnpack=backend == "xnnpack"), file
+    )
+
+
+def benchmark_candidates(model: Path, *, threads: Sequence[int]) -> list[Candidate]:
+    """Return all ways to run a MODEL: Keras for a RUN, else every .tflite with and without XNNPACK.
+
+    Raises:
+        ModelError, RunError: it is not a MODEL.
+    """
+    if _is_run(model):
+        return keras_candidates(
+            model,
+            file=_weights(model),
+            family=RunDirectory(model).load_config().name,
+            factory=_KERAS_FACTORY,
+            threads=threads,
+        )
+    files = tflite_files(model)
+    return [item for file in files for item in tflite_candidates(file, threads=threads)]
+
+
+def tflite_files(model: Path) -> list[Path]:
+    """Return the .tflite files of an export directory, in the manifest's order, or `model` itself.
+
+    Raises:
+        ModelError: there is none, or `model` is another kind of directory.
+    """
+    if not model.is_dir():
+        return [model]
+    if not (model / MANIFEST_NAME).is_file():
+        raise ModelError(
+            f"{model}: not a model: neither a run directory (no config.toml) nor an export "
+            f"directory (no {MANIFEST_NAME}); name one of these or a .tflite file"
+        )
+    names = [name for name in load_manifest(model).files if name.endswith(".tflite")]
+    if not names:
+        raise ModelError(f"{model / MANIFEST_NAME}: lists no .tflite file; export the model again")
+    return [model / name for name in names]
+
+
+def _choose(model: Path, files: Sequence[Path]) -> Path:
+    chosen = next((file for file in files if file.stem.endswith("_int8")), files[0])
+    if model.is_dir():
+        logger.info("using %s; name a .tflite file to use another", chosen)
+    return chosen
+
+
+def _is_run(model: Path) -> bool:
+    return RunDirectory(model).config_file.is_file()
+
+
+def _weights(run: Path) -> Path:
+    directory = RunDirectory(run)
+    return directory.require(directory.float_weights, "train")
+
+
+def _load_keras(run: Path) -> Predictor:
+    from edge_retina.model.predictor import load_keras_predictor  # imports TensorFlow
+
+    predictor: Predictor = load_keras_predictor(str(run))
+    return predictor

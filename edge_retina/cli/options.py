@@ -1,0 +1,122 @@
+"""Options that several commands share, so that they are spelt and explained the same everywhere.
+
+A command takes their values under these names: `json_target`, `seed`, `overrides`, `out`. `--debug`
+is handled here and is not passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge_retina.cli.logs import configure_logging
+from edge_retina.errors import EdgeRetinaError
+from edge_retina.files import dump_json, write_json
+
+STDOUT = "-"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass
+class Session:
+    """What one call of the program was told; the root context's `obj`.
+
+    Attributes:
+        debug: show a traceback when something goes wrong.
+    """
+
+    debug: bool = False
+
+
+def debug_option(command: _Command) -> _Command:
+    """Add `--debug`: tracebacks and detailed logs."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        envvar="EDGE_RETINA_DEBUG",
+        expose_value=False,
+        callback=_start_debugging,
+        help="Show a traceback when something goes wrong, and detailed logs.",
+    )(command)
+
+
+def _start_debugging(context: click.Context, _parameter: click.Parameter, debug: bool) -> None:
+    session = context.find_root().obj
+    if debug and isinstance(session, Session):  # a command called alone, in a test, has no session
+        session.debug = True
+        configure_logging(debug=True)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add `--json F`, passed as `json_target`: str | None; give it to `emit_json`."""
+    return click.option(
+        "--json",
+        "json_target",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        help="Write the results as JSON to FILE, or to standard output with '-'.",
+    )(command)
+
+
+def seed_option(command: _Command) -> _Command:
+    """Add `--seed N`, passed as `seed`: int | None; None leaves the seed of the config."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0, max=2**32 - 1),
+        help="Seed of everything random; by default the config's.",
+    )(command)
+
+
+def set_option(command: _Command) -> _Command:
+    """Add `--set key=value`, repeatable, passed as `overrides`: tuple[str, ...]."""
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a config field, e.g. --set train.epochs=3; may be given several times.",
+    )(command)
+
+
+def out_option(
+    help_text: str, *, required: bool = True, default: str | None = None
+) -> Callable[[_Command], _Command]:
+    """Return a decorator that adds `--out PATH`, passed as `out`: Path | None.
+
+    Args:
+        help_text: what will be written there.
+        required: whether the command refuses to run without it; ignored where there is a default.
+        default: used, and shown in the help, when the option isn't given.
+    """
+    # click takes `default=None` for a default, with which nothing is ever missing.
+    settings: dict[str, Any] = (
+        {"required": required} if default is None else {"default": default, "show_default": True}
+    )
+    return click.option(
+        "--out", metavar="PATH", type=click.Path(path_type=Path), help=help_text, **settings
+    )
+
+
+def emit_json(value: Any, target: str | None) -> None:
+    """Write `value` as JSON to `target`: a file, '-' for standard output, None for nowhere.
+
+    Raises:
+        EdgeRetinaError: the file can't be written.
+    """
+    if target is None:
+        return
+    if target == STDOUT:
+        click.echo(dump_json(value), nl=False)
+        return
+    try:
+        write_json(target, value)
+    except OSError as error:
+        reason = error.strerror or error
+        raise EdgeRetinaError(
+            f"--json {target}: can't be written ({reason}); name another file"
+        ) from None

@@ -1,0 +1,96 @@
+"""`edge-retina predict`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_retina.cli.models import backend_option, open_predictor, threads_option
+from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
+from edge_retina.cli.progress import progress_bar
+from edge_retina.errors import EdgeRetinaError
+
+
+@click.command("predict")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument(
+    "inputs", metavar="IMAGE|DIR|VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@out_option("Directory for the pictures and videos with boxes drawn.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Leave out what scores less.",
+)
+@threads_option
+@backend_option
+@click.option("--force", is_flag=True, help="Overwrite files that are in --out already.")
+@json_option
+@debug_option
+def command(
+    model: Path,
+    inputs: tuple[Path, ...],
+    out: Path,
+    score: float,
+    threads: int,
+    backend: str,
+    force: bool,
+    json_target: str | None,
+) -> None:
+    """Find objects in pictures and videos and draw them.
+
+    MODEL is a run directory, a .tflite file or an export directory (its int8 file is taken). The
+    drawn copies go to --out under their own names, videos as .mp4.
+
+    Example: edge-retina predict runs/demo/export photos/ clip.mov --out drawn --json boxes.json
+    """
+    from edge_retina.evaluation.annotation import annotate_image, annotate_video
+    from edge_retina.evaluation.media import find_media
+
+    media = find_media(inputs, out)
+    if not force:
+        _refuse_overwriting([item.target for item in media])
+    opened = open_predictor(model, threads=threads, backend=backend)
+    predictions = []
+    for item in media:
+        if item.is_video:
+            with progress_bar(item.source.name) as progress:
+                found = annotate_video(
+                    opened.predictor,
+                    item.source,
+                    item.target,
+                    score_threshold=score,
+                    progress=progress,
+                )
+        else:
+            found = annotate_image(
+                opened.predictor, item.source, item.target, score_threshold=score
+            )
+        predictions.append(found)
+        if json_target != STDOUT:
+            click.echo(f"{item.source}: {_summary(found)} -> {item.target}")
+    emit_json(
+        {"schema_version": 1, "model": str(opened.file), "predictions": predictions}, json_target
+    )
+
+
+def _refuse_overwriting(targets: list[Path]) -> None:
+    present = [path for path in targets if path.exists()]
+    if present:
+        raise EdgeRetinaError(
+            f"{present[0]} exists already ({len(present)} of {len(targets)} files); "
+            "name another --out, or overwrite with --force"
+        )
+
+
+def _summary(found: dict[str, Any]) -> str:
+    if "frames" in found:
+        total = sum(len(frame["detections"]) for frame in found["frames"])
+        return f"{total} objects in {len(found['frames'])} frames"
+    counts = Counter(item["label"] for item in found["detections"])
+    return ", ".join(f"{count} {label}" for label, count in counts.most_common()) or "nothing"

@@ -1,0 +1,223 @@
+"""Reader of COCO instance annotations: one JSON a split, pictures beside it or in `images/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edge_retina.datasets.annotation import (
+    UNSPLIT,
+    AnnotatedSplits,
+    ImageAnnotation,
+    ObjectAnnotation,
+    Problems,
+    parse_number,
+    parse_size,
+)
+from edge_retina.datasets.image_files import (
+    check_labels,
+    first_file,
+    image_id_of,
+    read_text,
+    relative_path,
+)
+from edge_retina.datasets.splits import SPLITS, split_name
+from edge_retina.errors import DatasetError
+
+_ANNOTATION_PATTERNS = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
+_PARTS = ("images", "annotations", "categories")
+
+
+def find_coco(root: Path) -> dict[Path, Any]:
+    """Return the instance annotation files of a directory with their contents, sorted by name.
+
+    Captions, keypoints without boxes and unrelated JSON files are not among them.
+
+    Raises:
+        DatasetError: malformed JSON.
+    """
+    for pattern in _ANNOTATION_PATTERNS:
+        files = {path: load_coco(path) for path in sorted(root.glob(pattern))}
+        instances = {path: tree for path, tree in files.items() if _has_boxes(tree)}
+        if instances:
+            return instances
+    return {}
+
+
+def load_coco(path: Path) -> Any:
+    """Parse one annotation file.
+
+    Raises:
+        DatasetError: malformed JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DatasetError(f"{path}: malformed JSON ({error}); fix the file") from None
+
+
+def read_coco(root: Path, files: dict[Path, Any], problems: Problems) -> AnnotatedSplits:
+    """Read COCO annotation files.
+
+    Labels are the categories in order of ascending id, whatever gaps the ids have. A category
+    "background" with id 0 and no objects, as MediaPipe Model Maker wants it, is no class here.
+
+    Args:
+        root: the data set.
+        files: parsed annotation files; each is a split, named after the file or its directory.
+        problems: collects what was left out.
+
+    Raises:
+        DatasetError: a file without images, annotations or categories; files that disagree about
+            the categories or are of the same split.
+    """
+    splits: dict[str, list[ImageAnnotation]] = {}
+    categories: dict[int, str] = {}
+    first: Path | None = None
+    for path, tree in files.items():
+        if not _has_parts(tree):
+            raise DatasetError(f"{path}: not a COCO file; expected the lists {', '.join(_PARTS)}")
+        of_file = _read_categories(tree, path)
+        if first is not None and of_file != categories:
+            raise DatasetError(
+                f"{path}: its categories differ from those of {first.name}; "
+                "all files of a data set must have the same"
+            )
+        first, categories = path, of_file
+        split = _split_of(path, alone=len(files) == 1)
+        if split in splits:
+            raise DatasetError(f"{path}: a second file for split '{split}'; keep one of them")
+        splits[split] = _read_images(tree, path, split, root, categories, problems)
+    _drop_background(categories, splits.values())
+    labels = tuple(categories[number] for number in sorted(categories))
+    check_labels(labels, where=f"{first}, categories")
+    return AnnotatedSplits(labels, splits)
+
+
+def _has_parts(tree: Any) -> bool:
+    return isinstance(tree, dict) and all(isinstance(tree.get(part), list) for part in _PARTS)
+
+
+def _has_boxes(tree: Any) -> bool:
+    if not _has_parts(tree):
+        return False
+    annotations = tree["annotations"]
+    return not annotations or any(isinstance(a, dict) and "bbox" in a for a in annotations)
+
+
+def _read_categories(tree: Any, path: Path) -> dict[int, str]:
+    categories: dict[int, str] = {}
+    for number, item in enumerate(tree["categories"], 1):
+        where = f"{path}, category {number}"
+        if (
+            not isinstance(item, dict)
+            or not isinstance(item.get("id"), int)
+            or not item.get("name")
+        ):
+            raise DatasetError(f"{where}: got {item!r}, expected an id (a whole number) and a name")
+        if item["id"] in categories:
+            raise DatasetError(f"{where}: id {item['id']} stands there twice; ids must differ")
+        categories[item["id"]] = str(item["name"]).strip()
+    return categories
+
+
+def _drop_background(categories: dict[int, str], splits: Iterable[list[ImageAnnotation]]) -> None:
+    used = {item.label for split in splits for image in split for item in image.objects}
+    if categories.get(0, "").lower() == "background" and categories[0] not in used:
+        del categories[0]
+
+
+def _split_of(path: Path, *, alone: bool) -> str:
+    """Return the split's name: of the file, or of the directory of a `_annotations.coco.json`."""
+    in_directory = path.name == "_annotations.coco.json"
+    name = split_name(path.parent.name if in_directory else path.stem)
+    return UNSPLIT if alone and name not in SPLITS else name
+
+
+def _read_images(
+    tree: Any,
+    path: Path,
+    split: str,
+    root: Path,
+    categories: dict[int, str],
+    problems: Problems,
+) -> list[ImageAnnotation]:
+    directories = _image_directories(path, split, root)
+    objects: dict[Any, list[ObjectAnnotation]] = {}
+    files: dict[Any, str] = {}
+    images = []
+    for number, image in enumerate(tree["images"], 1):
+        if not isinstance(image, dict) or not _is_id(image.get("id")) or not image.get("file_name"):
+            raise DatasetError(
+                f"{path}, image {number}: got {image!r}, expected an id and a file_name"
+            )
+        if image["id"] in files:
+            raise DatasetError(f"{path}, image {number}: id {image['id']!r} stands there twice")
+        files[image["id"]] = str(image["file_name"])
+        objects[image["id"]] = []
+    for number, item in enumerate(tree["annotations"], 1):
+        _read_object(item, number, path, files, categories, objects, problems)
+    for image in tree["images"]:
+        name = files[image["id"]]
+        source = f"{path}, image {name}"
+        picture = first_file(directories, relative_path(name, where=source))
+        if picture is None:
+            looked = ", ".join(str(d.relative_to(root)) + "/" for d in directories)
+            problems.add(source, f"no such picture; looked in {looked}")
+            continue
+        size = parse_size(image.get("height"), image.get("width"))
+        image_id = image_id_of(picture, root)
+        images.append(ImageAnnotation(image_id, picture, source, tuple(objects[image["id"]]), size))
+    return images
+
+
+def _image_directories(path: Path, split: str, root: Path) -> list[Path]:
+    """Return where pictures may be, most particular first: `images/val2017/` before `images/`."""
+    own = path.stem.split("_", 1)[-1]  # instances_val2017 -> val2017
+    names = list(
+        dict.fromkeys(name for name in (own, split, "valid" if split == "val" else "") if name)
+    )
+    candidates = [root / "images" / name for name in names] + [root / name for name in names]
+    candidates += [root / "images", root / "JPEGImages", root / "data", path.parent, root]
+    return [directory for directory in dict.fromkeys(candidates) if directory.is_dir()]
+
+
+def _read_object(
+    item: Any,
+    number: int,
+    path: Path,
+    files: dict[Any, str],
+    categories: dict[int, str],
+    objects: dict[Any, list[ObjectAnnotation]],
+    problems: Problems,
+) -> None:
+    """Add an annotation to its image's objects."""
+    if not isinstance(item, dict):
+        problems.add(
+            f"{path}, annotation {number}", f"got {item!r}, expected an object with a bbox"
+        )
+        return
+    name = f"annotation {item.get('id', number)}"
+    image_id, category, bbox = item.get("image_id"), item.get("category_id"), item.get("bbox")
+    if not _is_id(image_id) or image_id not in files:
+        problems.add(f"{path}, {name}", f"image_id {image_id!r} is not in the list of images")
+        return
+    where = f"{path}, image {files[image_id]}, {name}"
+    if not _is_id(category) or category not in categories:
+        problems.add(where, f"category_id {category!r} is not in the list of categories")
+        return
+    sides = [parse_number(side) for side in bbox] if isinstance(bbox, list) else []
+    if len(sides) != 4 or None in sides:
+        problems.add(where, f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height")
+        return
+    x, y, width, height = (side for side in sides if side is not None)
+    yxyx = (y, x, y + height, x + width)
+    objects[image_id].append(
+        ObjectAnnotation(name, categories[category], yxyx, crowd=bool(item.get("iscrowd")))
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, (int, str))

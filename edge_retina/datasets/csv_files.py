@@ -1,0 +1,176 @@
+"""Reader of CSV annotations: one object a line, in two forms.
+
+With a header: `filename,width,height,class,xmin,ymin,xmax,ymax` (columns found by name, `width`
+and `height` may be missing). Without: `path,x1,y1,x2,y2,class` as keras-retinanet reads it. In
+both, a line with nothing after the name is a picture without objects.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_retina.datasets.annotation import (
+    UNSPLIT,
+    AnnotatedSplits,
+    ImageAnnotation,
+    ObjectAnnotation,
+    Problems,
+    parse_number,
+    parse_size,
+)
+from edge_retina.datasets.image_files import (
+    first_file,
+    image_id_of,
+    read_label_file,
+    read_text,
+    relative_path,
+)
+from edge_retina.datasets.splits import SPLITS, split_name
+from edge_retina.errors import DatasetError
+
+_HEADER = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
+_SIDES = ("ymin", "xmin", "ymax", "xmax")
+_HEADERLESS = ("filename", "xmin", "ymin", "xmax", "ymax", "class")
+_FORMS = f"a header with {','.join(_HEADER)}, or lines path,x1,y1,x2,y2,class"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line: its number in the file, and its fields by column name."""
+
+    number: int
+    fields: dict[str, str]
+
+
+def find_csv(root: Path) -> list[Path]:
+    """Return the annotation files of a directory, sorted; other CSV files are not among them."""
+    for directory in (root, root / "annotations", root / "csv"):
+        files = [path for path in sorted(directory.glob("*.csv")) if _looks_like_annotations(path)]
+        if files:
+            return files
+    return []
+
+
+def read_csv(root: Path, files: list[Path], problems: Problems) -> AnnotatedSplits:
+    """Read CSV annotation files.
+
+    Each file is a split, named after it; where none has a usual name (train, val, test) the
+    pictures of all of them are one set without splits. Class names are those of `labels.txt` or
+    `classes.txt`, else all that occur, sorted.
+
+    Args:
+        root: the data set; pictures are looked for beside the file, in `images/` and in `root`.
+        files: annotation files.
+        problems: collects what was left out.
+
+    Raises:
+        DatasetError: a file of neither form, or a path that leads out of the data set.
+    """
+    by_name: dict[str, list[ImageAnnotation]] = {}
+    for path in files:
+        by_name.setdefault(split_name(path.stem), []).extend(_read_file(path, root, problems))
+    if not any(name in SPLITS for name in by_name):
+        everything = {item.image_id: item for items in by_name.values() for item in items}
+        by_name = {UNSPLIT: list(everything.values())}
+    used = {item.label for items in by_name.values() for image in items for item in image.objects}
+    return AnnotatedSplits(read_label_file(root) or tuple(sorted(used)), by_name)
+
+
+def _looks_like_annotations(path: Path) -> bool:
+    lines = csv.reader(read_text(path).splitlines()[:1])
+    first = next(lines, [])
+    return _columns(first) is not None
+
+
+def _columns(first: list[str]) -> tuple[tuple[str, ...], bool] | None:
+    """Return the column names and whether this line is their header; None if it is neither form."""
+    names = tuple(field.strip().lower() for field in first)
+    if set(_HEADER) <= set(names):
+        return names, True
+    numbers = [parse_number(field) is not None for field in first[1:5]]
+    empty = not any(field.strip() for field in first[1:])
+    if len(first) == len(_HEADERLESS) and first[0].strip() and (all(numbers) or empty):
+        return _HEADERLESS, False
+    return None
+
+
+def _read_rows(path: Path) -> Iterator[_Row]:
+    lines = csv.reader(read_text(path).splitlines())
+    columns: tuple[str, ...] | None = None
+    for line in lines:
+        if not any(field.strip() for field in line):
+            continue
+        if columns is None:
+            form = _columns(line)
+            if form is None:
+                raise DatasetError(
+                    f"{path}, line {lines.line_num}: got '{','.join(line)}', expected {_FORMS}"
+                )
+            columns, is_header = form
+            if is_header:
+                continue
+        padded = line + [""] * (len(columns) - len(line))
+        fields = {name: text.strip() for name, text in zip(columns, padded, strict=False)}
+        yield _Row(lines.line_num, fields)
+
+
+def _read_file(path: Path, root: Path, problems: Problems) -> list[ImageAnnotation]:
+    by_picture: dict[str, list[_Row]] = {}
+    for row in _read_rows(path):
+        by_picture.setdefault(row.fields["filename"], []).append(row)
+    images = []
+    for name, rows in by_picture.items():
+        source = f"{path}, line {rows[0].number}"
+        picture = _find_picture(name, path, root, source)
+        if picture is None:
+            problems.add(
+                source, f"no such picture '{name}'; looked beside the file, in images/ and above"
+            )
+            continue
+        objects = [_read_object(row, path, problems) for row in rows if _has_object(row)]
+        images.append(
+            ImageAnnotation(
+                image_id=image_id_of(picture, root),
+                path=picture,
+                source=f"{path}, image {name}",
+                objects=tuple(item for item in objects if item is not None),
+                size_hw=parse_size(rows[0].fields.get("height"), rows[0].fields.get("width")),
+            )
+        )
+    return images
+
+
+def _find_picture(name: str, path: Path, root: Path, source: str) -> Path | None:
+    if os.path.isabs(name):  # keras-retinanet files hold absolute paths
+        top = os.path.join(os.path.abspath(root), "")
+        if not os.path.normpath(name).startswith(top):
+            raise DatasetError(
+                f"{source}: path '{name}' leads out of the data set; use a path inside it"
+            )
+        name = os.path.relpath(name, top)
+    directories = [path.parent, path.parent / "images", root, root / "images", root / "JPEGImages"]
+    return first_file(directories, relative_path(name, where=source))
+
+
+def _has_object(row: _Row) -> bool:
+    return any(row.fields[column] for column in _HEADER[1:])
+
+
+def _read_object(row: _Row, path: Path, problems: Problems) -> ObjectAnnotation | None:
+    name = f"line {row.number}"
+    label = row.fields["class"]
+    if not label:
+        problems.add(f"{path}, {name}", "has no class name")
+        return None
+    sides = []
+    for side in _SIDES:
+        value = parse_number(row.fields[side])
+        if value is None:
+            problems.add(f"{path}, {name}", f"{side} is {row.fields[side]!r}, expected a number")
+            return None
+        sides.append(value)
+    return ObjectAnnotation(name, label, (sides[0], sides[1], sides[2], sides[3]))

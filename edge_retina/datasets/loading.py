@@ -1,0 +1,151 @@
+"""One function that reads any data set whose layout is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edge_retina.datasets.annotation import (
+    UNSPLIT,
+    AnnotatedSplits,
+    ImageAnnotation,
+    Problems,
+)
+from edge_retina.datasets.checks import check_annotations
+from edge_retina.datasets.coco import find_coco, load_coco, read_coco
+from edge_retina.datasets.csv_files import find_csv, read_csv
+from edge_retina.datasets.schema import Dataset, Example
+from edge_retina.datasets.splits import SPLITS, hash_split
+from edge_retina.datasets.voc import is_voc, read_voc
+from edge_retina.datasets.yolo import is_yolo, read_yolo
+from edge_retina.errors import DatasetError
+
+LAYOUTS = """\
+COCO (annotations/*.json, labels.json), \
+Pascal VOC (Annotations/*.xml, annotations/*.xml or *.xml), \
+YOLO (data.yaml, or labels/ with classes.txt), \
+CSV (*.csv)"""
+# Directories that hold annotation files only: the data set is the directory above.
+_ANNOTATION_DIRECTORIES = ("annotations", "csv", "labels")
+
+
+def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0) -> Dataset:
+    """Read a data set; its layout is found by looking.
+
+    Args:
+        path: DATA of the contract: a directory or an annotation file.
+        skip_invalid: leave invalid boxes and pictures out and list them in `Dataset.skipped`,
+            instead of raising an error.
+        seed: of the split by image names, for data sets that have no split of their own.
+
+    Returns:
+        The data set. Pictures without objects are kept.
+
+    Raises:
+        DatasetError: missing or empty data set, unknown layout, or (unless `skip_invalid`) invalid
+            annotations and pictures.
+    """
+    given = Path(path)
+    if not given.exists():
+        raise DatasetError(f"{given}: no such file or directory; expected a data set")
+    root = _root_of(given)
+    problems = Problems(skip_invalid)
+    layout, annotated = _read(given, root, problems)
+    examples = _check(annotated, problems)
+    skipped = problems.finish()
+    if not any(examples.values()):
+        raise DatasetError(f"{given}: the data set is empty: no usable images (layout {layout})")
+    if not annotated.labels:
+        raise DatasetError(f"{given}: no objects in any image, so no classes (layout {layout})")
+    return Dataset(
+        name=Path(os.path.abspath(root)).name,
+        root=root,
+        labels=annotated.labels,
+        splits=_order_splits(_split(examples, seed)),
+        layout=layout,
+        skipped=skipped,
+    )
+
+
+def _root_of(given: Path) -> Path:
+    root = given.parent if given.is_file() else given
+    only_annotations = given.is_file() or bool(find_csv(given))
+    if only_annotations and root.name in _ANNOTATION_DIRECTORIES:
+        return root.parent
+    return root
+
+
+def _read(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSplits]:
+    if given.is_file():
+        return _read_file(given, root, problems)
+    if root != given:  # a directory of CSV files in the data set
+        return "csv", read_csv(root, find_csv(given), problems)
+    if is_voc(root):
+        return "voc", read_voc(root, problems)
+    coco_files = find_coco(root)
+    if coco_files:
+        return "coco", read_coco(root, coco_files, problems)
+    if is_yolo(root):
+        return "yolo", read_yolo(root, problems)
+    csv_files = find_csv(root)
+    if csv_files:
+        return "csv", read_csv(root, csv_files, problems)
+    if not any(root.iterdir()):
+        raise DatasetError(f"{given}: directory is empty; expected one of {LAYOUTS}")
+    raise DatasetError(f"{given}: no data set that is known here; looked for {LAYOUTS}")
+
+
+def _read_file(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSplits]:
+    suffix = given.suffix.lower()
+    if suffix == ".json":
+        return "coco", read_coco(root, {given: load_coco(given)}, problems)
+    if suffix == ".csv":
+        return "csv", read_csv(root, [given], problems)
+    if suffix in (".yaml", ".yml"):
+        return "yolo", read_yolo(root, problems, yaml_file=given)
+    raise DatasetError(
+        f"{given}: not an annotation file that is known here; "
+        "expected .json (COCO), .csv or .yaml (YOLO)"
+    )
+
+
+def _check(annotated: AnnotatedSplits, problems: Problems) -> dict[str, list[Example]]:
+    """Check every annotation once, also where splits overlap (train and trainval)."""
+    splits = {
+        name: _without_repeats(items, name, problems) for name, items in annotated.splits.items()
+    }
+    unique = {id(item): item for items in splits.values() for item in items}
+    checked = check_annotations(list(unique.values()), annotated.labels, problems)
+    examples = dict(zip(unique, checked, strict=True))
+    return {
+        name: [example for item in items if (example := examples[id(item)]) is not None]
+        for name, items in splits.items()
+    }
+
+
+def _without_repeats(
+    items: list[ImageAnnotation], split: str, problems: Problems
+) -> list[ImageAnnotation]:
+    chosen: dict[str, ImageAnnotation] = {}
+    for item in items:
+        if item.image_id in chosen:
+            where = f"split '{split}'" if split else "the data set"
+            problems.add(item.source, f"picture '{item.image_id}' is in {where} twice")
+        else:
+            chosen[item.image_id] = item
+    return list(chosen.values())
+
+
+def _split(examples: dict[str, list[Example]], seed: int) -> dict[str, list[Example]]:
+    if set(examples) != {UNSPLIT}:
+        return examples
+    by_id = {example.image_id: example for example in examples[UNSPLIT]}
+    split = hash_split(by_id, seed=seed)
+    return {name: [by_id[image_id] for image_id in ids] for name, ids in split.items()}
+
+
+def _order_splits(splits: dict[str, list[Example]]) -> dict[str, tuple[Example, ...]]:
+    """Return train, val, test first, then the data set's own in alphabetical order."""
+    order = {name: number for number, name in enumerate(SPLITS)}
+    names = sorted(splits, key=lambda name: (order.get(name, len(order)), name))
+    return {name: tuple(splits[name]) for name in names}

@@ -1,0 +1,45 @@
+"""A directory that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_retina.errors import DatasetError
+
+
+@contextmanager
+def new_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
+    """Give a temporary directory beside `out`; rename it to `out` when the block ends well.
+
+    On an error the temporary directory is removed and `out` stays as it was.
+
+    Args:
+        out: the directory to make; may exist if it is empty.
+        force: replace what is there, after the new one is whole.
+
+    Raises:
+        DatasetError: `out` has something in it and `force` is not given.
+    """
+    out = Path(os.path.abspath(out))
+    if out.exists() and not out.is_dir():
+        raise DatasetError(f"{out}: is a file; expected the name of a new directory")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise DatasetError(
+            f"{out}: exists and is not empty; choose another directory or pass --force"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        fresh = temporary / "new"  # made by mkdir, so with the permissions the user is used to
+        fresh.mkdir()
+        yield fresh
+        if out.is_dir():
+            out.rename(temporary / "old")
+        fresh.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

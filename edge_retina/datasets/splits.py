@@ -1,0 +1,67 @@
+"""Names of splits, and splits for data sets that have none."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+_ALIASES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VAL,
+    "valid": VAL,
+    "validation": VAL,
+    "dev": VAL,
+    "test": TEST,
+    "testing": TEST,
+}
+# val2017, instances_train2017, train_labels, annotations-test ...
+_DECORATION = re.compile(r"^(instances|annotations|labels)[-_]+|[-_]+(labels|annotations)$")
+_YEAR = re.compile(r"[-_]?(19|20)\d\d$")
+
+
+def split_name(text: str) -> str:
+    """Return a split's usual name: "valid", "val2017" and "instances_val" are all "val".
+
+    A name that is none of the usual ones is returned without its decoration, e.g. "trainval".
+    """
+    bare = _DECORATION.sub("", text.strip())
+    return _ALIASES.get(_YEAR.sub("", bare).lower(), bare)
+
+
+def hash_split(image_ids: Iterable[str], *, seed: int) -> dict[str, list[str]]:
+    """Split pictures 80 : 10 : 10 into train, val and test by their names.
+
+    Each picture's place depends on its own name and the seed alone: it is the same on every
+    machine, and adding pictures moves none of the others. (Only in very small sets, where val or
+    test would be empty, the nearest picture of train is moved there.)
+
+    Args:
+        image_ids: names, in any order.
+        seed: another seed gives another split.
+
+    Returns:
+        Names by split, each in the order given.
+    """
+    ids = list(image_ids)
+    position = {name: _position(name, seed) for name in ids}
+    chosen = {name: _split_at(position[name]) for name in ids}
+    for split in (VAL, TEST):
+        train = [name for name in ids if chosen[name] == TRAIN]
+        if split not in chosen.values() and len(train) > 1:
+            chosen[max(train, key=position.__getitem__)] = split
+    return {split: [name for name in ids if chosen[name] == split] for split in SPLITS}
+
+
+def _position(name: str, seed: int) -> float:
+    """Return a number in 0..1 that looks random but is a function of name and seed."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _split_at(position: float) -> str:
+    if position < 0.8:
+        return TRAIN
+    return VAL if position < 0.9 else TEST

@@ -1,0 +1,233 @@
+"""Reader of YOLO: one text file a picture, class and normalised centre box a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_retina.datasets.annotation import (
+    UNSPLIT,
+    AnnotatedSplits,
+    ImageAnnotation,
+    ObjectAnnotation,
+    Problems,
+    parse_number,
+)
+from edge_retina.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    check_labels,
+    image_id_of,
+    list_images,
+    read_label_file,
+    read_text,
+    relative_path,
+)
+from edge_retina.datasets.splits import SPLITS, split_name
+from edge_retina.errors import DatasetError
+
+_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_YAML_SPLITS = ("train", "val", "valid", "test")
+
+
+def is_yolo(root: Path) -> bool:
+    """Whether a directory looks like YOLO."""
+    return find_yaml(root) is not None or any(_label_directories(root))
+
+
+def find_yaml(root: Path) -> Path | None:
+    """Return the data set's `data.yaml`, by whichever of its usual names."""
+    return next((root / name for name in _YAML_NAMES if (root / name).is_file()), None)
+
+
+def read_yolo(root: Path, problems: Problems, *, yaml_file: Path | None = None) -> AnnotatedSplits:
+    """Read a YOLO data set.
+
+    Class names are those of `data.yaml` or of `classes.txt`; if both are there they must agree.
+    Split paths of `data.yaml` are often left over from another machine; if one doesn't exist inside
+    the data set, the directories are looked at instead. A picture without a label file has no
+    objects. Polygons are replaced by the box around them.
+
+    Args:
+        root: the data set.
+        problems: collects what was left out.
+        yaml_file: its YAML file; by default it is looked for.
+
+    Raises:
+        DatasetError: no class names, or two lists that disagree; malformed YAML.
+    """
+    path = yaml_file or find_yaml(root)
+    tree = _load_yaml(path) if path else {}
+    labels = _read_labels(root, path, tree)
+    splits: dict[str, list[ImageAnnotation]] = {}
+    for split, pictures in (_yaml_splits(root, path, tree) or _directory_splits(root)).items():
+        splits[split] = [_read_image(picture, root, labels, problems) for picture in pictures]
+    _report_orphans(root, splits, problems)
+    return AnnotatedSplits(labels, splits)
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    import yaml  # only this one file of one layout is YAML; devices do without
+
+    try:
+        tree = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{path}: malformed YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise DatasetError(f"{path}: not a YOLO data file; expected keys names, train, val")
+    return tree
+
+
+def _read_labels(root: Path, path: Path | None, tree: dict[str, Any]) -> tuple[str, ...]:
+    of_file = read_label_file(root) or read_label_file(root / "labels")
+    names = tree.get("names")
+    if isinstance(names, dict):  # {0: cat, 1: dog}
+        if sorted(names) != list(range(len(names))):
+            raise DatasetError(f"{path}, names: keys are {sorted(names)}, expected 0, 1, 2 ...")
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list):
+        if of_file:
+            return of_file
+        raise DatasetError(
+            f"{path or root}: no class names; expected 'names' in data.yaml or classes.txt"
+        )
+    labels = tuple(str(name).strip() for name in names)
+    check_labels(labels, where=f"{path}, names")
+    if of_file and of_file != labels:
+        raise DatasetError(
+            f"{path}: its names {list(labels)} differ from classes.txt {list(of_file)}; "
+            "delete the wrong one"
+        )
+    return labels
+
+
+def _yaml_splits(root: Path, path: Path | None, tree: dict[str, Any]) -> dict[str, list[Path]]:
+    """Return pictures by split as the YAML file says; empty if any of its paths doesn't exist."""
+    splits: dict[str, list[Path]] = {}
+    for key in _YAML_SPLITS:
+        entries = tree.get(key)
+        if not entries:
+            continue
+        pictures: list[Path] = []
+        for entry in entries if isinstance(entries, list) else [entries]:
+            place = _locate(str(entry), root, str(tree.get("path") or ""))
+            if place is None:
+                return {}
+            pictures += _listed_images(place, root) if place.is_file() else list_images(place)
+        splits[split_name(key)] = pictures
+    return splits
+
+
+def _locate(entry: str, root: Path, base: str) -> Path | None:
+    """Find a path of the YAML file inside the data set; one that leads out of it is not followed.
+
+    Roboflow writes `../train/images` and means `train/images`.
+    """
+    for candidate in (root / _downward(base) / _downward(entry), root / _downward(entry)):
+        if candidate != root and candidate.exists():
+            return candidate
+    return None
+
+
+def _downward(path: str) -> Path:
+    """Return a path without anything that leads upwards or to the top."""
+    return Path(
+        *(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+    )
+
+
+def _listed_images(path: Path, root: Path) -> list[Path]:
+    """Return the pictures that a split's text file lists, relative to the file's directory."""
+    pictures = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            base = path.parent.relative_to(root).as_posix()
+            pictures.append(
+                root / relative_path(f"{base}/{line.strip()}", where=f"{path}, line {number}")
+            )
+    return pictures
+
+
+def _directory_splits(root: Path) -> dict[str, list[Path]]:
+    """Return pictures by split from `images/train/`, `train/images/` or `train/`; else unsplit."""
+    splits: dict[str, list[Path]] = {}
+    for directory in sorted(root.glob("images/*/")) + sorted(root.glob("*/")):
+        name = split_name(directory.name)
+        if name in SPLITS and name not in splits:
+            splits[name] = list_images(directory)
+    if splits:
+        return splits
+    base = root / "images"
+    return {UNSPLIT: list_images(base if base.is_dir() else root)}
+
+
+def _label_directories(root: Path) -> list[Path]:
+    found = [root / "labels", *sorted(root.glob("*/labels"))]
+    return [directory for directory in found if directory.is_dir()]
+
+
+def label_file(picture: Path, root: Path) -> Path:
+    """Return where a picture's labels are: the last `images` of its path becomes `labels`."""
+    parts = list(picture.relative_to(root).with_suffix(".txt").parts)
+    for number in range(len(parts) - 2, -1, -1):
+        if parts[number] == "images":
+            parts[number] = "labels"
+            break
+    return root.joinpath(*parts)
+
+
+def _report_orphans(
+    root: Path, splits: dict[str, list[ImageAnnotation]], problems: Problems
+) -> None:
+    """Note label files whose picture is missing."""
+    known = {label_file(item.path, root) for split in splits.values() for item in split}
+    for directory in _label_directories(root):
+        for path in sorted(directory.rglob("*.txt")):
+            if path not in known and path.name not in ("classes.txt", "labels.txt"):
+                pictures = directory.parent / "images" / path.relative_to(directory)
+                if not any(pictures.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
+                    problems.add(str(path), "no picture for this label file")
+
+
+def _read_image(
+    picture: Path, root: Path, labels: tuple[str, ...], problems: Problems
+) -> ImageAnnotation:
+    path = label_file(picture, root)
+    objects = []
+    lines = read_text(path).splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            item = _read_object(line.split(), number, path, labels, problems)
+            if item is not None:
+                objects.append(item)
+    source = str(path) if path.is_file() else str(picture)
+    image_id = image_id_of(picture, root)
+    return ImageAnnotation(image_id, picture, source, tuple(objects), normalized=True)
+
+
+def _read_object(
+    fields: list[str], number: int, path: Path, labels: tuple[str, ...], problems: Problems
+) -> ObjectAnnotation | None:
+    name = f"line {number}"
+    values = [parse_number(field) for field in fields]
+    numbers = [value for value in values if value is not None]
+    is_box, is_polygon = len(fields) == 5, len(fields) >= 7 and len(fields) % 2 == 1
+    if len(numbers) != len(fields) or not (is_box or is_polygon):
+        got = " ".join(fields[:8])
+        problems.add(
+            f"{path}, {name}", f"got '{got}', expected the numbers class x y width height (0..1)"
+        )
+        return None
+    if numbers[0] not in range(len(labels)):
+        problems.add(
+            f"{path}, {name}",
+            f"class {fields[0]} is not in the list; "
+            f"allowed: 0..{len(labels) - 1} ({', '.join(labels)})",
+        )
+        return None
+    if is_box:
+        x, y, width, height = numbers[1:]
+        yxyx = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
+    else:
+        xs, ys = numbers[1::2], numbers[2::2]
+        yxyx = (min(ys), min(xs), max(ys), max(xs))
+    return ObjectAnnotation(name, labels[int(numbers[0])], yxyx)

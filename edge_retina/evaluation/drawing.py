@@ -1,0 +1,128 @@
+"""Boxes and class names drawn into pictures, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge_retina.datasets.schema import Example
+from edge_retina.runtime.detections import Detections
+
+# RGB. Okabe and Ito's palette, told apart by colour-blind readers too, without its black; then hues
+# between them for more classes. Beyond its end it starts again.
+PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (148, 103, 189),
+    (140, 86, 75),
+    (127, 188, 65),
+)
+_CROWD = (160, 160, 160)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_REFERENCE_SIDE = 800.0  # a picture of this size is drawn with 3 px lines and letters of 15 px
+_MIN_FONT_SCALE = 0.35  # letters of 8 px: smaller ones of this font can't be read
+
+
+def colour_of(index: int) -> tuple[int, int, int]:
+    """Return the RGB colour of a class, the same in every picture."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def draw_detections(
+    image_rgb: np.ndarray,
+    detections: Detections,
+    labels: Sequence[str],
+    *,
+    score_threshold: float = 0.3,
+) -> np.ndarray:
+    """Return a copy of an (H, W, 3) uint8 RGB picture with the detections of at least a score."""
+    shown = detections.above(score_threshold)
+    boxes_px = shown.boxes_px((image_rgb.shape[0], image_rgb.shape[1]))
+    texts = [
+        f"{labels[index]} {score:.2f}"
+        for index, score in zip(shown.classes, shown.scores, strict=True)
+    ]
+    colours = [colour_of(int(index)) for index in shown.classes]
+    # The best score comes last, so that its label lies on top
+    return _draw(image_rgb, boxes_px[::-1], texts[::-1], colours[::-1])
+
+
+def draw_ground_truth(image_rgb: np.ndarray, example: Example, labels: Sequence[str]) -> np.ndarray:
+    """Return a copy of the example's picture with its labelled boxes; crowd regions are grey."""
+    texts = [
+        f"{labels[index]} (crowd)" if crowd else labels[index]
+        for index, crowd in zip(example.classes, example.crowd, strict=True)
+    ]
+    colours = [
+        _CROWD if crowd else colour_of(int(index))
+        for index, crowd in zip(example.classes, example.crowd, strict=True)
+    ]
+    return _draw(image_rgb, example.boxes_px, texts, colours)
+
+
+def _draw(
+    image_rgb: np.ndarray,
+    boxes_px: np.ndarray,
+    texts: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+) -> np.ndarray:
+    canvas = np.ascontiguousarray(image_rgb).copy()
+    # The geometric mean of the sides, so that panoramas don't get huge letters
+    scale = float(np.sqrt(canvas.shape[0] * canvas.shape[1])) / _REFERENCE_SIDE
+    line = max(1, round(3 * scale))
+    rectangles = [_rectangle(box, canvas) for box in boxes_px]
+    for (top, left, bottom, right), colour in zip(rectangles, colours, strict=True):
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
+    for (top, left, bottom, _), text, colour in zip(rectangles, texts, colours, strict=True):
+        _draw_label(canvas, text, colour, left=left, top=top, bottom=bottom, scale=scale)
+    return canvas
+
+
+def _rectangle(box_px: np.ndarray, canvas: np.ndarray) -> tuple[int, int, int, int]:
+    height, width = canvas.shape[:2]
+    top, left, bottom, right = np.rint(box_px).astype(int)
+    return (
+        int(np.clip(top, 0, height - 1)),
+        int(np.clip(left, 0, width - 1)),
+        int(np.clip(bottom, 0, height - 1)),
+        int(np.clip(right, 0, width - 1)),
+    )
+
+
+def _draw_label(
+    canvas: np.ndarray,
+    text: str,
+    colour: tuple[int, int, int],
+    *,
+    left: int,
+    top: int,
+    bottom: int,
+    scale: float,
+) -> None:
+    """Draw text on a filled box above the rectangle; below or inside it where there is no room."""
+    font_scale = max(_MIN_FONT_SCALE, 0.6 * scale)
+    thickness = max(1, round(1.3 * scale))
+    (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, font_scale, thickness)
+    height, width = canvas.shape[:2]
+    label_height = text_height + baseline
+    y = top - label_height
+    if y < 0:
+        y = bottom if bottom + label_height <= height else top
+    y = max(0, min(y, height - label_height))
+    x = max(0, min(left, width - text_width))
+    cv2.rectangle(canvas, (x, y), (x + text_width, y + label_height), colour, cv2.FILLED)
+    ink = (0, 0, 0) if _luminance(colour) > 128 else (255, 255, 255)
+    origin = (x, y + text_height + baseline // 2)
+    cv2.putText(canvas, text, origin, _FONT, font_scale, ink, thickness, cv2.LINE_AA)
+
+
+def _luminance(colour: tuple[int, int, int]) -> float:
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601

@@ -1,0 +1,99 @@
+"""Videos as RGB frames, in and out, through OpenCV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_retina.errors import DatasetError
+from edge_retina.files import atomic_path
+
+_DEFAULT_FPS = 25.0  # for videos that don't tell theirs
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Size and timing of a video.
+
+    Attributes:
+        image_hw: (height, width) in pixels of the upright frames.
+        fps: frames a second.
+        frames: how many there are as the file says; 0 if it doesn't.
+    """
+
+    image_hw: tuple[int, int]
+    fps: float
+    frames: int
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """Read a video's size and timing.
+
+    Raises:
+        DatasetError: not one frame can be read.
+    """
+    with _capture(path) as capture:
+        decoded, frame = capture.read()
+        if not decoded:
+            raise DatasetError(f"{path}: no frame can be read; expected a video FFmpeg can decode")
+        return VideoInfo(
+            image_hw=(frame.shape[0], frame.shape[1]),
+            fps=capture.get(cv2.CAP_PROP_FPS) or _DEFAULT_FPS,
+            frames=max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
+        )
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """Yield a video's frames as upright (H, W, 3) uint8 RGB pictures."""
+    with _capture(path) as capture:
+        while True:
+            decoded, frame = capture.read()
+            if not decoded:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+class VideoFile:
+    """An .mp4 that is being written."""
+
+    def __init__(self, writer: cv2.VideoWriter) -> None:
+        self._writer = writer
+
+    def write(self, frame_rgb: np.ndarray) -> None:
+        """Append an (H, W, 3) uint8 RGB picture of the video's size."""
+        self._writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
+
+
+@contextmanager
+def create_video(path: Path, info: VideoInfo) -> Iterator[VideoFile]:
+    """Write an .mp4 (MPEG-4 part 2), whole or not at all.
+
+    Raises:
+        DatasetError: this OpenCV can't encode it.
+    """
+    height, width = info.image_hw
+    with atomic_path(path) as temporary:
+        codec = cv2.VideoWriter.fourcc(*"mp4v")  # the one codec that every OpenCV wheel can encode
+        writer = cv2.VideoWriter(str(temporary), codec, info.fps, (width, height))
+        try:
+            if not writer.isOpened():
+                raise DatasetError(
+                    f"{path}: this OpenCV can't write mp4v video of {width}x{height}"
+                )
+            yield VideoFile(writer)
+        finally:
+            writer.release()
+
+
+@contextmanager
+def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
+    capture = cv2.VideoCapture(str(path))
+    try:
+        yield capture
+    finally:
+        capture.release()

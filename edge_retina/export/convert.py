@@ -1,0 +1,64 @@
+"""TensorFlow function -> bytes of a .tflite file that keeps the tensor contract."""
+
+from __future__ import annotations
+
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import Builder
+
+from edge_retina.errors import ExportError
+from edge_retina.export.detection_graph import OUTPUTS
+from edge_retina.model.keras import tf
+
+
+def convert(function: tf.types.experimental.PolymorphicFunction, *, int8: bool) -> bytes:
+    """Convert a detection function.
+
+    Args:
+        function: from `detection_function`.
+        int8: the model in it is fake-quantised: int8 body, uint8 input. Else all float32.
+
+    Raises:
+        ExportError: the converter refused, or the outputs are not the contract's.
+    """
+    # The converter wants an owner of function and variables. A bare module with just these is always
+    # saveable; when saving fails (a Keras model with tfmot's wrappers does) it silently takes another
+    # way, without a signature.
+    owner = tf.Module()
+    owner.function = function
+    concrete = function.get_concrete_function()
+    owner.captured = list(concrete.graph.variables)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+    if int8:
+        # The ranges are in the graph: no representative data set. Operations without ranges (decode,
+        # NMS) stay float.
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = tf.uint8
+    try:
+        content = converter.convert()
+    except Exception as error:  # the converter raises its own kinds and bare ones
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ExportError(f"the TFLite converter refused the model: {reason}") from error
+    return order_outputs(bytes(content))
+
+
+def order_outputs(content: bytes) -> bytes:
+    """Put the subgraph's outputs into the order boxes, classes, scores, count.
+
+    The converter sorts them; clients that read outputs by position need this order.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    if len(model.subgraphs) != 1 or len(model.signatureDefs or ()) != 1:
+        raise ExportError("the converted model must have one subgraph and one signature")
+    signature = model.signatureDefs[0]
+    by_name = {_text(output.name): output.tensorIndex for output in signature.outputs}
+    if set(by_name) != set(OUTPUTS):
+        raise ExportError(f"the converted model has outputs {sorted(by_name)}, expected {OUTPUTS}")
+    signature.signatureKey = "serving_default"
+    model.subgraphs[0].outputs = [by_name[name] for name in OUTPUTS]
+    builder = Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

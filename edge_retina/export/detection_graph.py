@@ -1,0 +1,108 @@
+"""Decoding and class-aware NMS as a TensorFlow graph of TFLite built-in operations.
+
+The stock composite `TFLite_Detection_PostProcess` drops a class when its regular NMS runs on two or more
+threads, and its fast NMS is class-agnostic. Built-ins give the same detections for every number of
+threads: TOPK_V2 over all (anchor, class) logits, gather, decode, NON_MAX_SUPPRESSION_V4 over boxes
+shifted apart by class. The sigmoid is monotonic, so it comes last, on the rows that are left. `boxes.nms.detect` is the numpy reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
+from edge_retina.config import ExportConfig
+from edge_retina.model.keras import keras, tf
+
+OUTPUTS = ("boxes", "classes", "scores", "count")
+_JUST_BELOW_ZERO = -1e-6  # the kernel keeps what is strictly above its threshold; we keep equal ones too
+
+
+def detection_function(
+    model: keras.Model, *, anchors: AnchorGrid, export: ExportConfig
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Return a function from an image to detections, ready to be converted.
+
+    Args:
+        model: a deploy graph, float or fake-quantised: outputs by level, class logits then box codes.
+        anchors: of the model.
+        export: thresholds and sizes.
+
+    Returns:
+        A tf.function of `image` (1, H, W, 3) normalised float32, that returns `boxes` (1, N, 4),
+        `classes` (1, N), `scores` (1, N), `count` (1,), all float32; unused rows are 0.
+    """
+    size = anchors.image_size
+    anchors_norm = anchors.boxes_px() / np.float32(size)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="image")])
+    def detect(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model(image, training=False)
+        half = len(outputs) // 2
+        return postprocess(outputs[:half], outputs[half:], anchors_norm=anchors_norm, export=export)
+
+    return detect
+
+
+def postprocess(
+    cls_levels: Sequence[tf.Tensor],
+    box_levels: Sequence[tf.Tensor],
+    *,
+    anchors_norm: np.ndarray,
+    export: ExportConfig,
+) -> dict[str, tf.Tensor]:
+    """Turn head outputs by level, (1, A_l, K) logits and (1, A_l, 4) codes, into detections."""
+    num_classes = cls_levels[0].shape[-1]
+    # Concatenation, top-k and gather keep the range of their input, so the converter would carry them
+    # out in int8, forcing one range on all levels. Arithmetic has no such rule and stays float: each
+    # level is dequantised with its own range by the division and the subtraction here.
+    parts = tf.constant(np.float32(CODE_SCALES))
+    codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
+    lowest = _logit(export.score_threshold)
+    margin = tf.concat([tf.reshape(x, [-1, num_classes]) - lowest for x in cls_levels], axis=0)
+    flat = tf.reshape(margin, [-1])
+    margins, index = tf.math.top_k(flat, min(export.candidates, flat.shape[0]))
+    anchor = index // num_classes
+    label = tf.cast(index - anchor * num_classes, tf.float32)
+    boxes = _decode(tf.gather(codes, anchor), anchors_norm, anchor)
+    apart = boxes if export.class_agnostic else boxes + 2.0 * tf.reshape(label, [-1, 1])
+    # Suppression only compares, so it works on the margins; the sigmoid is for the rows that are left.
+    kept, count = tf.raw_ops.NonMaxSuppressionV4(
+        boxes=apart,
+        scores=margins,
+        max_output_size=export.max_detections,
+        iou_threshold=export.nms_iou,
+        score_threshold=_JUST_BELOW_ZERO,
+        pad_to_max_output_size=True,
+    )
+    used = tf.cast(tf.range(export.max_detections) < count, tf.float32)
+    scores = tf.sigmoid(tf.gather(margins, kept) + lowest)
+    rows = export.max_detections
+    return {
+        "boxes": tf.reshape(tf.gather(boxes, kept) * tf.reshape(used, [rows, 1]), [1, rows, 4]),
+        "classes": tf.reshape(tf.gather(label, kept) * used, [1, rows]),
+        "scores": tf.reshape(scores * used, [1, rows]),
+        "count": tf.cast(tf.reshape(count, [1]), tf.float32),
+    }
+
+
+def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf.Tensor:
+    """Return clipped boxes (N, 4) for unscaled codes (N, 4) of the `chosen` (N,) anchors."""
+    sides = anchors_norm[:, 2:] - anchors_norm[:, :2]
+    centres = (anchors_norm[:, 2:] + anchors_norm[:, :2]) / 2
+    centre_anchor = tf.gather(tf.constant(centres), chosen)
+    side_anchor = tf.gather(tf.constant(sides), chosen)
+    shift, growth = tf.split(codes, 2, axis=1)
+    centre = shift * side_anchor + centre_anchor
+    half = tf.exp(tf.minimum(growth, MAX_LOG_SIZE)) * side_anchor * 0.5
+    return tf.clip_by_value(tf.concat([centre - half, centre + half], axis=1), 0.0, 1.0)
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(clipped / (1 - clipped))
+

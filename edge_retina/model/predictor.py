@@ -1,0 +1,102 @@
+"""A Keras model as a Predictor, with the numpy reference of decoding and NMS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.nms import detect
+from edge_retina.config import Config, ExportConfig
+from edge_retina.errors import ConfigError
+from edge_retina.model.keras import keras, tf
+from edge_retina.model.retinanet import build_retinanet
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Detections
+from edge_retina.runtime.image import normalize, stretch
+
+
+def anchor_grid(config: Config) -> AnchorGrid:
+    """Return the anchors of a resolved config.
+
+    Raises:
+        ConfigError: the config has no shapes yet.
+    """
+    if not config.anchors.shapes:
+        raise ConfigError("anchors.shapes is empty; 'edge-retina train' fills it in")
+    return AnchorGrid(config.model.image_size, config.model.min_level, config.anchors.shapes)
+
+
+class KerasPredictor:
+    """Runs a model whose outputs are `cls_logits` (1, A, K) and `box_deltas` (1, A, 4).
+
+    Attributes:
+        labels: class names by index.
+        input_hw: the network's input size.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        anchors: AnchorGrid,
+        labels: tuple[str, ...],
+        export: ExportConfig,
+    ) -> None:
+        self.labels = labels
+        self.input_hw = (anchors.image_size, anchors.image_size)
+        self._anchors = anchors.boxes_px() / np.float32(anchors.image_size)
+        self._export = export
+        self._run = tf.function(lambda images: model(images, training=False))
+
+    def preprocess(self, image_rgb: np.ndarray) -> np.ndarray:
+        """Stretch and normalise a picture to the input (1, H, W, 3) float32."""
+        return normalize(stretch(image_rgb, self.input_hw))[None]
+
+    def invoke(self, tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return cls_logits (A, K) and box_deltas (A, 4)."""
+        cls_logits, box_deltas = self._run(tf.constant(tensor))
+        return cls_logits.numpy()[0], box_deltas.numpy()[0]
+
+    def postprocess(self, raw: tuple[np.ndarray, np.ndarray]) -> Detections:
+        """Decode and suppress, as the graph in the .tflite files does."""
+        boxes, classes, scores = detect(
+            *raw,
+            self._anchors,
+            score_threshold=self._export.score_threshold,
+            iou_threshold=self._export.nms_iou,
+            max_detections=self._export.max_detections,
+            candidates=self._export.candidates,
+            class_agnostic=self._export.class_agnostic,
+        )
+        return Detections(boxes, classes, scores)
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        """Find objects in an (H, W, 3) uint8 RGB picture."""
+        return self.postprocess(self.invoke(self.preprocess(image_rgb)))
+
+
+def load_float_model(run: RunDirectory) -> keras.Model:
+    """Build the float model of a RUN and load its best weights.
+
+    Raises:
+        RunError: not a RUN, or not trained yet.
+    """
+    config, labels = run.load_config(), run.load_labels()
+    weights = run.require(run.float_weights, "train")
+    model = build_retinanet(config.model, num_classes=len(labels), anchors=anchor_grid(config))
+    model.load_weights(str(weights))
+    return model
+
+
+def load_keras_predictor(run: str) -> KerasPredictor:
+    """Return the float model of the RUN at path `run` as a Predictor."""
+    directory = RunDirectory(Path(run))
+    config = directory.load_config()
+    return KerasPredictor(
+        load_float_model(directory),
+        anchors=anchor_grid(config),
+        labels=directory.load_labels(),
+        export=config.export,
+    )

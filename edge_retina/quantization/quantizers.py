@@ -1,0 +1,125 @@
+"""What each number becomes in int8, simulated in float (fake quantisation)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+
+from edge_retina.model.keras import keras, tf
+
+# A channel of nearly zero weights would get a scale so small that its bias, stored in int32 with the
+# scale input * weight, overflows. At 1e-4 a bias of 6 behind an input scale of 0.02 uses a fifth of it.
+_SMALLEST_WEIGHT_RANGE = 1e-4
+_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+
+
+class PerChannelWeights(_Quantizer):
+    """Symmetric int8 -127..127 with a scale for each output channel, as TFLite stores weights.
+
+    tfmot 0.8.1 sizes the range by the kernel's last axis, which is 1 for a depthwise kernel
+    (h, w, C, 1): it trains against one scale for the whole tensor. Here the channel axis is given.
+    Source of the format: the TFLite 8-bit quantisation specification.
+    """
+
+    def __init__(self, channel_axis: int) -> None:
+        """`channel_axis`: 3 for convolution kernels, 2 for depthwise ones."""
+        self.channel_axis = channel_axis
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+        """Create the range variables (C,)."""
+        channels = tensor_shape[self.channel_axis]
+        return {
+            "bound": layer.add_weight(
+                f"{name}_bound",
+                shape=(channels,),
+                initializer=keras.initializers.Constant(1.0),
+                trainable=False,
+            )
+        }
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+    ) -> tf.Tensor:
+        """Return the fake-quantised kernel; in training its range follows the kernel."""
+        if training:
+            weights["bound"].assign(self.bound_of(inputs))
+        bound = weights["bound"]
+        depthwise = self.channel_axis == 2
+        flat = tf.squeeze(inputs, 3)[:, :, None, :] if depthwise else inputs
+        fake = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            flat, -bound, bound, num_bits=8, narrow_range=True
+        )
+        return tf.reshape(fake, inputs.shape)
+
+    def bound_of(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the largest absolute weight of each channel (C,)."""
+        others = [axis for axis in range(4) if axis != self.channel_axis]
+        return tf.maximum(tf.reduce_max(tf.abs(kernel), axis=others), _SMALLEST_WEIGHT_RANGE)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"channel_axis": self.channel_axis}
+
+
+class CalibratedRange(_Quantizer):
+    """Asymmetric int8 with one range for the tensor, set by calibration and free to drift for a while.
+
+    tfmot's MovingAverageQuantizer starts at -6..6 and creeps (decay .999) towards the true range.
+    This one starts where calibration puts it; in training it follows the batch's extremes at
+    `range_rate`, until that is set to 0.
+    """
+
+    def __init__(self, range_rate: tf.Variable, *, fixed_low: bool = False) -> None:
+        """`range_rate`: scalar in 0..1, shared by the model; `fixed_low`: the minimum never moves."""
+        self._rate = range_rate
+        self._fixed_low = fixed_low
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+        """Create the scalar range variables."""
+        return {
+            end: layer.add_weight(
+                f"{name}_{end}",
+                shape=(),
+                initializer=keras.initializers.Constant(value),
+                trainable=False,
+            )
+            for end, value in (("low", -1.0), ("high", 1.0))
+        }
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+    ) -> tf.Tensor:
+        """Return the fake-quantised tensor."""
+        low, high = weights["low"], weights["high"]
+        if training:
+            if not self._fixed_low:
+                batch_low = tf.minimum(tf.reduce_min(inputs), 0.0)
+                low.assign_add(self._rate * (batch_low - low))
+            batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
+            high.assign_add(self._rate * (batch_high - high))
+        return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high, num_bits=8)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's serialisable arguments."""
+        return {"fixed_low": self._fixed_low}
+
+
+class FixedRange(_Quantizer):
+    """A range known beforehand: that of the network's input."""
+
+    def __init__(self, low: float, high: float) -> None:
+        """The range, of which zero must be a multiple of the scale away from `low`."""
+        self.low, self.high = low, high
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+        """Nothing to create."""
+        return {}
+
+    def __call__(self, inputs: tf.Tensor, training: bool, weights: Any, **_: Any) -> tf.Tensor:
+        """Return the fake-quantised tensor."""
+        return tf.quantization.fake_quant_with_min_max_args(inputs, self.low, self.high, num_bits=8)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"low": self.low, "high": self.high}

@@ -1,0 +1,44 @@
+"""The report: one HTML file that needs nothing beside it, not even a network."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import edge_retina
+from edge_retina.files import write_text
+from edge_retina.report import sections
+from edge_retina.report.data import ReportData
+
+_STYLE = Path(__file__).with_name("page.css")
+
+
+def write_report(path: Path | str, data: ReportData) -> None:
+    """Write the report, whole or not at all."""
+    write_text(path, render_report(data))
+
+
+def render_report(data: ReportData) -> str:
+    """Return the report as an HTML document with its style, charts and pictures inside."""
+    labels = ", ".join(data.labels)
+    body = (
+        sections.headline(data),
+        sections.notes(data.notes),
+        sections.accuracy(data.accuracy),
+        sections.latency(data.latency),
+        sections.curves(data.losses, data.accuracy_curve),
+        sections.examples(data.examples),
+        sections.anchors(data.anchors),
+        sections.config(data.config),
+        sections.environment(data.environment),
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(data.title)}</title>\n"
+        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f'<header><h1>{escape(data.title)}</h1><p class="soft">{escape(labels)}</p></header>\n'
+        "<main>\n"
+        + "\n".join(section for section in body if section)
+        + f"\n</main>\n<footer>edge-retina {edge_retina.__version__}</footer>\n</body>\n</html>\n"
+    )

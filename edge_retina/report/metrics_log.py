@@ -1,0 +1,116 @@
+"""Reading metrics.jsonl, the log that training writes line by line.
+
+A line is one JSON object with a `step` and either losses
+(`{"step": 10, "loss": 1.2, "cls_loss": 0.8, "box_loss": 0.4, ...}`) or an evaluation
+(`{"step": 100, "epoch": 5, "mAP": 0.31, "mAP50": 0.55}`). Other keys are allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_retina.errors import RunError
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """Losses of one step; None where the log has none or one that is not finite."""
+
+    step: int
+    total: float | None
+    cls: float | None
+    box: float | None
+
+
+@dataclass(frozen=True)
+class AccuracyPoint:
+    """COCO metrics on the validation split after one step."""
+
+    step: int
+    mAP: float | None
+    mAP50: float | None
+
+
+@dataclass(frozen=True)
+class MetricsLog:
+    """A log in the order of steps.
+
+    Attributes:
+        losses: one point for each logged step.
+        accuracy: one point for each evaluation.
+        warnings: what a reader should know about the log, in sentences.
+    """
+
+    losses: tuple[LossPoint, ...]
+    accuracy: tuple[AccuracyPoint, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read_metrics_log(path: Path | str) -> MetricsLog:
+    """Read a metrics.jsonl.
+
+    A training that went on from a checkpoint logs some steps again: the later line counts. A last
+    line that was cut off when the process ended is left out, with a warning.
+
+    Raises:
+        RunError: no such file, or a line elsewhere that is not of the format.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(
+            f"{path}: can't be read ({reason}); train first with 'edge-retina train'"
+        ) from None
+    losses: dict[int, LossPoint] = {}
+    accuracy: dict[int, AccuracyPoint] = {}
+    warnings: tuple[str, ...] = ()
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                warnings = (f"{path.name}: the last line was cut off and is left out.",)
+                break
+            raise RunError(f"{path}, line {number}: not JSON ({error}); remove the line") from None
+        _take(record, losses, accuracy, where=f"{path}, line {number}")
+    return MetricsLog(
+        losses=tuple(losses[step] for step in sorted(losses)),
+        accuracy=tuple(accuracy[step] for step in sorted(accuracy)),
+        warnings=warnings,
+    )
+
+
+def _take(
+    record: Any,
+    losses: dict[int, LossPoint],
+    accuracy: dict[int, AccuracyPoint],
+    *,
+    where: str,
+) -> None:
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        raise RunError(f"{where}: expected an object with an integer 'step', got {record!r}")
+    if not {"loss", "mAP"} & record.keys():
+        raise RunError(f"{where}: expected a 'loss' or a 'mAP', got {', '.join(record)}")
+    step = record["step"]
+    if "loss" in record:
+        figures = [_number(record, key, where) for key in ("loss", "cls_loss", "box_loss")]
+        losses[step] = LossPoint(step, *figures)
+    if "mAP" in record:
+        accuracy[step] = AccuracyPoint(
+            step, _number(record, "mAP", where), _number(record, "mAP50", where)
+        )
+
+
+def _number(record: dict[str, Any], key: str, where: str) -> float | None:
+    value = record.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise RunError(f"{where}: '{key}' must be a number, got {value!r}")
+    return float(value) if math.isfinite(value) else None

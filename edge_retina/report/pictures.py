@@ -1,0 +1,25 @@
+"""Pictures inside a page."""
+
+from __future__ import annotations
+
+import base64
+
+import cv2
+import numpy as np
+
+MAX_SIDE_PX = (
+    800  # a picture is shown at half the page's width; more would only make the file larger
+)
+_JPEG_QUALITY = 85
+
+
+def data_uri(image_rgb: np.ndarray) -> str:
+    """Return an (H, W, 3) uint8 RGB picture as a JPEG in a `data:` address, shrunk if large."""
+    height, width = image_rgb.shape[:2]
+    shrink = MAX_SIDE_PX / max(height, width)
+    if shrink < 1:
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        image_rgb = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
+    image_bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")

@@ -1,0 +1,58 @@
+"""Predictors that workers build in tests; found through PYTHONPATH."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from edge_retina.runtime.detections import Detections
+
+
+class SleepyPredictor:
+    """Takes known times: 1 ms, `inference_ms` and 0."""
+
+    labels = ("cat",)
+
+    def __init__(self, inference_ms: float) -> None:
+        time.sleep(0.03)
+        self.inference_ms = inference_ms
+
+    def preprocess(self, image_rgb: np.ndarray) -> np.ndarray:
+        time.sleep(0.001)
+        return image_rgb
+
+    def invoke(self, tensor: np.ndarray) -> float:
+        time.sleep(self.inference_ms / 1000)
+        return float(tensor.mean())
+
+    def postprocess(self, raw: Any) -> Detections:
+        return Detections(np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros(0))
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        return self.postprocess(self.invoke(self.preprocess(image_rgb)))
+
+
+def noisy_output(inference_ms: float) -> SleepyPredictor:
+    """Writes to standard output, from Python and past it."""
+    print("a library's greeting")
+    os.write(1, b"and one from C\n")
+    return SleepyPredictor(inference_ms)
+
+
+def failing() -> None:
+    raise RuntimeError("no such accelerator")
+
+
+def crashing() -> None:
+    os.abort()
+
+
+def sees(variable: str) -> None:
+    raise RuntimeError(f"{variable}={os.environ.get(variable)}")
+
+
+def stalling() -> None:
+    time.sleep(60)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
+from edge_retina.benchmark.environment import Environment, read_environment
+from edge_retina.benchmark.results import BenchmarkResult
+from edge_retina.benchmark.rounds import join_rounds
+from edge_retina.benchmark.worker import WorkerResult
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
+QUIET = Environment("cpu", 4, None, "Linux", "x86_64", "3.11", {}, load_average=0.1)
+
+
+def candidate(name: str, *, backend: str = "tflite-xnnpack", threads: int = 1) -> Candidate:
+    return Candidate(
+        model=name,
+        file=GOLDEN,
+        family=name.partition("_")[0],
+        backend=backend,
+        threads=threads,
+        factory="",
+        kwargs={},
+    )
+
+
+def measured(inference_ms: tuple[float, ...], precision: str = "float32") -> WorkerResult:
+    number = len(inference_ms)
+    return WorkerResult(
+        init_ms=10.0,
+        preprocess_ms=(1.0,) * number,
+        inference_ms=inference_ms,
+        postprocess_ms=(0.5,) * number,
+        peak_memory_mb=50.0,
+        precision=precision,
+        delegate=None,
+    )
+
+
+def result(
+    item: Candidate, *rounds: WorkerResult, environment: Environment = QUIET
+) -> BenchmarkResult:
+    return join_rounds(item, rounds, environment=environment, metrics=None)
+
+
+def test_rounds_are_joined_in_their_order() -> None:
+    first, second = measured((4.0, 6.0)), measured((8.0, 10.0))
+    second = dataclasses.replace(second, init_ms=30.0, peak_memory_mb=70.0)
+    joined = result(candidate("a_float32"), first, second)
+    assert joined.latency_ms.samples == (5.5, 7.5, 9.5, 11.5)  # the sum of the stages
+    assert joined.stages_ms.inference == 7.0
+    assert (joined.stages_ms.preprocess, joined.stages_ms.postprocess) == (1.0, 0.5)
+    assert (joined.init_ms, joined.peak_memory_mb) == (20.0, 70.0)
+
+
+def test_int8_is_compared_with_the_float_model_of_its_family() -> None:
+    items = [
+        candidate("a_float32"),
+        candidate("b_float32"),
+        candidate("a_int8"),
+        candidate("a_int8", backend="tflite-builtin"),
+        candidate("a_int8", threads=2),
+    ]
+    speeds = (8.5, 100.0, 2.5, 1.0, 1.0)
+    results = [
+        result(item, *[measured((speed,), item.model.partition("_")[2])] * 2)
+        for item, speed in zip(items, speeds, strict=True)
+    ]
+    (comparison,) = compare_with_float(items, results, rounds=2)
+    assert (comparison.model, comparison.reference) == ("a_int8", "a_float32")
+    assert comparison.ratio == pytest.approx(4.0 / 10.0)
+    assert (comparison.rounds, comparison.verdict) == (2, "faster")
+
+
+def test_keras_is_compared_with_float32_under_xnnpack() -> None:
+    items = [
+        candidate("a_float32", backend="tflite-builtin"),
+        candidate("a_float32"),
+        candidate("a", backend="keras"),
+    ]
+    results = [
+        result(item, measured((speed,))) for item, speed in zip(items, (1, 8.5, 18.5), strict=True)
+    ]
+    (comparison,) = compare_with_float(items, results, rounds=1)
+    assert (comparison.backend, comparison.reference_backend) == ("keras", "tflite-xnnpack")
+    assert comparison.ratio == pytest.approx(2.0)
+    assert comparison.verdict == "no difference shown"  # one round can't show any
+
+
+@pytest.mark.parametrize(
+    "int8_ms, verdict",
+    [((11.0, 11.1, 11.0), "slower"), ((2.0, 30.0, 11.0), "no difference shown")],
+)
+def test_a_slower_int8_model_is_said_to_be(int8_ms: tuple[float, ...], verdict: str) -> None:
+    items = [candidate("a_float32"), candidate("a_int8")]
+    results = [
+        result(items[0], *[measured((8.5,))] * 3),
+        result(items[1], *[measured((value,), "int8") for value in int8_ms]),
+    ]
+    comparisons = compare_with_float(items, results, rounds=3)
+    assert comparisons[0].verdict == verdict
+    float32, int8 = with_slow_int8_warnings(results, comparisons)
+    assert float32.warnings == ()
+    slow = [text for text in int8.warnings if "times as long as float32 on this CPU" in text]
+    assert len(slow) == (verdict == "slower")
+    if slow:
+        assert slow[0].startswith("int8 takes 1.25 times as long")
+
+
+def test_a_noisy_machine_is_said_to_be() -> None:
+    noisy = result(candidate("a_float32"), measured((1.0, 1.0, 1.0, 9.0)))
+    assert noisy.warnings[0].startswith("noisy: the standard deviation is ")
+    assert result(candidate("a_float32"), measured((1.0, 1.0, 1.1, 1.0))).warnings == ()
+
+
+def test_other_work_and_too_many_threads_are_told() -> None:
+    busy = dataclasses.replace(QUIET, load_average=1.7)
+    warnings = result(
+        candidate("a_float32", threads=8), measured((1.0,)), environment=busy
+    ).warnings
+    assert warnings == (
+        "other work was running before the start: load average 1.7 on 4 cores",
+        "8 threads on 4 cores",
+    )
+
+
+def test_this_machine_has_a_name_and_cores() -> None:
+    environment = read_environment()
+    assert environment.cpu
+    assert environment.cores >= 1
+    assert environment.load_average >= 0
+    assert set(environment.packages) >= {"numpy", "ai-edge-litert"}

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.errors import DatasetError
+from edge_retina.evaluation.annotation import annotate_image, annotate_video
+from edge_retina.evaluation.media import find_media
+from edge_retina.runtime.detections import Detections
+
+
+class FixedPredictor:
+    """Finds a good and a poor object in every picture."""
+
+    labels = ("cat", "dog")
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        return Detections(
+            np.array([[0.25, 0.5, 0.75, 1.0], [0, 0, 1, 1]], np.float32),
+            np.array([1, 0], np.int32),
+            np.array([0.75, 0.1], np.float32),
+        )
+
+
+def write_picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((80, 120, 3), np.uint8))
+    return path
+
+
+def test_a_picture_is_described_and_drawn(tmp_path: Path) -> None:
+    source = write_picture(tmp_path / "a.png")
+    target = tmp_path / "out" / "a.png"
+    found = annotate_image(FixedPredictor(), source, target, score_threshold=0.3)
+    assert found == {
+        "path": str(source),
+        "height": 80,
+        "width": 120,
+        "detections": [{"label": "dog", "score": 0.75, "box_px": [20.0, 60.0, 60.0, 120.0]}],
+    }
+    drawn = cv2.imread(str(target), cv2.IMREAD_COLOR_RGB)
+    assert drawn.shape == (80, 120, 3)
+    assert drawn.any()
+
+
+def test_a_picture_that_cant_be_read_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    source.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="not a picture"):
+        annotate_image(FixedPredictor(), source, tmp_path / "out" / "a.png", score_threshold=0.3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_frame_of_a_video(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.avi", tmp_path / "out" / "a.mp4"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for value in (0, 100, 200):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    told: list[tuple[int, int]] = []
+    found = annotate_video(
+        FixedPredictor(),
+        source,
+        target,
+        score_threshold=0.05,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert (found["height"], found["width"], found["fps"]) == (48, 64, 10.0)
+    assert [frame["frame"] for frame in found["frames"]] == [0, 1, 2]
+    assert all(len(frame["detections"]) == 2 for frame in found["frames"])
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    drawn = cv2.VideoCapture(str(target))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    drawn.release()
+
+
+def test_a_broken_video_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_bytes(b"no video")
+    with pytest.raises(DatasetError, match="no frame can be read"):
+        annotate_video(FixedPredictor(), source, tmp_path / "out" / "a.mp4", score_threshold=0.3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_media_are_found_pictures_first(tmp_path: Path) -> None:
+    directory, out = tmp_path / "in", tmp_path / "out"
+    clip = directory / "a.MOV"
+    pictures = [write_picture(directory / "b.jpg"), write_picture(directory / "deep" / "b.jpg")]
+    clip.write_bytes(b"")
+    (directory / "notes.txt").write_text("not one of them")
+    found = find_media([clip, directory], out)
+    assert [item.source for item in found] == [*pictures, clip]
+    assert [item.target for item in found] == [out / "b.jpg", out / "deep/b.jpg", out / "a.mp4"]
+    assert [item.is_video for item in found] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("none.jpg", "no such file or directory"),
+        ("notes.txt", "'.txt' is no known type; allowed: .avi .bmp"),
+        ("empty", "no picture or video in this directory"),
+    ],
+)
+def test_inputs_that_are_no_media(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError) as caught:
+        find_media([tmp_path / name], tmp_path / "out")
+    assert message in str(caught.value)
+
+
+def test_two_files_with_one_target_are_refused(tmp_path: Path) -> None:
+    one, other = write_picture(tmp_path / "x/a.jpg"), write_picture(tmp_path / "y/a.jpg")
+    with pytest.raises(DatasetError, match="would both be drawn to"):
+        find_media([one, other], tmp_path / "out")

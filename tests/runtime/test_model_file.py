@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_retina.errors import ModelError
+from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest
+from edge_retina.runtime.model_file import check_model_file, read_labels
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A file without labels inside or beside it."""
+    return Path(shutil.copy(GOLDEN / "tiny_float32.tflite", tmp_path))
+
+
+@pytest.fixture
+def labelled(model: Path) -> Path:
+    (model.parent / "labels.txt").write_text("disc\nsquare\n")
+    return model
+
+
+def manifest_listing(name: str) -> Manifest:
+    return Manifest(
+        edge_retina_version="0.1.0",
+        input=InputSpec(32, 32, {name: "float32"}, 128.0, 128.0),
+        outputs=(),
+        labels=("of", "manifest"),
+        anchors={},
+        thresholds={},
+        quantization={},
+        metrics={},
+        files={name: FileEntry(1, "0")},
+        config={},
+    )
+
+
+@pytest.mark.parametrize("name", ["tiny_float32.tflite", "tiny_uint8.tflite"])
+def test_whole_files_pass(name: str) -> None:
+    check_model_file(GOLDEN / name)
+
+
+def test_no_cut_gets_through(labelled: Path) -> None:
+    data = labelled.read_bytes()
+    for length in range(0, len(data), 50):
+        labelled.write_bytes(data[:length])
+        with pytest.raises(ModelError, match=r"cut off|not a TFLite file"):
+            TFLiteDetector(labelled)
+
+
+def test_a_cut_file_is_one_line(labelled: Path) -> None:
+    labelled.write_bytes(labelled.read_bytes()[:1000])
+    with pytest.raises(ModelError) as caught:
+        TFLiteDetector(labelled)
+    assert str(caught.value) == (
+        f"{labelled}: LiteRT can't open the model (The model is not a valid Flatbuffer buffer); "
+        "if it was cut off in copying, copy it again, else export it again"
+    )
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.tflite"
+    with pytest.raises(ModelError) as caught:
+        check_model_file(path)
+    assert str(caught.value) == f"{path}: no such file; expected a .tflite model"
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"can't be read \(Is a directory\)"):
+        check_model_file(tmp_path)
+
+
+def test_another_kind_of_file(tmp_path: Path) -> None:
+    path = tmp_path / "picture.tflite"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(ModelError, match="not a TFLite file") as caught:
+        check_model_file(path)
+    assert "expected b'TFL3'" in str(caught.value)
+
+
+def test_labels_inside_come_first(tmp_path: Path) -> None:
+    path = Path(shutil.copy(GOLDEN / "tiny_uint8.tflite", tmp_path))
+    (tmp_path / "labels.txt").write_text("beside\n")
+    assert read_labels(path) == ("disc", "square")
+
+
+def test_labels_of_a_manifest_that_lists_the_file(model: Path) -> None:
+    (model.parent / "labels.txt").write_text("beside\n")
+    manifest_listing(model.name).save(model.parent)
+    assert read_labels(model) == ("of", "manifest")
+
+
+def test_a_manifest_of_other_files_is_not_believed(model: Path) -> None:
+    (model.parent / "labels.txt").write_text("beside\nfile\n")
+    manifest_listing("other.tflite").save(model.parent)
+    assert read_labels(model) == ("beside", "file")
+
+
+def test_no_labels_anywhere(model: Path) -> None:
+    with zipfile.ZipFile(model, "a") as archive:  # metadata without labels
+        archive.writestr("notes.txt", "nothing of use")
+    with pytest.raises(ModelError) as caught:
+        read_labels(model)
+    assert str(caught.value) == (
+        f"{model}: no class names: no labels.txt inside the file, and neither a manifest.json that "
+        f"lists it nor a labels.txt in {model.parent}; put a labels.txt there, one name a line"
+    )
+
+
+def test_labels_that_are_not_text(model: Path) -> None:
+    (model.parent / "labels.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match="not UTF-8 text"):
+        read_labels(model)

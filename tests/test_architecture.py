@@ -1,0 +1,141 @@
+"""Which package may import which. The layers themselves are import-linter contracts."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "edge_retina"
+TENSORFLOW = {"tensorflow", "tf_keras", "tensorflow_model_optimization"}
+WITH_TENSORFLOW = {
+    "input_pipeline",
+    "model",
+    "training",
+    "quantization",
+    "export",
+    "workflow",
+    "cli",  # inside functions of commands only, see test_help_needs_no_tensorflow
+}
+KERAS_MODULE = "model/keras.py"
+
+BLOCKED = f"""
+import importlib, pkgutil, sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {sorted(TENSORFLOW)!r}:
+            raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """The top-level packages that a file imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+def run_without_tensorflow(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED + code],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        timeout=120,
+    )
+
+
+def test_only_one_module_imports_tf_keras() -> None:
+    importers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if "tf_keras" in imported_names(path)
+    }
+    assert importers == {KERAS_MODULE}
+
+
+def test_nobody_reaches_keras_through_tensorflow() -> None:
+    """`tf.keras` is Keras 2 or 3 depending on an environment variable; KERAS_MODULE is always 2."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "keras"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"tf", "tensorflow"}
+    ]
+    assert found == []
+
+
+def test_tensorflow_is_not_imported_below_the_input_pipeline() -> None:
+    found = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if path.relative_to(PACKAGE).parts[0] not in WITH_TENSORFLOW
+        and TENSORFLOW & set(imported_names(path))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", [".", *sorted(WITH_TENSORFLOW)])
+def test_importing_a_package_imports_nothing_else(name: str) -> None:
+    path = PACKAGE / name / "__init__.py"
+    if not path.exists():
+        pytest.skip(f"{name} is not built yet")
+    assert set(imported_names(path)) <= {"__future__"}
+
+
+def test_device_packages_work_without_tensorflow() -> None:
+    free = [
+        path.relative_to(PACKAGE).with_suffix("")
+        for path in modules()
+        if path.relative_to(PACKAGE).parts[0] not in WITH_TENSORFLOW and path.stem != "__init__"
+    ]
+    names = [".".join(("edge_retina", *path.parts)) for path in free]
+    assert "edge_retina.runtime.detector" in names
+    result = run_without_tensorflow(
+        f"for name in {names!r}:\n    importlib.import_module(name)\nprint('imported all')"
+    )
+    assert result.stdout.strip() == "imported all", result.stderr
+
+
+def test_help_needs_no_tensorflow() -> None:
+    result = run_without_tensorflow(
+        "from edge_retina.cli.main import main\n"
+        "try:\n    main(['--help'])\n"
+        "finally:\n    print('cv2' in sys.modules, 'rich' in sys.modules, file=sys.stderr)"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Commands:" in result.stdout
+    assert result.stderr.strip() == "False False", "--help imports more than it needs"
+
+
+def test_every_command_helps_without_tensorflow() -> None:
+    result = run_without_tensorflow(
+        "from edge_retina.cli.main import COMMANDS\n"
+        "for entry in COMMANDS.values():\n    importlib.import_module(entry.module).command\n"
+        "print('imported all')"
+    )
+    assert result.stdout.strip() == "imported all", result.stderr
+
+
+def test_layers() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run(
+        [lint, "--no-cache"], capture_output=True, text=True, cwd=PACKAGE.parent, timeout=120
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

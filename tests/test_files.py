@@ -1,0 +1,100 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_retina.files import (
+    atomic_path,
+    dump_json,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+
+def test_text_and_bytes_arrive_and_directories_are_made(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b" / "t.txt", "größer\n")
+    write_bytes(tmp_path / "a" / "b.bin", b"\x00\xff")
+    assert (tmp_path / "a" / "b" / "t.txt").read_bytes() == "größer\n".encode()
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"\x00\xff"
+
+
+def test_suffix_of_the_temporary_name_is_kept(tmp_path: Path) -> None:
+    """OpenCV and Keras choose the format by it."""
+    with atomic_path(tmp_path / "x.weights.h5") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith(".h5")
+        assert temporary.name != "x.weights.h5"
+
+
+def test_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+
+    def fail_half_way() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_old_file_is_seen_until_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "t.txt"
+    target.write_text("old")
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["t.txt"]
+
+
+def test_result_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "t.txt", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "t.txt").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ({"b": 1, "a": [1.5, None]}, '{\n  "b": 1,\n  "a": [\n    1.5,\n    null\n  ]\n}\n'),
+        (float("nan"), "null\n"),
+        ([float("inf"), (float("-inf"),)], "[\n  null,\n  [\n    null\n  ]\n]\n"),
+        ("ü", '"ü"\n'),
+    ],
+)
+def test_dump_json(value: object, text: str) -> None:
+    assert dump_json(value) == text
+
+
+def test_write_json_reads_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "r.json", {"mAP": 0.5, "mAP_small": float("nan")})
+    assert json.loads((tmp_path / "r.json").read_text()) == {"mAP": 0.5, "mAP_small": None}
+
+
+def test_sha256_file_of_more_than_one_block(tmp_path: Path) -> None:
+    data = os.urandom((1 << 20) + 17)
+    (tmp_path / "f").write_bytes(data)
+    assert sha256_file(tmp_path / "f") == hashlib.sha256(data).hexdigest()
+
+
+def test_sha256_json_depends_on_values_not_on_order() -> None:
+    assert sha256_json({"a": 1, "b": 2}) == sha256_json({"b": 2, "a": 1})
+    assert sha256_json({"a": 1, "b": 2}) != sha256_json({"a": 1, "b": 3})
+    assert sha256_json([1, 2]) != sha256_json([2, 1])

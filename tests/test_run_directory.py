@@ -1,0 +1,106 @@
+"""A RUN: what it holds and when a stage counts as done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_retina.config import Config
+from edge_retina.errors import ConfigError, RunError
+from edge_retina.run_directory import STAGES, RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+def test_nothing_is_done_in_a_new_run(run: RunDirectory) -> None:
+    assert [run.is_done(stage, {}) for stage in STAGES] == [False] * len(STAGES)
+    assert not run.root.exists(), "asking makes nothing"
+
+
+def test_a_stage_is_done_for_its_own_fingerprint_only(run: RunDirectory) -> None:
+    run.mark_done("train", {"epochs": 3, "data": "abc"}, seconds=12.5)
+    assert run.is_done("train", {"data": "abc", "epochs": 3})
+    assert not run.is_done("train", {"data": "abc", "epochs": 4})
+    assert not run.is_done("quantize", {"data": "abc", "epochs": 3})
+
+
+def test_marker_keeps_details_for_people(run: RunDirectory) -> None:
+    run.mark_done("train", {}, seconds=12.5)
+    assert json.loads(run.marker("train").read_text())["seconds"] == 12.5
+
+
+def test_marking_undone_forgets_and_may_be_repeated(run: RunDirectory) -> None:
+    run.mark_done("train", {})
+    run.mark_undone("train")
+    run.mark_undone("train")
+    assert not run.is_done("train", {})
+
+
+def test_marking_again_replaces_the_fingerprint(run: RunDirectory) -> None:
+    run.mark_done("train", 1)
+    run.mark_done("train", 2)
+    assert (run.is_done("train", 1), run.is_done("train", 2)) == (False, True)
+
+
+def test_marker_cut_in_half_is_refused(run: RunDirectory) -> None:
+    run.mark_done("train", {})
+    run.marker("train").write_text('{"fingerp')
+    with pytest.raises(RunError, match=r"train\.json: damaged .*; delete it to redo the stage"):
+        run.is_done("train", {})
+
+
+def test_config_and_labels_round_trip(run: RunDirectory) -> None:
+    config = Config(name="cells", seed=3)
+    run.save_config(config)
+    run.save_labels(("red cell", "größer", "<b>"))
+    assert run.load_config() == config
+    assert run.load_labels() == ("red cell", "größer", "<b>")
+
+
+def test_no_labels_is_an_empty_file(run: RunDirectory) -> None:
+    run.save_labels(())
+    assert run.load_labels() == ()
+
+
+def test_directory_that_is_not_a_run_is_refused(run: RunDirectory) -> None:
+    with pytest.raises(RunError, match=r"not a run directory \(no config\.toml\)"):
+        run.load_config()
+    with pytest.raises(RunError, match=r"no labels\.txt; train first"):
+        run.load_labels()
+
+
+def test_damaged_config_names_its_file(run: RunDirectory) -> None:
+    run.root.mkdir()
+    run.config_file.write_text("[train]\nepoch = 3\n")
+    with pytest.raises(ConfigError, match=r"config\.toml: unknown key 'train\.epoch'"):
+        run.load_config()
+
+
+def test_require_says_which_command_makes_it(run: RunDirectory) -> None:
+    with pytest.raises(RunError, match=r"float/best\.h5 is missing; run 'edge-retina train'"):
+        run.require(run.float_weights, "train")
+    run.save_labels(("a",))
+    assert run.require(run.labels_file, "train") == run.labels_file
+
+
+def test_everything_lies_inside_the_run(run: RunDirectory) -> None:
+    paths = [
+        run.config_file,
+        run.labels_file,
+        run.float_weights,
+        run.checkpoint_dir,
+        run.metrics_file,
+        run.tensorboard_dir,
+        run.quantized_dir("qat"),
+        run.export_dir,
+        run.report_file,
+        run.results_file("evaluate"),
+        run.marker("train"),
+    ]
+    assert all(path.is_relative_to(run.root) for path in paths)
+    assert len(set(paths)) == len(paths)
