@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PRESETS = ("fast", "balanced", "accurate")
+PRESETS = ("fast", "balanced", "accurate", "demo")
 BACKBONE_WIDTHS = (0.35, 0.5, 0.75, 1.0)
 
 
@@ -173,7 +173,10 @@ class Config:
 
 
 def load_config(
-    path: Path | str | None = None, *, overrides: typing.Sequence[str] = (), preset: str | None = None
+    path: Path | str | None = None,
+    *,
+    overrides: typing.Sequence[str] = (),
+    preset: str | None = None,
 ) -> Config:
     """Read a config file and apply overrides.
 
@@ -241,9 +244,9 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _resolve_paths(tree: dict[str, Any], directory: Path) -> None:
     data, model = tree.get("data"), tree.get("model")
     if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
-        data["path"] = str(directory / data["path"])
+        data["path"] = str((directory / data["path"]).resolve())
     if isinstance(model, dict) and str(model.get("pretrained", "")).endswith(".h5"):
-        model["pretrained"] = str(directory / model["pretrained"])
+        model["pretrained"] = str((directory / model["pretrained"]).resolve())
 
 
 def _apply_override(tree: dict[str, Any], text: str) -> None:
@@ -278,7 +281,9 @@ def _build(cls: type, tree: Any, *, where: str, prefix: str) -> Any:
             )
         wanted = types_of[key]
         if dataclasses.is_dataclass(wanted):
-            values[key] = _build(typing.cast(type, wanted), value, where=where, prefix=f"{prefix}{key}.")
+            values[key] = _build(
+                typing.cast(type, wanted), value, where=where, prefix=f"{prefix}{key}."
+            )
         else:
             values[key] = _convert(value, wanted, where=f"{where}: {prefix}{key}")
     return cls(**values)
@@ -298,7 +303,9 @@ def _convert(value: Any, wanted: Any, *, where: str) -> Any:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(wanted, types.UnionType) or type(value) is not wanted:
-        raise ConfigError(f"{where} must be {wanted.__name__}, got {type(value).__name__} {value!r}")
+        raise ConfigError(
+            f"{where} must be {wanted.__name__}, got {type(value).__name__} {value!r}"
+        )
     return value
 
 
@@ -395,7 +402,9 @@ def _check_relations(config: Config) -> None:
         raise ConfigError("matching.negative_iou must not be above matching.positive_iou")
     low, high = config.augmentation.scale
     if not 0.1 <= low <= high <= 10:
-        raise ConfigError(f"augmentation.scale must be low <= high within 0.1..10, got {low}, {high}")
+        raise ConfigError(
+            f"augmentation.scale must be low <= high within 0.1..10, got {low}, {high}"
+        )
     if not config.name or any(c in config.name for c in "/\\\0"):
         raise ConfigError(f"name must be usable in file names, got {config.name!r}")
     if shapes:

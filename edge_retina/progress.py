@@ -42,23 +42,21 @@ def show_progress(label: str, total: int) -> Iterator[ProgressUpdate]:
 class _PlainLines:
     def __init__(self, label: str, total: int) -> None:
         self._label, self._total = label, total
-        self._started = self._last = time.monotonic()
-        self._first_done: int | None = None
+        self._first: tuple[int, float] | None = None
+        self._last = 0.0
 
     def __call__(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        if self._first_done is None:  # work that goes on after an interruption does not start at 0
-            self._first_done = done - 1
+        if self._first is None:
+            # The first piece is slow (compilation), and resumed work does not begin at 0: the speed
+            # is measured from here.
+            self._first, self._last = (done, now), now
         if done < self._total and now - self._last < _SECONDS_BETWEEN_LINES:
             return
         self._last = now
-        rate = (done - self._first_done) / max(now - self._started, 1e-9)
-        left = (self._total - done) / rate
-        print(
-            f"{self._label}: {done}/{self._total}, {_clock(left)} left  {note}".rstrip(),
-            file=sys.stderr,
-            flush=True,
-        )
+        pieces, seconds = done - self._first[0], now - self._first[1]
+        left = f", {_clock((self._total - done) * seconds / pieces)} left" if pieces else ""
+        print(f"{self._label}: {done}/{self._total}{left}  {note}", file=sys.stderr, flush=True)
 
 
 def _clock(seconds: float) -> str:

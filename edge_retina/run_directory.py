@@ -8,15 +8,14 @@ settings is never taken for the present one.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_retina.config import Config, config_from_dict, read_toml
+from edge_retina.config import Config, load_config
 from edge_retina.errors import RunError
 from edge_retina.files import sha256_json, write_json, write_text
-
-STAGES = ("prepare", "train", "quantize", "export", "evaluate", "benchmark", "report")
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,18 @@ class RunDirectory:
 
     def is_done(self, stage: str, fingerprint: Any) -> bool:
         """Whether the stage was finished with these very inputs."""
+        return self.details(stage).get("fingerprint") == sha256_json(fingerprint)
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """Return what a stage's marker says; empty if it is not done."""
+        path = self.marker(stage)
         try:
-            marker = json.loads(self.marker(stage).read_text(encoding="utf-8"))
+            details: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return False
+            return {}
         except json.JSONDecodeError as error:
-            raise RunError(f"{self.marker(stage)}: damaged ({error}); delete it to redo the stage") from None
-        return bool(marker.get("fingerprint") == sha256_json(fingerprint))
+            raise RunError(f"{path}: damaged ({error}); delete it to redo the stage") from None
+        return details
 
     def mark_done(self, stage: str, fingerprint: Any, **details: Any) -> None:
         """Say that a stage is done; `details` are for people."""
@@ -101,15 +105,18 @@ class RunDirectory:
 
         write_text(self.config_file, tomli_w.dumps(config.to_dict()))
 
-    def load_config(self) -> Config:
-        """Read the resolved config.
+    def load_config(self, *, overrides: Sequence[str] = ()) -> Config:
+        """Read the resolved config, with `section.field=value` overrides applied.
 
         Raises:
             RunError: the directory is not a RUN.
+            ConfigError: an override names no field, or a value that is not allowed.
         """
         if not self.config_file.is_file():
-            raise RunError(f"{self.root}: not a run directory (no config.toml); make one with 'edge-retina train'")
-        return config_from_dict(read_toml(self.config_file), where=str(self.config_file))
+            raise RunError(
+                f"{self.root}: not a run directory (no config.toml); make one with 'edge-retina train'"
+            )
+        return load_config(self.config_file, overrides=overrides)
 
     def save_labels(self, labels: tuple[str, ...]) -> None:
         """Write the class names."""
@@ -128,5 +135,7 @@ class RunDirectory:
             RunError: it does not exist.
         """
         if not path.exists():
-            raise RunError(f"{self.root}: {path.relative_to(self.root)} is missing; run 'edge-retina {made_by}' first")
+            raise RunError(
+                f"{self.root}: {path.relative_to(self.root)} is missing; run 'edge-retina {made_by}' first"
+            )
         return path

@@ -110,7 +110,9 @@ def _few_objects(
     base = np.array([default_shapes((level,))[0][1][0] for level in levels])
     steps = 2.0 ** (np.arange(per_cell) / per_cell)
     return tuple(
-        _rounded(np.stack([side * steps * math.sqrt(ratio), side * steps / math.sqrt(ratio)], axis=1))
+        _rounded(
+            np.stack([side * steps * math.sqrt(ratio), side * steps / math.sqrt(ratio)], axis=1)
+        )
         for side in base
     )
 

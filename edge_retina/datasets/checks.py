@@ -45,8 +45,8 @@ def check_annotations(
 
 def find_broken_images(
     examples: Iterable[Example], decode: Callable[[Path], np.ndarray]
-) -> list[str]:
-    """Decode every picture and return what is wrong, one line each, in the order of `examples`.
+) -> dict[Path, str]:
+    """Decode every picture and return what is wrong, by file, in the order of `examples`.
 
     Args:
         examples: pictures to look at; a file that occurs twice is decoded once.
@@ -64,7 +64,8 @@ def find_broken_images(
         return None
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        return [line for line in pool.map(look, unique.values()) if line is not None]
+        found = zip(unique, pool.map(look, unique.values()), strict=True)
+        return {path: line for path, line in found if line is not None}
 
 
 def _try_header(path: Path) -> ImageHeader | DatasetError:

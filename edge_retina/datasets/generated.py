@@ -22,7 +22,7 @@ from edge_retina.datasets.shapes import (
     Shape,
     paint_shape,
     random_shape,
-    shape_area,
+    shape_area_px,
     shape_mask,
 )
 from edge_retina.datasets.splits import SPLITS
@@ -144,7 +144,7 @@ def _place_shapes(
 
 def _seen_enough(shape: Shape, visible: np.ndarray) -> bool:
     seen_px = np.count_nonzero(visible)
-    return bool(seen_px >= max(_MIN_VISIBLE_PX, _MIN_VISIBLE * shape_area(shape)))
+    return bool(seen_px >= max(_MIN_VISIBLE_PX, _MIN_VISIBLE * shape_area_px(shape)))
 
 
 def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:

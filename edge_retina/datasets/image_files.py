@@ -58,6 +58,11 @@ def list_images(directory: Path) -> list[Path]:
     return sorted(found)
 
 
+def subdirectories(directory: Path) -> list[Path]:
+    """Return the directories in a directory, sorted; none if it does not exist."""
+    return sorted(path for path in directory.glob("*") if path.is_dir())
+
+
 def first_file(directories: Iterable[Path], relative: PurePosixPath) -> Path | None:
     """Return the first existing `directory / relative`."""
     for directory in directories:

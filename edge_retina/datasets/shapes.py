@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -62,10 +63,11 @@ def shape_mask(shape: Shape, image_hw: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def shape_area(shape: Shape) -> float:
-    """Return the area in square pixels, also of what lies outside the picture."""
-    areas = [float(cv2.contourArea(polygon.astype(np.float32))) for polygon in _outlines(shape)]
-    return areas[0] - sum(areas[1:])
+def shape_area_px(shape: Shape) -> int:
+    """Return how many pixels a shape has, those outside the picture too."""
+    side = 2 * math.ceil(max(shape.size_px))  # room for every rotation
+    whole = replace(shape, center_yx=(side / 2, side / 2))
+    return int(np.count_nonzero(shape_mask(whole, (side, side)) >= 128))
 
 
 def paint_shape(

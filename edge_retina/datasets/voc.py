@@ -26,6 +26,7 @@ from edge_retina.datasets.image_files import (
     read_label_file,
     read_text,
     relative_path,
+    subdirectories,
 )
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
@@ -81,7 +82,7 @@ def _xml_files(root: Path) -> list[tuple[Path, Path]]:
     beside = [(root, path) for path in sorted(root.glob("*.xml"))]
     return beside or [
         (path.parent, path)
-        for directory in sorted(root.glob("*/"))
+        for directory in subdirectories(root)
         if split_name(directory.name) in SPLITS
         for path in sorted(directory.glob("*.xml"))
     ]

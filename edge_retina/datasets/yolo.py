@@ -21,6 +21,7 @@ from edge_retina.datasets.image_files import (
     read_label_file,
     read_text,
     relative_path,
+    subdirectories,
 )
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
@@ -150,7 +151,7 @@ def _listed_images(path: Path, root: Path) -> list[Path]:
 def _directory_splits(root: Path) -> dict[str, list[Path]]:
     """Return pictures by split from `images/train/`, `train/images/` or `train/`; else unsplit."""
     splits: dict[str, list[Path]] = {}
-    for directory in sorted(root.glob("images/*/")) + sorted(root.glob("*/")):
+    for directory in subdirectories(root / "images") + subdirectories(root):
         name = split_name(directory.name)
         if name in SPLITS and name not in splits:
             splits[name] = list_images(directory)

@@ -19,7 +19,9 @@ from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
 
 OUTPUTS = ("boxes", "classes", "scores", "count")
-_JUST_BELOW_ZERO = -1e-6  # the kernel keeps what is strictly above its threshold; we keep equal ones too
+_JUST_BELOW_ZERO = (
+    -1e-6
+)  # the kernel keeps what is strictly above its threshold; we keep equal ones too
 
 
 def detection_function(
@@ -105,4 +107,3 @@ def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf
 def _logit(probability: float) -> float:
     clipped = min(max(probability, 1e-6), 1 - 1e-6)
     return math.log(clipped / (1 - clipped))
-

@@ -61,7 +61,7 @@ def load_pretrained(model: keras.Model, *, pretrained: str, width: float) -> boo
                 raise
             log.warning(
                 "ImageNet weights could not be downloaded; training starts from scratch and will be "
-                "much less accurate. Set model.pretrained to an .h5 file, or to \"none\"."
+                'much less accurate. Set model.pretrained to an .h5 file, or to "none".'
             )
             return False
     else:
@@ -75,7 +75,7 @@ def load_pretrained(model: keras.Model, *, pretrained: str, width: float) -> boo
 def _read_weights(path: str, width: float) -> keras.Model:
     if not Path(path).is_file():
         raise ModelError(
-            f"model.pretrained: {path} not found; give an .h5 file, \"imagenet\" or \"none\""
+            f'model.pretrained: {path} not found; give an .h5 file, "imagenet" or "none"'
         )
     source = keras.applications.MobileNetV2(
         input_shape=(None, None, 3), alpha=width, include_top=False, weights=None

@@ -13,6 +13,8 @@ import numpy as np
 from edge_retina.errors import ExportError
 from edge_retina.model.keras import keras, tf
 
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -49,13 +51,19 @@ def build_deploy_graph(model: keras.Model) -> keras.Model:
     return keras.Model(builder.tensors[id(model.inputs[0])], outputs, name="deploy")
 
 
-def concatenated(outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return cls_logits (B, A, K) and box_deltas (B, A, 4) from a deploy graph's outputs."""
-    half = len(outputs) // 2
-    return (
-        np.concatenate([np.asarray(x) for x in outputs[:half]], axis=1),
-        np.concatenate([np.asarray(x) for x in outputs[half:]], axis=1),
-    )
+def join_levels(deploy: keras.Model) -> keras.Model:
+    """Return a model with the outputs of the float model: cls_logits (B, A, K), box_deltas (B, A, 4).
+
+    Args:
+        deploy: a deploy graph, float or fake-quantised; its layers are shared, not copied.
+    """
+    half = len(deploy.outputs) // 2
+    parts = (deploy.outputs[:half], deploy.outputs[half:])
+    joined = [
+        levels[0] if len(levels) == 1 else keras.layers.Concatenate(axis=1)(levels)
+        for levels in parts
+    ]
+    return keras.Model(deploy.inputs, joined)
 
 
 def _steps(model: keras.Model) -> list[_Step]:
@@ -107,13 +115,16 @@ class _Builder:
         layer = step.layer
         if isinstance(layer, keras.layers.InputLayer):
             self.tensors[step.output] = keras.Input(layer.input_shape[0][1:], name=layer.name)
-        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+        elif isinstance(layer, _CONVOLUTIONS):
             self._add_convolution(step)
         elif isinstance(layer, keras.layers.BatchNormalization):
             self._pass_folded(step)
         elif isinstance(layer, keras.layers.ZeroPadding2D):
             self._pass_padding(step)
-        elif isinstance(layer, keras.layers.Concatenate) or layer.name in ("cls_logits", "box_deltas"):
+        elif isinstance(layer, keras.layers.Concatenate) or layer.name in (
+            "cls_logits",
+            "box_deltas",
+        ):
             self.by_level[step.output] = [self.tensors[i] for i in step.inputs]
         elif isinstance(layer, keras.layers.UpSampling2D):
             self.tensors[step.output] = _double(self.tensors[step.inputs[0]], name=layer.name)
@@ -149,8 +160,10 @@ class _Builder:
 
     def _pass_folded(self, step: _Step) -> None:
         maker = self._makers[step.inputs[0]]
-        if self._norm_after(maker) is not step.layer:
-            raise ExportError(f"BatchNorm {step.layer.name} does not follow a convolution of its own")
+        if not isinstance(maker.layer, _CONVOLUTIONS) or self._norm_after(maker) is not step.layer:
+            raise ExportError(
+                f"BatchNorm {step.layer.name} does not follow a convolution of its own"
+            )
         self.tensors[step.output] = self.tensors[step.inputs[0]]
 
     def _pass_padding(self, step: _Step) -> None:
@@ -160,7 +173,9 @@ class _Builder:
         kernel, strides = user.layer.kernel_size, user.layer.strides
         same = tuple(_same_padding(*sizes) for sizes in zip(size, kernel, strides, strict=True))
         if step.layer.padding != same or user.layer.padding != "valid":
-            raise ExportError(f"padding {step.layer.name} {step.layer.padding} is not 'same' {same}")
+            raise ExportError(
+                f"padding {step.layer.name} {step.layer.padding} is not 'same' {same}"
+            )
         self.tensors[step.output] = self.tensors[step.inputs[0]]
 
     def _name(self, step: _Step) -> str:

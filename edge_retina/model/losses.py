@@ -12,7 +12,12 @@ _EPSILON = 1e-7
 
 
 def focal_loss(
-    targets: tf.Tensor, logits: tf.Tensor, *, alpha: float, gamma: float, label_smoothing: float = 0.0
+    targets: tf.Tensor,
+    logits: tf.Tensor,
+    *,
+    alpha: float,
+    gamma: float,
+    label_smoothing: float = 0.0,
 ) -> tf.Tensor:
     """Return the focal loss of every (anchor, class), unreduced.
 
@@ -68,7 +73,9 @@ def iou_loss(target_boxes: tf.Tensor, boxes: tf.Tensor, *, kind: str) -> tf.Tens
         return 1 - iou + (hull_area - union) / (hull_area + _EPSILON)
     shift = (target_boxes[..., :2] + target_boxes[..., 2:] - boxes[..., :2] - boxes[..., 2:]) / 2
     distance = tf.reduce_sum(shift**2, axis=-1) / (tf.reduce_sum(hull**2, axis=-1) + _EPSILON)
-    angle = tf.atan2(target_size[..., 1], target_size[..., 0]) - tf.atan2(size[..., 1], size[..., 0])
+    angle = tf.atan2(target_size[..., 1], target_size[..., 0]) - tf.atan2(
+        size[..., 1], size[..., 0]
+    )
     shape = 4 / math.pi**2 * angle**2
     trade_off = tf.stop_gradient(shape / (1 - iou + shape + _EPSILON))
     return 1 - iou + distance + trade_off * shape

@@ -18,7 +18,9 @@ class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
     ) -> None:
         self.weights, self.output = weights, output
 
-    def get_weights_and_quantizers(self, layer: keras.layers.Layer) -> list[tuple[tf.Variable, Any]]:
+    def get_weights_and_quantizers(
+        self, layer: keras.layers.Layer
+    ) -> list[tuple[tf.Variable, Any]]:
         """Return the kernel with its quantiser."""
         return [(kernel_of(layer), self.weights)] if self.weights else []
 
@@ -31,7 +33,9 @@ class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
         """Return nothing: activations are layers of their own in the deploy graph."""
         return []
 
-    def set_quantize_activations(self, layer: keras.layers.Layer, quantize_activations: list) -> None:
+    def set_quantize_activations(
+        self, layer: keras.layers.Layer, quantize_activations: list
+    ) -> None:
         """Leave the activations alone, see above."""
         del layer, quantize_activations  # an empty body is more than AutoGraph can parse
 

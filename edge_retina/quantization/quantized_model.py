@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
+import numpy as np
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import (
+    QuantizeLayer,
+)
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
     QuantizeWrapperV2,
 )
@@ -48,6 +51,26 @@ class QuantizedModel:
             for wrapper in self._wrappers()
             if wrapper.quantize_config.output is not None
         }
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return kernels and biases as `LAYER/kernel` and `LAYER/bias`, by deploy layer name."""
+        return {name: variable.numpy() for name, variable in self.variables().items()}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Set kernels and biases as returned by `weights`."""
+        for name, variable in self.variables().items():
+            variable.assign(weights[name])
+        self.refresh_weight_ranges()
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Return the variables of kernels and biases, by the names of `weights`."""
+        variables = {}
+        for wrapper in self._wrappers():
+            # The wrapper has put the fake-quantised kernel into the layer; it keeps the variable.
+            for kernel, _, _ in wrapper._weight_vars:
+                variables[f"{wrapper.layer.name}/kernel"] = kernel
+                variables[f"{wrapper.layer.name}/bias"] = wrapper.layer.bias
+        return variables
 
     def refresh_weight_ranges(self) -> None:
         """Fit every kernel's range to the kernel as it is now.
@@ -95,7 +118,9 @@ def build_quantized_model(deploy: keras.Model) -> QuantizedModel:
             return layer
         copy = type(layer).from_config(layer.get_config())
         axis = channel_axis(layer)
-        output = CalibratedRange(rate, fixed_low=layer.name in logits) if _has_range(layer) else None
+        output = (
+            CalibratedRange(rate, fixed_low=layer.name in logits) if _has_range(layer) else None
+        )
         if axis is None and output is None:
             return copy
         weights = PerChannelWeights(axis) if axis is not None else None
@@ -107,9 +132,16 @@ def build_quantized_model(deploy: keras.Model) -> QuantizedModel:
     exact = FixedRange(-MEAN / STD, (255 - MEAN) / STD)
     quantised_image = QuantizeLayer(exact, name="image_quant")(image)
     body = keras.models.clone_model(deploy, clone_function=wrap)
-    quantised = QuantizedModel(keras.Model(image, _rewire(body, quantised_image), name="int8"), rate)
-    _copy_weights(deploy, quantised.model)
-    quantised.refresh_weight_ranges()
+    quantised = QuantizedModel(
+        keras.Model(image, _rewire(body, quantised_image), name="int8"), rate
+    )
+    quantised.set_weights(
+        {
+            f"{layer.name}/{part}": value
+            for layer in deploy.layers
+            for part, value in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+        }
+    )
     return quantised
 
 
@@ -142,16 +174,3 @@ def _rewire(body: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
             inputs = [tensors[id(tensor)] for tensor in node.keras_inputs]
             tensors[id(node.outputs)] = node.layer(inputs if len(inputs) > 1 else inputs[0])
     return [tensors[id(output)] for output in body.outputs]
-
-
-def _copy_weights(deploy: keras.Model, quantised: keras.Model) -> None:
-    for layer in deploy.layers:
-        if layer.weights:
-            wrapper = quantised.get_layer(_PREFIX + layer.name)
-            # The wrapper has put the fake-quantised kernel in the layer's place of the variable.
-            ((kernel, _, _),) = wrapper._weight_vars
-            for variable, value in zip(
-                (kernel, wrapper.layer.bias), layer.get_weights(), strict=True
-            ):
-                variable.assign(value)
-

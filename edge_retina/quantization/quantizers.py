@@ -26,7 +26,9 @@ class PerChannelWeights(_Quantizer):
         """`channel_axis`: 3 for convolution kernels, 2 for depthwise ones."""
         self.channel_axis = channel_axis
 
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+    def build(
+        self, tensor_shape: Any, name: str, layer: keras.layers.Layer
+    ) -> dict[str, tf.Variable]:
         """Create the range variables (C,)."""
         channels = tensor_shape[self.channel_axis]
         return {
@@ -75,7 +77,9 @@ class CalibratedRange(_Quantizer):
         self._rate = range_rate
         self._fixed_low = fixed_low
 
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+    def build(
+        self, tensor_shape: Any, name: str, layer: keras.layers.Layer
+    ) -> dict[str, tf.Variable]:
         """Create the scalar range variables."""
         return {
             end: layer.add_weight(
@@ -112,7 +116,9 @@ class FixedRange(_Quantizer):
         """The range, of which zero must be a multiple of the scale away from `low`."""
         self.low, self.high = low, high
 
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+    def build(
+        self, tensor_shape: Any, name: str, layer: keras.layers.Layer
+    ) -> dict[str, tf.Variable]:
         """Nothing to create."""
         return {}
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edge_retina.files import write_text
 from edge_retina.model.keras import tf
 
 
@@ -13,12 +14,9 @@ class MetricsLog:
     """Appends one JSON object a line; numbers also go to TensorBoard when it has a directory."""
 
     def __init__(self, path: Path, *, tensorboard: Path | None, first_step: int = 0) -> None:
-        """Open the log; lines at or after `first_step`, of a run cut short, are dropped."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = _lines_before(path, first_step)
-        self._stream = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._stream.writelines(kept)
-        self._stream.flush()
+        """Open the log; lines after `first_step`, of a run that was cut short, are dropped."""
+        write_text(path, "".join(_lines_until(path, first_step)))
+        self._stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
 
     def write(self, step: int, **values: Any) -> None:
@@ -38,8 +36,8 @@ class MetricsLog:
             self._writer.close()
 
 
-def _lines_before(path: Path, step: int) -> list[str]:
-    if step == 0 or not path.exists():
+def _lines_until(path: Path, step: int) -> list[str]:
+    if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut

@@ -7,12 +7,9 @@ import math
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.errors import TrainingError
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
@@ -22,6 +19,7 @@ from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
+from edge_retina.training.loss_window import LossWindow
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.optimizer import build_optimizer
 from edge_retina.training.schedule import learning_rate_at
@@ -29,7 +27,7 @@ from edge_retina.training.train_step import make_train_step
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY_STEPS = 20
+LOG_EVERY_STEPS = 20
 
 
 def total_steps(config: Config, images: int) -> int:
@@ -128,10 +126,10 @@ class Trainer:
             average=self.average,
             ema_decay=settings.ema_decay,
         )
-        batches = iter(
-            training_batches(self._train, self.config, anchors_px, first_step=first)
+        batches = iter(training_batches(self._train, self.config, anchors_px, first_step=first))
+        window = LossWindow(
+            remedy="lower train.learning_rate, raise train.warmup_steps or lower train.clip_norm"
         )
-        window = _Window()
         with show_progress("train", total) as progress:
             for step in range(first, total):
                 rate = learning_rate_at(
@@ -142,9 +140,14 @@ class Trainer:
                     final_fraction=settings.final_learning_rate,
                 )
                 cls_loss, box_loss = train_step(*next(batches), tf.constant(rate))
-                window.add(step + 1, float(cls_loss), float(box_loss), settings.batch_size)
+                window.add(
+                    step + 1,
+                    images=settings.batch_size,
+                    cls_loss=float(cls_loss),
+                    box_loss=float(box_loss),
+                )
                 progress(step + 1, window.note())
-                if (step + 1) % _LOG_EVERY_STEPS == 0 or step + 1 == total:
+                if (step + 1) % LOG_EVERY_STEPS == 0 or step + 1 == total:
                     metrics.write(step + 1, learning_rate=rate, **window.take())
                 if (step + 1) % eval_every == 0 or step + 1 == total:
                     self._step.assign(step + 1)
@@ -171,48 +174,7 @@ class Trainer:
             self.average.save_weights(str(temporary))
 
     def _build(self) -> keras.Model:
-        return build_retinanet(
-            self.config.model, num_classes=len(self._labels), anchors=self._grid
-        )
-
-
-class _Window:
-    """Means since the last log line; stops at a loss that is not finite."""
-
-    def __init__(self) -> None:
-        self._cls: list[float] = []
-        self._box: list[float] = []
-        self._images = 0
-        self.restart()
-
-    def restart(self) -> None:
-        """Leave the time spent on evaluation out of the speed."""
-        self._images, self._since = 0, time.monotonic()
-
-    def add(self, step: int, cls_loss: float, box_loss: float, images: int) -> None:
-        if not (math.isfinite(cls_loss) and math.isfinite(box_loss)):
-            raise TrainingError(
-                f"step {step}: the loss is not finite (class {cls_loss}, box {box_loss}); lower "
-                f"train.learning_rate, or raise train.warmup_steps, or lower train.clip_norm"
-            )
-        self._cls.append(cls_loss)
-        self._box.append(box_loss)
-        self._images += images
-
-    def note(self) -> str:
-        return f"cls {np.mean(self._cls):.3f} box {np.mean(self._box):.3f}"
-
-    def take(self) -> dict[str, float]:
-        cls_loss, box_loss = float(np.mean(self._cls)), float(np.mean(self._box))
-        speed = self._images / max(time.monotonic() - self._since, 1e-9)
-        self._cls, self._box = [], []
-        self.restart()
-        return {
-            "loss": cls_loss + box_loss,
-            "cls_loss": cls_loss,
-            "box_loss": box_loss,
-            "images_per_second": speed,
-        }
+        return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)
 
 
 def _freeze_backbone_batchnorm(model: keras.Model) -> None:

@@ -29,7 +29,9 @@ def picture() -> Callable[..., Path]:
 def with_exif(jpeg: bytes, orientation: int, order: str = ">") -> bytes:
     """Put an EXIF block with an orientation behind the start marker of a JPEG."""
     block = exif_block(orientation, order)
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 8) + b"Exif\0\0" + block + jpeg[2:]
+    return (
+        jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 8) + b"Exif\0\0" + block + jpeg[2:]
+    )
 
 
 def exif_block(orientation: int, order: str = ">") -> bytes:

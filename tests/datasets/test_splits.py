@@ -4,9 +4,9 @@ import pytest
 
 from edge_retina.datasets.splits import hash_split, split_name
 
-NAMES = [f"picture-{number:02d}.jpg" for number in range(30)]
-GOLDEN_VAL = ["picture-15.jpg"]
-GOLDEN_TEST = ["picture-01.jpg", "picture-05.jpg", "picture-12.jpg"]
+NAMES = [f"picture-{number:02d}.jpg" for number in range(60)]
+GOLDEN_VAL = ["picture-30.jpg"]
+GOLDEN_TEST = ["picture-01.jpg", "picture-05.jpg", "picture-12.jpg", "picture-41.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_hash_split_is_the_same_on_every_machine():
     split = hash_split(NAMES, seed=0)
     assert split["val"] == GOLDEN_VAL
     assert split["test"] == GOLDEN_TEST
-    assert sorted(sum(split.values(), [])) == NAMES
+    assert sorted(name for names in split.values() for name in names) == NAMES
 
 
 def test_hash_split_depends_on_the_seed():

@@ -1,0 +1,41 @@
+"""`edge-retina demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_retina.cli.options import (
+    debug_option,
+    emit_json,
+    json_option,
+    out_option,
+    seed_option,
+    set_option,
+)
+from edge_retina.cli.summary import print_summary
+from edge_retina.run_directory import RunDirectory
+
+
+@click.command("demo")
+@out_option("The run directory; the pictures go into its data/.", default=Path("runs/demo"))
+@set_option
+@json_option
+@seed_option
+@debug_option
+def command(
+    out: Path, overrides: tuple[str, ...], json_target: str | None, seed: int | None
+) -> None:
+    """Run the whole pipeline on generated pictures: no data set and no download needed.
+
+    Example: edge-retina demo --out runs/demo
+    """
+    from edge_retina.workflow.demo import demo_config
+    from edge_retina.workflow.stages import run_all
+
+    run = RunDirectory(out)
+    workflow = run_all(demo_config(out / "data", overrides=overrides, seed=seed), run)
+    results = workflow.results("evaluate")
+    print_summary(run, results)
+    emit_json(results, json_target)

@@ -1,0 +1,77 @@
+"""`edge-retina export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_retina.cli.options import (
+    debug_option,
+    emit_json,
+    json_option,
+    out_option,
+    seed_option,
+    set_option,
+)
+from edge_retina.run_directory import RunDirectory
+
+_VERIFIED_PICTURES = 16
+
+
+@click.command("export")
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@out_option("The export directory.")
+@click.option(
+    "--precision",
+    default="float32,int8",
+    show_default=True,
+    help="Which files to write, separated by commas.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["qat", "ptq"]),
+    help="Which int8-ready model to take, if the run has both; by default the config's.",
+)
+@set_option
+@json_option
+@seed_option
+@debug_option
+def command(
+    run: Path,
+    out: Path,
+    precision: str,
+    method: str | None,
+    overrides: tuple[str, ...],
+    json_target: str | None,
+    seed: int | None,
+) -> None:
+    """Write the .tflite files of RUN with decoding and NMS inside, labels.txt and manifest.json.
+
+    The files are compared with the model on pictures of the validation split before they are
+    published. --seed is that of the split, for data that has none.
+
+    Example: edge-retina export runs/mine --out detector --precision int8
+    """
+    from edge_retina.export.artefact import export_run
+    from edge_retina.quantization.state import available_method
+    from edge_retina.workflow.prepare import read_data
+
+    directory = RunDirectory(run)
+    if seed is not None:
+        overrides = (*overrides, f"seed={seed}")
+    config = directory.load_config(overrides=overrides)
+    directory.require(directory.float_weights, "train")
+    data = read_data(config)
+    pictures = [example.path for example in (data.val or data.train)[:_VERIFIED_PICTURES]]
+    manifest = export_run(
+        directory,
+        out,
+        config=config,
+        precisions=tuple(part.strip() for part in precision.split(",")),
+        method=method or available_method(directory, config.quantize.method),
+        pictures=pictures,
+    )
+    for name, entry in manifest.files.items():
+        click.echo(f"{out / name}  {entry.bytes} bytes")
+    emit_json(manifest.to_dict(), json_target)

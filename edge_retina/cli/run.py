@@ -1,0 +1,49 @@
+"""`edge-retina run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_retina.cli.configuration import read_config
+from edge_retina.cli.options import (
+    debug_option,
+    emit_json,
+    json_option,
+    out_option,
+    seed_option,
+    set_option,
+)
+from edge_retina.cli.summary import print_summary
+from edge_retina.run_directory import RunDirectory
+
+
+@click.command("run")
+@click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
+@out_option("The run directory; by default runs/NAME, with the config's name.", required=False)
+@set_option
+@json_option
+@seed_option
+@debug_option
+def command(
+    config: Path,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    json_target: str | None,
+    seed: int | None,
+) -> None:
+    """Do everything: train, quantise, export, evaluate, benchmark, report.
+
+    Run again after an interruption, it goes on where it stopped.
+
+    Example: edge-retina run my.toml --out runs/mine
+    """
+    from edge_retina.workflow.stages import run_all
+
+    settings = read_config(config, overrides=overrides, seed=seed)
+    run = RunDirectory(out or Path("runs") / settings.name)
+    workflow = run_all(settings, run)
+    results = workflow.results("evaluate")
+    print_summary(run, results)
+    emit_json(results, json_target)

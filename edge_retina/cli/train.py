@@ -1,0 +1,46 @@
+"""`edge-retina train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_retina.cli.configuration import read_config
+from edge_retina.cli.options import (
+    debug_option,
+    emit_json,
+    json_option,
+    out_option,
+    seed_option,
+    set_option,
+)
+from edge_retina.run_directory import RunDirectory
+
+
+@click.command("train")
+@click.argument("source", metavar="CONFIG.toml|DATA", type=click.Path(path_type=Path))
+@out_option("The run directory; an interrupted training in it goes on.")
+@set_option
+@json_option
+@seed_option
+@debug_option
+def command(
+    source: Path,
+    out: Path,
+    overrides: tuple[str, ...],
+    json_target: str | None,
+    seed: int | None,
+) -> None:
+    """Train a float model from a config file, or straight from a data set with the defaults.
+
+    Example: edge-retina train data/bccd --out runs/bccd --set train.epochs=30
+    """
+    from edge_retina.workflow.stages import Workflow
+
+    run = RunDirectory(out)
+    workflow = Workflow(read_config(source, overrides=overrides, seed=seed), run)
+    workflow.prepare()
+    workflow.train()
+    click.echo(f"float model: {run.float_weights}")
+    emit_json(run.details("train"), json_target)

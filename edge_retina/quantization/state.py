@@ -1,0 +1,77 @@
+"""A quantised model on disk: folded weights, activation ranges, and how they came to be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_retina.errors import RunError
+from edge_retina.files import atomic_path, write_json
+from edge_retina.model.deploy import build_deploy_graph
+from edge_retina.model.predictor import load_float_model
+from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
+from edge_retina.run_directory import RunDirectory
+
+_WEIGHTS, _RECORD = "weights.npz", "quantization.json"
+
+
+@dataclass(frozen=True)
+class QuantizationRecord:
+    """How a quantised model was made.
+
+    Attributes:
+        method: "ptq" or "qat".
+        calibration: image ids, seed and hash of the calibration set.
+        steps: of QAT; 0 for PTQ.
+        ranges: (low, high) of every quantised output by layer name.
+    """
+
+    method: str
+    calibration: dict[str, Any]
+    steps: int
+    ranges: dict[str, tuple[float, float]]
+
+
+def save_quantized(directory: Path, quantized: QuantizedModel, record: QuantizationRecord) -> None:
+    """Write weights, then the record, whose presence says that both are whole."""
+    with atomic_path(directory / _WEIGHTS) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **quantized.weights())
+    write_json(directory / _RECORD, asdict(record))
+
+
+def available_method(run: RunDirectory, preferred: str) -> str:
+    """Return the method by which a RUN was quantised; `preferred` where it was by both or neither."""
+    methods = [m for m in ("qat", "ptq") if (run.quantized_dir(m) / _RECORD).is_file()]
+    return methods[0] if len(methods) == 1 else preferred
+
+
+def load_record(run: RunDirectory, method: str) -> QuantizationRecord:
+    """Read how the quantised model of a RUN was made.
+
+    Raises:
+        RunError: the RUN was not quantised by this method.
+    """
+    path = run.require(run.quantized_dir(method) / _RECORD, f"quantize --method {method}")
+    try:
+        return QuantizationRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({error}); quantize again") from None
+
+
+def load_quantized(run: RunDirectory, method: str) -> tuple[QuantizedModel, QuantizationRecord]:
+    """Rebuild the quantised model of a RUN.
+
+    Raises:
+        RunError: the RUN was not quantised by this method.
+    """
+    record = load_record(run, method)
+    quantized = build_quantized_model(build_deploy_graph(load_float_model(run)))
+    weights = run.require(run.quantized_dir(method) / _WEIGHTS, f"quantize --method {method}")
+    with np.load(weights) as arrays:
+        quantized.set_weights(dict(arrays))
+    quantized.set_activation_ranges(record.ranges)
+    return quantized, record

@@ -1,0 +1,263 @@
+"""A whole run: prepare, train, quantize, export, evaluate, benchmark, report.
+
+A stage is skipped when its marker says that it was finished with the same inputs: the config sections
+it reads and everything upstream of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
+from edge_retina.benchmark.local import run_benchmark
+from edge_retina.config import Config
+from edge_retina.datasets import Example, annotations_sha256
+from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.evaluation.record import evaluation_record
+from edge_retina.export.artefact import export_run
+from edge_retina.files import write_json
+from edge_retina.model.predictor import load_keras_predictor
+from edge_retina.quantization.quantize import quantize_run
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.runtime.manifest import load_manifest
+from edge_retina.training.trainer import Trainer
+from edge_retina.workflow.prepare import PreparedData, prepare_run
+from edge_retina.workflow.report import write_run_report
+
+log = logging.getLogger(__name__)
+
+_VERIFIED_PICTURES = 16
+_TIMED_PICTURES = 8
+
+
+class Workflow:
+    """The stages of one RUN.
+
+    Attributes:
+        config: resolved, after `prepare`.
+        data: the data set, after `prepare`.
+    """
+
+    def __init__(self, config: Config, run: RunDirectory) -> None:
+        self.config = config
+        self.run = run
+        self.data: PreparedData | None = None
+        self._upstream: list[Any] = []
+
+    def prepare(self) -> PreparedData:
+        """Read and check the data and fix the config; cheap, so it is done every time."""
+        self.config, self.data = prepare_run(self.config, self.run)
+        self._upstream = [annotations_sha256(split) for split in (self.data.train, self.data.val)]
+        return self.data
+
+    def train(self) -> None:
+        """Train the float model, or go on with it."""
+        config, data = self.config, self._data()
+        sections = ("seed", "model", "anchors", "matching", "augmentation", "loss", "train")
+
+        def work() -> dict[str, Any]:
+            trainer = Trainer(
+                config,
+                labels=data.dataset.labels,
+                train=data.train,
+                val=data.val,
+                run=self.run,
+            )
+            return trainer.fit()
+
+        self._stage("train", sections, work)
+
+    def quantize(self) -> None:
+        """Make the int8-ready models: always PTQ, which costs little, and QAT if the config says so."""
+        for method in self._methods():
+            self.quantize_by(method)
+
+    def quantize_by(self, method: str) -> None:
+        """Make the int8-ready model of one method."""
+        data = self._data()
+
+        def work() -> dict[str, Any]:
+            record = quantize_run(
+                self.run, self.config, method=method, train=data.train, val=data.val
+            )
+            return {"method": record.method, "steps": record.steps}
+
+        self._stage("quantize", ("quantize", "export"), work, name=f"quantize-{method}")
+
+    def export(self) -> None:
+        """Write the artefact directory, and beside the PTQ model a file of its own to compare with."""
+        pictures = [e.path for e in (self._data().val or self._data().train)[:_VERIFIED_PICTURES]]
+
+        def work() -> dict[str, Any]:
+            manifest = export_run(
+                self.run, self.run.export_dir, config=self.config, pictures=pictures
+            )
+            if self.config.quantize.method != "ptq":
+                export_run(
+                    self.run,
+                    self._ptq_export(),
+                    config=self.config,
+                    precisions=("int8",),
+                    method="ptq",
+                    pictures=pictures,
+                )
+            return {name: entry.sha256 for name, entry in manifest.files.items()}
+
+        self._stage("export", ("name", "export"), work)
+
+    def evaluate(self) -> None:
+        """Measure every form of the model on the test split (else the validation split)."""
+        self._stage("evaluate", (), self._evaluate, upstream=self._test_hash())
+
+    def benchmark(self) -> None:
+        """Measure latency of every backend in fresh processes."""
+        self._stage("benchmark", (), self._benchmark)
+
+    def report(self) -> Path:
+        """Write the HTML report."""
+        split, examples = self.measured_split()
+        coverage_of = self._data().train
+        return write_run_report(
+            self.run,
+            self.config,
+            evaluation=self.results("evaluate"),
+            benchmark=self.results("benchmark"),
+            train=coverage_of,
+            examples=examples,
+            split=split,
+        )
+
+    def measured_split(self) -> tuple[str, tuple[Example, ...]]:
+        """Return name and examples of the split that is measured."""
+        data = self._data()
+        if data.test:
+            return self.config.data.test_split, data.test
+        if data.val:
+            return self.config.data.val_split, data.val
+        return self.config.data.train_split, data.train
+
+    def models(self) -> dict[str, tuple[Path, Callable[[], Predictor]]]:
+        """Return by name every form of the model: its file, and what opens it."""
+        export, name = self.run.export_dir, self.config.name
+        files = {"float TFLite": export / f"{name}_float32.tflite"}
+        if self.config.quantize.method != "ptq":
+            files["int8 PTQ"] = self._ptq_export() / f"{name}_int8.tflite"
+        files[f"int8 {self.config.quantize.method.upper()}"] = export / f"{name}_int8.tflite"
+        keras = {
+            "float Keras": (
+                self.run.float_weights,
+                lambda: load_keras_predictor(str(self.run.root)),
+            )
+        }
+        return keras | {
+            title: (path, lambda path=path: TFLiteDetector(path)) for title, path in files.items()
+        }
+
+    def _evaluate(self) -> dict[str, Any]:
+        split, examples = self.measured_split()
+        labels = self._data().dataset.labels
+        records = {}
+        for title, (path, open_model) in self.models().items():
+            metrics, _ = evaluate(open_model(), examples, labels=labels)
+            records[title] = evaluation_record(
+                metrics,
+                model_file=path,
+                data_path=Path(self.config.data.path),
+                split=split,
+                examples=examples,
+            )
+            log.info("%s: mAP %.3f, mAP50 %.3f", title, metrics.mAP, metrics.mAP50)
+        write_json(self.run.results_file("evaluate"), records)
+        self._put_metrics_into_manifest(records)
+        return {title: record["mAP"] for title, record in records.items()}
+
+    def _put_metrics_into_manifest(self, records: dict[str, Any]) -> None:
+        export = self.run.export_dir
+        metrics = {
+            Path(record["model"]["path"]).name: {
+                "mAP": record["mAP"],
+                "mAP50": record["mAP50"],
+                "images": record["images"],
+                "split": record["data"]["split"],
+                "data_sha256": record["data"]["sha256"],
+            }
+            for record in records.values()
+            if Path(record["model"]["path"]).parent == export
+        }
+        dataclasses.replace(load_manifest(export), metrics=metrics).save(export)
+
+    def _benchmark(self) -> dict[str, Any]:
+        _, examples = self.measured_split()
+        export = self.run.export_dir
+        candidates = keras_candidates(
+            self.run.root,
+            file=self.run.float_weights,
+            family=self.config.name,
+            factory="edge_retina.model.predictor:load_keras_predictor",
+            threads=(1,),
+        )
+        for precision in ("float32", "int8"):
+            path = export / f"{self.config.name}_{precision}.tflite"
+            candidates += tflite_candidates(path, threads=(1, 2))
+        report = run_benchmark(candidates, images=[e.path for e in examples[:_TIMED_PICTURES]])
+        write_json(self.run.results_file("benchmark"), report.to_dict())
+        return {}
+
+    def _stage(
+        self,
+        stage: str,
+        sections: tuple[str, ...],
+        work: Callable[[], dict[str, Any]],
+        *,
+        name: str | None = None,
+        upstream: Any = None,
+    ) -> None:
+        """Do a stage unless it is done; what it depends on becomes upstream of the next ones."""
+        tree = self.config.to_dict()
+        self._upstream = [*self._upstream, {key: tree[key] for key in sections}, upstream]
+        name = name or stage
+        if self.run.is_done(name, self._upstream):
+            log.info("%s: done before", name)
+            return
+        self.run.mark_undone(name)
+        log.info("%s: started", name)
+        details = work()
+        self.run.mark_done(name, self._upstream, **details)
+
+    def results(self, name: str) -> dict[str, Any]:
+        """Return the JSON that a stage left, `evaluate` or `benchmark`."""
+        path = self.run.require(self.run.results_file(name), "run")
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return results
+
+    def _methods(self) -> tuple[str, ...]:
+        return ("ptq",) if self.config.quantize.method == "ptq" else ("ptq", "qat")
+
+    def _ptq_export(self) -> Path:
+        return self.run.quantized_dir("ptq") / "export"
+
+    def _test_hash(self) -> str:
+        return annotations_sha256(self.measured_split()[1])
+
+    def _data(self) -> PreparedData:
+        return self.data if self.data is not None else self.prepare()
+
+
+def run_all(config: Config, run: RunDirectory) -> Workflow:
+    """Do every stage that is not done."""
+    workflow = Workflow(config, run)
+    workflow.prepare()
+    workflow.train()
+    workflow.quantize()
+    workflow.export()
+    workflow.evaluate()
+    workflow.benchmark()
+    workflow.report()
+    return workflow

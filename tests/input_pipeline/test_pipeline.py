@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import dataclasses
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.codec import decode
+from edge_retina.config import (
+    AugmentationConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    TrainConfig,
+)
+from edge_retina.datasets.schema import Example
+from edge_retina.errors import DatasetError, TrainingError
+
+pytestmark = pytest.mark.tf
+
+STILL = AugmentationConfig(
+    horizontal_flip=0,
+    scale=(1, 1),
+    aspect=0,
+    translate=0,
+    brightness=0,
+    contrast=0,
+    saturation=0,
+    hue=0,
+)
+GRID = AnchorGrid(64, 3, (((16.0, 16.0),), ((32.0, 32.0),), ((64.0, 64.0),)))
+ANCHORS = GRID.boxes_px()
+BATCH = 4
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    """Six grey pictures, told apart by their brightness 10, 20 .. 60; the last has no objects."""
+    root = tmp_path_factory.mktemp("pictures")
+    made = []
+    for i in range(6):
+        path = root / f"{i}.png"
+        assert cv2.imwrite(str(path), np.full((80, 128, 3), 10 * (i + 1), np.uint8))
+        boxes = np.array([(10, 16 * i, 40, 16 * i + 40)], np.float32)[: i < 5]
+        made.append(
+            Example(
+                path.name,
+                path,
+                (80, 128),
+                boxes,
+                np.full(len(boxes), i, np.int32),
+                np.zeros(len(boxes), bool),
+            )
+        )
+    return made
+
+
+def config(
+    *, augmentation: AugmentationConfig = STILL, seed: int = 0, cache_mb: int = 100
+) -> Config:
+    return Config(
+        seed=seed,
+        data=DataConfig(cache_mb=cache_mb),
+        model=ModelConfig(image_size=64, max_level=5),
+        augmentation=augmentation,
+        train=TrainConfig(batch_size=BATCH),
+    )
+
+
+def batches(examples: list[Example], settings: Config, count: int, **options: int) -> list[tuple]:
+    from edge_retina.input_pipeline.pipeline import training_batches
+
+    dataset = training_batches(examples, settings, ANCHORS, **options)
+    return list(islice(dataset.as_numpy_iterator(), count))
+
+
+@pytest.mark.parametrize("cache_mb", [100, 0], ids=["cached", "not cached"])
+def test_targets_belong_to_their_pictures(examples: list[Example], cache_mb: int):
+    seen = set()
+    for images, cls_targets, box_targets in batches(examples, config(cache_mb=cache_mb), 12):
+        assert (images.shape, images.dtype) == ((BATCH, 64, 64, 3), np.uint8)
+        assert (cls_targets.shape, cls_targets.dtype) == ((BATCH, len(ANCHORS)), np.int32)
+        assert (box_targets.shape, box_targets.dtype) == ((BATCH, len(ANCHORS), 4), np.float32)
+        for image, classes, codes in zip(images, cls_targets, box_targets, strict=True):
+            number = int(image[32, 32, 0]) // 10 - 1
+            seen.add(number)
+            assert (image == 10 * (number + 1)).all()
+            positive = classes >= 0
+            if number == 5:  # no objects: all background, and in the batches like all others
+                assert (classes == -1).all()
+                assert (codes == 0).all()
+                continue
+            assert positive.any()
+            assert set(classes[positive]) == {number}
+            found = decode(codes[positive], ANCHORS[positive])
+            want = np.tile(examples[number].boxes_at((64, 64)), (positive.sum(), 1))
+            np.testing.assert_allclose(found, want, atol=1e-3)
+    assert seen == set(range(6))
+
+
+@pytest.mark.parametrize("cache_mb", [100, 0], ids=["cached", "not cached"])
+def test_the_seed_decides(examples: list[Example], cache_mb: int):
+    def run(seed: int) -> list[np.ndarray]:
+        settings = config(augmentation=AugmentationConfig(), seed=seed, cache_mb=cache_mb)
+        return [array for batch in batches(examples, settings, 4) for array in batch]
+
+    first, again, other = run(1), run(1), run(2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_chance_goes_on_after_an_interruption(examples: list[Example]):
+    """One picture, so that the order is no matter: a resume at step 2 draws the third batch."""
+    settings = config(augmentation=AugmentationConfig())
+    whole = batches(examples[:1], settings, 4)
+    rest = batches(examples[:1], settings, 2, first_step=2)
+    for expected, found in zip(whole[2:], rest, strict=True):
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (whole[0][0] != whole[1][0]).any()
+
+
+def test_each_epoch_shows_every_picture_once(examples: list[Example]):
+    images = np.concatenate([batch[0] for batch in batches(examples, config(), 3)])
+    shown = (images[:, 32, 32, 0] // 10 - 1).tolist()
+    assert sorted(shown[:6]) == sorted(shown[6:]) == list(range(6))
+
+
+def test_boxes_cut_to_nothing_are_dropped(examples: list[Example]):
+    # At four times the size only the middle is left; the box of picture 0 is not in it.
+    zoomed = dataclasses.replace(STILL, scale=(4, 4))
+    ((_, cls_targets, _),) = batches(examples[:1], config(augmentation=zoomed), 1)
+    assert (cls_targets == -1).all()
+
+
+def test_no_pictures():
+    with pytest.raises(TrainingError, match=r"has no images; check data\.train_split"):
+        batches([], config(), 1)
+
+
+def test_a_picture_that_vanished_is_named(examples: list[Example], tmp_path: Path):
+    gone = dataclasses.replace(examples[0], path=tmp_path / "gone.png")
+    with pytest.raises(Exception, match=r"gone\.png: can't be read") as caught:
+        batches([gone], config(), 1)
+    assert DatasetError.__name__ in str(caught.value)
