@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2          # test processes; each one that imports TensorFlow takes about 1 GB
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile
 
-.PHONY: help setup demo test test-fast test-slow fmt lint type arch golden bench profile docs clean
+.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,14 @@ test-fast: setup  ## the tests that don't import TensorFlow: seconds
 
 test-slow: setup  ## the end-to-end tests only
 	$(PYTEST) -m slow
+
+# The files that are loaded, and pictures: DIRECTORY COUNT. The web client needs npm and Chromium.
+EXPORT ?= runs/bccd/export
+CLIENT_PICTURES ?= --pictures ../shared/data/bccd/JPEGImages 14 --pictures ../shared/data/raccoon/images 8
+
+test-clients: setup  ## EXPORT's files in every client beside `edge-retina predict`, each in its own environment
+	$(BIN)/python -m tests.clients.run $(EXPORT)/*.tflite $(CLIENT_PICTURES) \
+	  --json benchmarks/results/clients.json --doc docs/clients.md
 
 fmt: setup  ## format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .

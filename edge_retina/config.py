@@ -107,7 +107,7 @@ class TrainConfig:
     steps: int = 0  # if above 0: this many steps, whatever `epochs` says
     batch_size: int = 8
     optimizer: str = "adamw"  # "adamw" or "sgd"
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     warmup_steps: int = 100
     final_learning_rate: float = 0.01  # of the peak, at the end of the cosine
     momentum: float = 0.9  # sgd
@@ -145,6 +145,16 @@ class ExportConfig:
 
 
 @dataclass(frozen=True)
+class MetadataConfig:
+    """Texts for people, written into the .tflite files; an empty one is left out."""
+
+    description: str = ""  # "" = the number of classes
+    version: str = ""
+    author: str = ""
+    license: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run."""
 
@@ -159,6 +169,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    metadata: MetadataConfig = field(default_factory=MetadataConfig)
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -395,8 +406,8 @@ def _check_relations(config: Config) -> None:
         raise ConfigError(f"model.image_size must be a multiple of 32, got {model.image_size}")
     if model.image_size < 2**model.max_level:
         raise ConfigError(
-            f"model.image_size {model.image_size} is smaller than the stride {2**model.max_level} of "
-            f"model.max_level {model.max_level}; lower max_level or raise image_size"
+            f"model.image_size {model.image_size} is smaller than the stride {2**model.max_level} "
+            f"of model.max_level {model.max_level}; lower max_level or raise image_size"
         )
     if matching.negative_iou > matching.positive_iou:
         raise ConfigError("matching.negative_iou must not be above matching.positive_iou")
@@ -411,8 +422,9 @@ def _check_relations(config: Config) -> None:
         levels = model.max_level - model.min_level + 1
         if len(shapes) != levels or len({len(level) for level in shapes}) != 1 or not shapes[0]:
             raise ConfigError(
-                f"anchors.shapes must be {levels} lists (levels {model.min_level}..{model.max_level}) "
-                f"of equally many [height, width] pairs, got {[len(s) for s in shapes]}"
+                f"anchors.shapes must be {levels} lists "
+                f"(levels {model.min_level}..{model.max_level}) of equally many "
+                f"[height, width] pairs, got {[len(s) for s in shapes]}"
             )
         if any(side <= 0 for level in shapes for shape in level for side in shape):
             raise ConfigError("anchors.shapes must be positive pixels")

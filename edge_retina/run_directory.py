@@ -1,8 +1,8 @@
 """The directory of one training run: where things lie and which stages are done.
 
-A stage is done when its marker file says so, and the marker is the last thing that a stage writes. The
-marker holds a fingerprint of everything the stage's result depends on, so a result made with other
-settings is never taken for the present one.
+A stage is done when its marker file says so, and the marker is the last thing that a stage writes.
+The marker holds a fingerprint of everything the stage's result depends on, so a result made with
+other settings is never taken for the present one.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ class RunDirectory:
         """
         if not self.config_file.is_file():
             raise RunError(
-                f"{self.root}: not a run directory (no config.toml); make one with 'edge-retina train'"
+                f"{self.root}: not a run directory (no config.toml); "
+                "make one with 'edge-retina train'"
             )
         return load_config(self.config_file, overrides=overrides)
 
@@ -136,6 +137,7 @@ class RunDirectory:
         """
         if not path.exists():
             raise RunError(
-                f"{self.root}: {path.relative_to(self.root)} is missing; run 'edge-retina {made_by}' first"
+                f"{self.root}: {path.relative_to(self.root)} is missing; "
+                f"run 'edge-retina {made_by}' first"
             )
         return path

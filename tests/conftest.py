@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def _no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def make_retinanet() -> Callable[..., Any]:
-    """Build a small float RetinaNet, fresh or with random BatchNorm; see `build`."""
+    """Build a small float RetinaNet; see `build`."""
     import numpy as np
 
     from edge_retina.boxes.anchors import AnchorGrid
@@ -55,9 +56,12 @@ def make_retinanet() -> Callable[..., Any]:
         max_level: int = 5,
         head_depth: int = 1,
         num_classes: int = 3,
-        random_batchnorm: bool = True,
+        fresh: bool = False,
     ) -> tuple[Any, AnchorGrid]:
-        """Return the model and its anchors: two shapes a cell, 16 channels, levels from 3 on."""
+        """Return the model and its anchors: two shapes a cell, 16 channels, levels from 3 on.
+
+        Unless `fresh`, its BatchNorms are at work and its last layers strong, as if trained.
+        """
         from edge_retina.model.keras import keras
         from edge_retina.model.retinanet import build_retinanet
 
@@ -71,18 +75,69 @@ def make_retinanet() -> Callable[..., Any]:
         )
         keras.utils.set_random_seed(0)
         model = build_retinanet(settings, num_classes=num_classes, anchors=grid)
+        if fresh:
+            return model, grid
+        # Statistics are measured at random scales, for drawn ones would let the signal die out on
+        # its way; shifts keep ReLU6 mostly linear, for a random network with many kinks is chaotic
+        # and makes a lot of any rounding.
         rng = np.random.default_rng(0)
-        for layer in model.layers:
-            if random_batchnorm and isinstance(layer, keras.layers.BatchNormalization):
-                gamma, beta, mean, variance = layer.get_weights()
-                layer.set_weights(
-                    [
-                        rng.uniform(0.5, 1.5, gamma.shape),
-                        rng.normal(0, 0.3, beta.shape),
-                        rng.normal(0, 0.3, mean.shape),
-                        rng.uniform(0.5, 1.5, variance.shape),
-                    ]
-                )
+        norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+        for norm in norms:
+            norm.gamma.assign(rng.uniform(0.5, 1.0, norm.gamma.shape))
+            norm.beta.assign(rng.uniform(1.0, 2.0, norm.beta.shape))
+            norm.momentum = 0.0
+        model(rng.uniform(-1, 1, (8, image_size, image_size, 3)), training=True)
+        for name, bias in (("cls_out_pw", -2.0), ("box_out_pw", 0.0)):
+            kernel, biases = model.get_layer(name).get_weights()
+            # Not all equal: of such a bias the TFLite converter (2.21) takes the scale of the first
+            # channel for all of them.
+            biases = bias + rng.normal(0, 0.1, biases.shape)
+            model.get_layer(name).set_weights([kernel * 100, biases])
         return model, grid
 
     return build
+
+
+@pytest.fixture(scope="session")
+def blurred_pictures() -> Callable[[int, int], Any]:
+    """Make pictures (count, 64, 64, 3) uint8 of random colours from a seed."""
+    import cv2
+    import numpy as np
+
+    def make(count: int, seed: int) -> np.ndarray:
+        coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+        return np.stack([cv2.resize(picture, (64, 64)) for picture in coarse])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def int8_detector(
+    make_retinanet: Callable[..., Any], blurred_pictures: Callable[[int, int], Any]
+) -> SimpleNamespace:
+    """A small detector on its whole way: deploy graph, calibrated int8 model, .tflite file."""
+    from edge_retina.config import ExportConfig
+    from edge_retina.export.convert import convert
+    from edge_retina.export.detection_graph import detection_function
+    from edge_retina.model.deploy import build_deploy_graph
+    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.ranges import measure_ranges
+    from edge_retina.runtime.image import normalize
+
+    model, grid = make_retinanet()
+    export = ExportConfig(max_detections=50, candidates=200)
+    deploy = build_deploy_graph(model)
+    quantized = build_quantized_model(deploy)
+    ranges = measure_ranges(
+        deploy, [normalize(blurred_pictures(32, 0))], score_threshold=export.score_threshold
+    )
+    quantized.set_activation_ranges(ranges)
+    content = convert(detection_function(quantized.model, anchors=grid, export=export), int8=True)
+    return SimpleNamespace(
+        grid=grid,
+        export=export,
+        deploy=deploy,
+        quantized=quantized,
+        ranges=ranges,
+        content=content,
+    )

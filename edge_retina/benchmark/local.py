@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,9 @@ from edge_retina.benchmark.results import BenchmarkReport
 from edge_retina.benchmark.rounds import join_rounds
 from edge_retina.benchmark.worker import WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError
+from edge_retina.progress import ProgressUpdate
 
 TIMEOUT_S = 1800  # of one worker: TensorFlow's start on a small board, and then hundreds of runs
-
-Progress = Callable[
-    [str, int, int], None
-]  # called with (what comes next, steps done, steps in all)
 
 
 def run_benchmark(
@@ -36,7 +33,7 @@ def run_benchmark(
     rounds: int = 3,
     warmup: int = 5,
     data: LabelledData | None = None,
-    progress: Progress | None = None,
+    progress: ProgressUpdate | None = None,
 ) -> BenchmarkReport:
     """Measure all candidates in turn, `rounds` times over, each time in a fresh process.
 
@@ -50,7 +47,7 @@ def run_benchmark(
         rounds: number of rounds.
         warmup: detections before the timed ones in each process.
         data: if given, mAP is measured on it after all timing, once for each model and backend.
-        progress: told before each step.
+        progress: told before each step, with what comes next.
 
     Raises:
         BenchmarkError: nothing to measure, or a worker failed.
@@ -86,14 +83,14 @@ def run_benchmark(
 class _Steps:
     """Counts the steps of a benchmark and announces each of them."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(self, total: int, progress: ProgressUpdate | None) -> None:
         self.done = 0
         self.total = total
         self.progress = progress
 
     def __call__(self, title: str) -> None:
         if self.progress is not None:
-            self.progress(title, self.done, self.total)
+            self.progress(self.done, title, total=self.total)
         self.done += 1
 
 

@@ -1,4 +1,4 @@
-"""Anchors: the boxes that a detector starts from. Defined here once for training, export and reports."""
+"""Anchors, the boxes a detector starts from: one definition for training, export and reports."""
 
 from __future__ import annotations
 

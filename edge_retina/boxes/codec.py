@@ -2,9 +2,9 @@
 
     ty = (y_box - y_anchor) / h_anchor * 10        th = log(h_box / h_anchor) * 5
 
-and likewise for x and w, with y, x the centres. Source: Faster R-CNN (Ren et al. 2015), section 3.1.2;
-the scales 10, 10, 5, 5 of the TensorFlow detectors bring the four numbers to a like spread, which a
-per-tensor int8 output needs.
+and likewise for x and w, with y, x the centres. Source: Faster R-CNN (Ren et al. 2015), section
+3.1.2; the scales 10, 10, 5, 5 of the TensorFlow detectors bring the four numbers to a like spread,
+which a per-tensor int8 output needs.
 """
 
 from __future__ import annotations

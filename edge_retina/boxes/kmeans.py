@@ -18,9 +18,9 @@ def fit_shapes(
 ) -> tuple[tuple[Shape, ...], ...]:
     """Choose `per_cell` anchor shapes for every level.
 
-    Objects go to a level by size first and are clustered within it, so that a common size can't draw
-    all shapes of the network to itself. A level with fewer distinct objects than `per_cell` takes the
-    shapes of its nearest better neighbour, scaled by the ratio of the strides.
+    Objects go to a level by size first and are clustered within it, so that a common size can't
+    draw all shapes of the network to itself. A level with fewer distinct objects than `per_cell`
+    takes the shapes of its nearest better neighbour, scaled by the ratio of the strides.
 
     Args:
         shapes_hw: (N, 2) heights and widths of objects in pixels at the network input.

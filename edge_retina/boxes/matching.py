@@ -25,8 +25,8 @@ def match_anchors(
         gt_boxes: (G, 4) yxyx in the same frame; G may be 0.
         positive_iou: at or above, an anchor is matched to its best object.
         negative_iou: below, an anchor is background; between the two it is ignored.
-        force_match: every object also gets the anchors that share its own best IoU, unless that is 0.
-            Where two objects claim one anchor, the one with the higher IoU has it.
+        force_match: every object also gets the anchors that share its own best IoU, unless that is
+            0. Where two objects claim one anchor, the one with the higher IoU has it.
 
     Returns:
         matched_gt (A,) int32: index of the object, NEGATIVE or IGNORED.

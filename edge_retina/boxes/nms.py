@@ -1,4 +1,4 @@
-"""From raw head outputs to detections: the numpy reference of the graph inside the .tflite files."""
+"""From raw head outputs to detections: the numpy reference of the graph in the .tflite files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import numpy as np
 
 from edge_retina.boxes.codec import decode
 from edge_retina.boxes.iou import pairwise_iou
+
+# Of the image; a box with a shorter side, such as one that lies outside the image and was clipped,
+# is not an object. The TFLite kernel would repeat it in all rows that are left.
+SMALLEST_SIDE = 1e-5
 
 
 def non_max_suppression(
@@ -64,5 +68,7 @@ def detect(
     boxes = np.clip(decode(box_deltas[anchor], anchors[anchor]), 0, 1)
     # Shifting each class to a place of its own keeps classes from suppressing one another.
     apart = boxes if class_agnostic else boxes + 2 * label[:, None].astype(np.float32)
+    real = (apart[:, 2:] - apart[:, :2]).min(axis=1) > SMALLEST_SIDE
+    boxes, label, scores, apart = boxes[real], label[real], scores[real], apart[real]
     kept = non_max_suppression(apart, scores, iou_threshold=iou_threshold, max_kept=max_detections)
     return boxes[kept], label[kept].astype(np.int32), scores[kept]

@@ -31,8 +31,8 @@ def select_calibration(
 ) -> CalibrationSet:
     """Choose up to `count` pictures.
 
-    Takes pictures in a random order, each time the next one that holds the (class, size) stratum seen
-    least so far; pictures without objects are a stratum of their own. Sizes are octaves of the
+    Takes pictures in a random order, each time the next one that holds the (class, size) stratum
+    seen least so far; pictures without objects are a stratum of their own. Sizes are octaves of the
     square root of a box's share of the picture.
     """
     order = [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]

@@ -12,7 +12,7 @@ import click
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import benchmark_candidates
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
-from edge_retina.cli.progress import progress_bar
+from edge_retina.progress import show_progress
 
 if TYPE_CHECKING:
     from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
@@ -99,14 +99,14 @@ def command(
         else:
             labelled = LabelledData(*load_split(data, split, skip_invalid=skip_invalid, seed=seed))
             images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
-        with progress_bar("benchmark") as advance:
+        with show_progress("benchmark") as progress:
             report = run_benchmark(
                 candidates,
                 images=images,
                 runs=runs,
                 rounds=rounds,
                 data=labelled,
-                progress=lambda _title, done, total: advance(done, total),
+                progress=progress,
             )
     if json_target != STDOUT:
         click.echo(_text(report))

@@ -9,6 +9,11 @@ from pathlib import Path
 from edge_retina.config import Config, load_config
 
 
+def with_seed(overrides: Sequence[str], seed: int | None) -> tuple[str, ...]:
+    """Return `--set` overrides with that of `--seed` behind them; None adds nothing."""
+    return (*overrides, f"seed={seed}") if seed is not None else tuple(overrides)
+
+
 def read_config(source: Path, *, overrides: Sequence[str], seed: int | None) -> Config:
     """Return the config of a TOML file, or the default one for a data set.
 
@@ -20,8 +25,7 @@ def read_config(source: Path, *, overrides: Sequence[str], seed: int | None) -> 
     Raises:
         ConfigError: see `load_config`.
     """
-    if seed is not None:
-        overrides = (*overrides, f"seed={seed}")
+    overrides = with_seed(overrides, seed)
     # A dataset.toml describes a data set; every other .toml is a config.
     if source.suffix == ".toml" and source.name != "dataset.toml":
         return load_config(source, overrides=overrides)

@@ -19,7 +19,7 @@ from edge_retina.run_directory import RunDirectory
 
 
 @click.command("demo")
-@out_option("The run directory; the pictures go into its data/.", default=Path("runs/demo"))
+@out_option("The run directory; the pictures go into its data/.", default="runs/demo")
 @set_option
 @json_option
 @seed_option

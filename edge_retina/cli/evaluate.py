@@ -10,7 +10,7 @@ import click
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import backend_option, open_predictor, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
-from edge_retina.cli.progress import progress_bar
+from edge_retina.progress import show_progress
 
 
 @click.command("evaluate")
@@ -45,7 +45,7 @@ def command(
 
     examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
     opened = open_predictor(model, threads=threads, backend=backend)
-    with progress_bar("evaluate") as progress:
+    with show_progress("evaluate", len(examples)) as progress:
         metrics, _ = evaluate(opened.predictor, examples, labels=labels, progress=progress)
     record = evaluation_record(
         metrics, model_file=opened.file, data_path=data, split=split, examples=examples

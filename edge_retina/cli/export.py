@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -15,8 +16,6 @@ from edge_retina.cli.options import (
     set_option,
 )
 from edge_retina.run_directory import RunDirectory
-
-_VERIFIED_PICTURES = 16
 
 
 @click.command("export")
@@ -53,17 +52,18 @@ def command(
 
     Example: edge-retina export runs/mine --out detector --precision int8
     """
-    from edge_retina.export.artefact import export_run
-    from edge_retina.quantization.state import available_method
-    from edge_retina.workflow.prepare import read_data
+    from edge_retina.workflow.prepare import read_data, trained_config
+    from edge_retina.workflow.stages import forget_from
 
     directory = RunDirectory(run)
-    if seed is not None:
-        overrides = (*overrides, f"seed={seed}")
-    config = directory.load_config(overrides=overrides)
-    directory.require(directory.float_weights, "train")
-    data = read_data(config)
-    pictures = [example.path for example in (data.val or data.train)[:_VERIFIED_PICTURES]]
+    config = trained_config(directory, overrides=with_seed(overrides, seed))
+    pictures = read_data(config).verification_pictures()
+    # TensorFlow: seconds
+    from edge_retina.export.artefact import export_run
+    from edge_retina.quantization.state import available_method
+
+    if out.resolve() == directory.export_dir.resolve():
+        forget_from(directory, "export")  # `run` must not take the result for its own
     manifest = export_run(
         directory,
         out,

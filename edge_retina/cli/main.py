@@ -46,6 +46,12 @@ COMMANDS = {
         "edge_retina.cli.benchmark", "Latency and mAP of models, side by side."
     ),
     "predict": CommandEntry("edge_retina.cli.predict", "Find objects in pictures and draw them."),
+    "doctor": CommandEntry(
+        "edge_retina.cli.doctor", "What is wrong with a data set, and what to change."
+    ),
+    "inspect": CommandEntry(
+        "edge_retina.cli.inspect", "What is in a .tflite file, and who can load it."
+    ),
     "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
     "convert": CommandEntry("edge_retina.cli.convert", "Write a data set in another format."),
 }
@@ -118,6 +124,11 @@ def describe(error: Exception) -> str:
         return _one_line(error)
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
         return 'this command needs the training extra: pip install "edge-retina[train]"'
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return (
+            f"{error.filename}: {error.strerror}; "
+            "name another path, or see to its permissions and the free space"
+        )
     what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
     return f"unexpected {what}; run again with --debug and report it"
 

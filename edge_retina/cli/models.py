@@ -72,7 +72,8 @@ def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -
         ModelError, RunError: it is none of these, or it can't be used.
     """
     if _is_run(model):
-        return OpenedModel(_load_keras(model), _weights(model))
+        file = _weights(model)  # first: it tells what is missing before TensorFlow is imported
+        return OpenedModel(_load_keras(model), file)
     from edge_retina.runtime.detector import TFLiteDetector
 
     file = _choose(model, tflite_files(model))

@@ -10,8 +10,8 @@ import click
 
 from edge_retina.cli.models import backend_option, open_predictor, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
-from edge_retina.cli.progress import progress_bar
 from edge_retina.errors import EdgeRetinaError
+from edge_retina.progress import show_progress
 
 
 @click.command("predict")
@@ -59,7 +59,7 @@ def command(
     predictions = []
     for item in media:
         if item.is_video:
-            with progress_bar(item.source.name) as progress:
+            with show_progress(item.source.name) as progress:
                 found = annotate_video(
                     opened.predictor,
                     item.source,

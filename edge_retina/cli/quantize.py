@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import debug_option, emit_json, json_option, seed_option, set_option
 from edge_retina.run_directory import RunDirectory
 
@@ -32,20 +33,18 @@ def command(
 
     Example: edge-retina quantize runs/mine --method qat --set quantize.epochs=4
     """
-    from edge_retina.quantization.quantize import quantize_run
-    from edge_retina.workflow.prepare import check_data, read_data
+    from edge_retina.workflow.prepare import check_data, read_data, trained_config
+    from edge_retina.workflow.stages import forget_from
 
     directory = RunDirectory(run)
-    config = directory.load_config(overrides=_with_seed(overrides, seed))
-    directory.require(directory.float_weights, "train")
+    config = trained_config(directory, overrides=with_seed(overrides, seed))
     method = method or config.quantize.method
     data = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
+    from edge_retina.quantization.quantize import quantize_run  # TensorFlow: seconds
+
+    forget_from(directory, f"quantize-{method}")  # `run` must not take the result for its own
     record = quantize_run(directory, config, method=method, train=data.train, val=data.val)
     click.echo(f"int8-ready model ({method}): {directory.quantized_dir(method)}")
     emit_json(
         {"method": method, "steps": record.steps, "calibration": record.calibration}, json_target
     )
-
-
-def _with_seed(overrides: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
-    return overrides if seed is None else (*overrides, f"seed={seed}")

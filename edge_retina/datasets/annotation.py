@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from edge_retina.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 MEND = "fix the file or pass --skip-invalid (data.skip_invalid = true)"
+_LONGEST = 1000  # characters of a message
 UNSPLIT = ""  # the split name of pictures that their data set gives no split
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: a data set may have millions of them
 class ObjectAnnotation:
     """One object as it stands in the file.
 
@@ -31,7 +33,7 @@ class ObjectAnnotation:
     crowd: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageAnnotation:
     """One picture as it stands in the file.
 
@@ -54,10 +56,18 @@ class ImageAnnotation:
 
 @dataclass(frozen=True)
 class AnnotatedSplits:
-    """What a reader returns: class names in order, and pictures by split name."""
+    """What a reader returns.
+
+    Attributes:
+        labels: class names in order.
+        splits: pictures by split name.
+        class_ids: the number that the files give each label, where the layout has numbers of its
+            own (COCO); else empty.
+    """
 
     labels: tuple[str, ...]
     splits: dict[str, list[ImageAnnotation]]
+    class_ids: tuple[int, ...] = ()
 
 
 @dataclass
@@ -72,7 +82,12 @@ class Problems:
 
     def add(self, where: str, what: str) -> None:
         """Note that the thing at `where` is invalid and was left out (or clipped)."""
-        self.found.append(f"{where}: {what}")
+        self.found.append(_printable(f"{where}: {what}"))
+
+    def gather(self, others: Iterable[Problems]) -> None:
+        """Take over what others found, in their order; each thread notes into its own."""
+        for other in others:
+            self.found += other.found
 
     def finish(self) -> tuple[str, ...]:
         """Return what was left out.
@@ -92,6 +107,13 @@ class Problems:
             logger.debug("left out: %s", line)
         logger.warning("%d invalid things were skipped; first: %s", len(self.found), self.found[0])
         return tuple(self.found)
+
+
+def _printable(message: str) -> str:
+    """Return a message that any terminal takes, whatever an annotation file made it quote."""
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}…"
+    return message.encode("utf-8", "backslashreplace").decode()
 
 
 def parse_number(text: object) -> float | None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from edge_retina.datasets.annotation import ImageAnnotation, ObjectAnnotation, Problems
+from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
 from edge_retina.datasets.schema import Example
+from edge_retina.datasets.threads import map_in_threads
 from edge_retina.errors import DatasetError, choices_hint
 
 # Annotation tools round to whole pixels, so a box may stick out by one.
 ROUNDING_PX = 1.0
-_THREADS = 8  # reading headers waits for the disk, not for the processor
+# Boxes are kept to 0.01 px; a thinner one has no area, and none in float32 on the largest pictures.
+_THINNEST_PX = 0.005
 
 
 def check_annotations(
-    annotations: Sequence[ImageAnnotation], labels: tuple[str, ...], problems: Problems
+    annotations: Sequence[ImageAnnotation],
+    labels: tuple[str, ...],
+    problems: Problems,
+    *,
+    root: Path | None = None,
 ) -> list[Example | None]:
     """Turn annotations into examples.
 
@@ -30,13 +36,13 @@ def check_annotations(
         annotations: as read.
         labels: the class names that are allowed, in class order.
         problems: collects what was left out.
+        root: the data set's directory; pictures that symbolic links lead out of it are left out.
 
     Returns:
         An example for each annotation, None where the picture can't be used.
     """
     index = {label: number for number, label in enumerate(labels)}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        headers = list(pool.map(_try_header, (item.path for item in annotations)))
+    headers = _read_headers([item.path for item in annotations], root)
     return [
         _check_image(annotation, header, index, problems)
         for annotation, header in zip(annotations, headers, strict=True)
@@ -63,14 +69,18 @@ def find_broken_images(
             return f"{example.path}: decodes to {shape[:2]}, its header says {example.image_hw}"
         return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = zip(unique, pool.map(look, unique.values()), strict=True)
-        return {path: line for path, line in found if line is not None}
+    found = zip(unique, map_in_threads(look, list(unique.values())), strict=True)
+    return {path: line for path, line in found if line is not None}
 
 
-def _try_header(path: Path) -> ImageHeader | DatasetError:
+def _read_headers(paths: list[Path], root: Path | None) -> list[ImageHeader | DatasetError]:
+    boundary = Boundary(root) if root is not None else None
+    return map_in_threads(lambda path: _try_header(path, boundary), paths)
+
+
+def _try_header(path: Path, boundary: Boundary | None) -> ImageHeader | DatasetError:
     try:
-        return read_image_header(path)
+        return read_image_header(boundary.check(path) if boundary is not None else path)
     except DatasetError as error:
         return error
 
@@ -118,16 +128,18 @@ def _check_objects(
     classes: list[int] = []
     crowd: list[bool] = []
     for item in annotation.objects:
-        where = f"{annotation.source}, {item.name}"
-        if item.label not in index:
-            problems.add(
-                where, f"class '{item.label}' is not in the list; {choices_hint(item.label, index)}"
-            )
-            continue
-        box = _check_box(item, where, frame_hw, annotation.normalized, problems)
-        if box is not None:
+        label = index.get(item.label)
+        if label is None:
+            box = None
+            hint = choices_hint(item.label, index)
+            what: str | None = f"class '{item.label}' is not in the list; {hint}"
+        else:
+            box, what = _check_box(item, frame_hw, annotation.normalized)
+        if what is not None:
+            problems.add(f"{annotation.source}, {item.name}", what)
+        if box is not None and label is not None:
             boxes.append(box)
-            classes.append(index[item.label])
+            classes.append(label)
             crowd.append(item.crowd)
     return (
         np.array(boxes, np.float32).reshape(-1, 4),
@@ -137,28 +149,26 @@ def _check_objects(
 
 
 def _check_box(
-    item: ObjectAnnotation,
-    where: str,
-    frame_hw: tuple[int, int],
-    normalized: bool,
-    problems: Problems,
-) -> tuple[float, ...] | None:
+    item: ObjectAnnotation, frame_hw: tuple[int, int], normalized: bool
+) -> tuple[tuple[float, float, float, float] | None, str | None]:
+    """Return a box in pixels, clipped to the picture, and what is wrong with it; or None."""
     height, width = frame_hw
-    scale = (height, width, height, width) if normalized else (1, 1, 1, 1)
-    ymin, xmin, ymax, xmax = (side * factor for side, factor in zip(item.yxyx, scale, strict=True))
-    if xmax <= xmin:
-        problems.add(where, f"xmax ({xmax:g}) <= xmin ({xmin:g})")
-        return None
-    if ymax <= ymin:
-        problems.add(where, f"ymax ({ymax:g}) <= ymin ({ymin:g})")
-        return None
+    ymin, xmin, ymax, xmax = item.yxyx
+    if normalized:
+        ymin, xmin, ymax, xmax = ymin * height, xmin * width, ymax * height, xmax * width
+    if xmax - xmin < _THINNEST_PX:
+        return None, f"xmax ({xmax:g}) <= xmin ({xmin:g})"
+    if ymax - ymin < _THINNEST_PX:
+        return None, f"ymax ({ymax:g}) <= ymin ({ymin:g})"
+    if xmin >= 0 and ymin >= 0 and xmax <= width and ymax <= height:
+        return (ymin, xmin, ymax, xmax), None
     clipped = (max(ymin, 0.0), max(xmin, 0.0), min(ymax, height), min(xmax, width))
-    inside = clipped[2] > clipped[0] and clipped[3] > clipped[1]
-    if not inside or max(-xmin, -ymin, xmax - width, ymax - height) > ROUNDING_PX:
-        how = "sticks out of" if inside else "lies outside"
-        box = f"xmin {xmin:g} ymin {ymin:g} xmax {xmax:g} ymax {ymax:g}"
-        problems.add(where, f"box {box} {how} the picture of {_size(frame_hw)}")
-    return clipped if inside else None
+    inside = min(clipped[2] - clipped[0], clipped[3] - clipped[1]) >= _THINNEST_PX
+    if inside and max(-xmin, -ymin, xmax - width, ymax - height) <= ROUNDING_PX:
+        return clipped, None
+    how = "sticks out of" if inside else "lies outside"
+    box = f"xmin {xmin:g} ymin {ymin:g} xmax {xmax:g} ymax {ymax:g}"
+    return clipped if inside else None, f"box {box} {how} the picture of {_size(frame_hw)}"
 
 
 def _size(image_hw: tuple[int, int] | None) -> str:

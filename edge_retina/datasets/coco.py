@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edge_retina.datasets.annotation import (
     UNSPLIT,
@@ -16,6 +16,8 @@ from edge_retina.datasets.annotation import (
     parse_number,
     parse_size,
 )
+from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import (
     check_labels,
     first_file,
@@ -38,27 +40,38 @@ def find_coco(root: Path) -> dict[Path, Any]:
     Raises:
         DatasetError: malformed JSON.
     """
+    boundary = Boundary(root)
     for pattern in _ANNOTATION_PATTERNS:
-        files = {path: load_coco(path) for path in sorted(root.glob(pattern))}
+        files = {path: load_coco(path, boundary=boundary) for path in sorted(root.glob(pattern))}
         instances = {path: tree for path, tree in files.items() if _has_boxes(tree)}
         if instances:
             return instances
     return {}
 
 
-def load_coco(path: Path) -> Any:
+def load_coco(path: Path, *, boundary: Boundary | None = None) -> Any:
     """Parse one annotation file.
+
+    Args:
+        path: the file.
+        boundary: of the data set; None for a file that the user named.
 
     Raises:
         DatasetError: malformed JSON.
     """
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(read_text(path, boundary=boundary))
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers of 5,000 digits
         raise DatasetError(f"{path}: malformed JSON ({error}); fix the file") from None
 
 
-def read_coco(root: Path, files: dict[Path, Any], problems: Problems) -> AnnotatedSplits:
+def read_coco(
+    root: Path,
+    files: dict[Path, Any],
+    problems: Problems,
+    *,
+    described: DatasetFile | None = None,
+) -> AnnotatedSplits:
     """Read COCO annotation files.
 
     Labels are the categories in order of ascending id, whatever gaps the ids have. A category
@@ -68,6 +81,7 @@ def read_coco(root: Path, files: dict[Path, Any], problems: Problems) -> Annotat
         root: the data set.
         files: parsed annotation files; each is a split, named after the file or its directory.
         problems: collects what was left out.
+        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
         DatasetError: a file without images, annotations or categories; files that disagree about
@@ -86,14 +100,19 @@ def read_coco(root: Path, files: dict[Path, Any], problems: Problems) -> Annotat
                 "all files of a data set must have the same"
             )
         first, categories = path, of_file
-        split = _split_of(path, alone=len(files) == 1)
+        split = described.split_of(path) if described is not None else None
+        split = split or _split_of(path, alone=len(files) == 1)
         if split in splits:
             raise DatasetError(f"{path}: a second file for split '{split}'; keep one of them")
-        splits[split] = _read_images(tree, path, split, root, categories, problems)
+        directories = (
+            _image_directories(path, split, root) if described is None else [described.images]
+        )
+        base = root if described is None else described.images
+        splits[split] = _read_images(tree, path, directories, base, categories, problems)
     _drop_background(categories, splits.values())
     labels = tuple(categories[number] for number in sorted(categories))
     check_labels(labels, where=f"{first}, categories")
-    return AnnotatedSplits(labels, splits)
+    return AnnotatedSplits(labels, splits, class_ids=tuple(sorted(categories)))
 
 
 def _has_parts(tree: Any) -> bool:
@@ -139,12 +158,11 @@ def _split_of(path: Path, *, alone: bool) -> str:
 def _read_images(
     tree: Any,
     path: Path,
-    split: str,
+    directories: list[Path],
     root: Path,
     categories: dict[int, str],
     problems: Problems,
 ) -> list[ImageAnnotation]:
-    directories = _image_directories(path, split, root)
     objects: dict[Any, list[ObjectAnnotation]] = {}
     files: dict[Any, str] = {}
     images = []
@@ -204,15 +222,16 @@ def _read_object(
     if not _is_id(image_id) or image_id not in files:
         problems.add(f"{path}, {name}", f"image_id {image_id!r} is not in the list of images")
         return
-    where = f"{path}, image {files[image_id]}, {name}"
     if not _is_id(category) or category not in categories:
-        problems.add(where, f"category_id {category!r} is not in the list of categories")
+        what = f"category_id {category!r} is not in the list of categories"
+        problems.add(f"{path}, image {files[image_id]}, {name}", what)
         return
     sides = [parse_number(side) for side in bbox] if isinstance(bbox, list) else []
     if len(sides) != 4 or None in sides:
-        problems.add(where, f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height")
+        what = f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height"
+        problems.add(f"{path}, image {files[image_id]}, {name}", what)
         return
-    x, y, width, height = (side for side in sides if side is not None)
+    x, y, width, height = cast("list[float]", sides)
     yxyx = (y, x, y + height, x + width)
     objects[image_id].append(
         ObjectAnnotation(name, categories[category], yxyx, crowd=bool(item.get("iscrowd")))

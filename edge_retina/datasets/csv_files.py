@@ -22,6 +22,8 @@ from edge_retina.datasets.annotation import (
     parse_number,
     parse_size,
 )
+from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import (
     first_file,
     image_id_of,
@@ -48,14 +50,18 @@ class _Row:
 
 def find_csv(root: Path) -> list[Path]:
     """Return the annotation files of a directory, sorted; other CSV files are not among them."""
+    boundary = Boundary(root)
     for directory in (root, root / "annotations", root / "csv"):
-        files = [path for path in sorted(directory.glob("*.csv")) if _looks_like_annotations(path)]
+        found = (boundary.check(path) for path in sorted(directory.glob("*.csv")))
+        files = [path for path in found if _looks_like_annotations(path)]
         if files:
             return files
     return []
 
 
-def read_csv(root: Path, files: list[Path], problems: Problems) -> AnnotatedSplits:
+def read_csv(
+    root: Path, files: list[Path], problems: Problems, *, described: DatasetFile | None = None
+) -> AnnotatedSplits:
     """Read CSV annotation files.
 
     Each file is a split, named after it; where none has a usual name (train, val, test) the
@@ -66,24 +72,43 @@ def read_csv(root: Path, files: list[Path], problems: Problems) -> AnnotatedSpli
         root: the data set; pictures are looked for beside the file, in `images/` and in `root`.
         files: annotation files.
         problems: collects what was left out.
+        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
         DatasetError: a file of neither form, or a path that leads out of the data set.
     """
     by_name: dict[str, list[ImageAnnotation]] = {}
     for path in files:
-        by_name.setdefault(split_name(path.stem), []).extend(_read_file(path, root, problems))
-    if not any(name in SPLITS for name in by_name):
+        name = described.split_of(path) if described is not None else None
+        images = _read_file(path, root, problems, described)
+        by_name.setdefault(name or split_name(path.stem), []).extend(images)
+    own_splits = described is not None and bool(described.splits)
+    if not own_splits and not any(name in SPLITS for name in by_name):
         everything = {item.image_id: item for items in by_name.values() for item in items}
         by_name = {UNSPLIT: list(everything.values())}
     used = {item.label for items in by_name.values() for image in items for item in image.objects}
-    return AnnotatedSplits(read_label_file(root) or tuple(sorted(used)), by_name)
+    labels = described.labels if described is not None else read_label_file(root)
+    return AnnotatedSplits(labels or tuple(sorted(used)), by_name)
 
 
 def _looks_like_annotations(path: Path) -> bool:
-    lines = csv.reader(read_text(path).splitlines()[:1])
-    first = next(lines, [])
-    return _columns(first) is not None
+    first = next(_read_lines(path, read_text(path).splitlines()[:1]), (0, []))
+    return _columns(first[1]) is not None
+
+
+def _read_lines(path: Path, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields)."""
+    reader = csv.reader(lines)
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a field of more than 128 KiB, as an unclosed quote makes it
+            raise DatasetError(
+                f"{path}, line {reader.line_num}: malformed CSV ({error}); fix the file"
+            ) from None
+        yield reader.line_num, fields
 
 
 def _columns(first: list[str]) -> tuple[tuple[str, ...], bool] | None:
@@ -99,42 +124,44 @@ def _columns(first: list[str]) -> tuple[tuple[str, ...], bool] | None:
 
 
 def _read_rows(path: Path) -> Iterator[_Row]:
-    lines = csv.reader(read_text(path).splitlines())
     columns: tuple[str, ...] | None = None
-    for line in lines:
+    for number, line in _read_lines(path, read_text(path).splitlines()):
         if not any(field.strip() for field in line):
             continue
         if columns is None:
             form = _columns(line)
             if form is None:
                 raise DatasetError(
-                    f"{path}, line {lines.line_num}: got '{','.join(line)}', expected {_FORMS}"
+                    f"{path}, line {number}: got '{','.join(line)[:200]}', expected {_FORMS}"
                 )
             columns, is_header = form
             if is_header:
                 continue
         padded = line + [""] * (len(columns) - len(line))
         fields = {name: text.strip() for name, text in zip(columns, padded, strict=False)}
-        yield _Row(lines.line_num, fields)
+        yield _Row(number, fields)
 
 
-def _read_file(path: Path, root: Path, problems: Problems) -> list[ImageAnnotation]:
+def _read_file(
+    path: Path, root: Path, problems: Problems, described: DatasetFile | None
+) -> list[ImageAnnotation]:
+    base = described.images if described is not None else root
+    directories = [base] if described is not None else _image_directories(path, root)
     by_picture: dict[str, list[_Row]] = {}
     for row in _read_rows(path):
         by_picture.setdefault(row.fields["filename"], []).append(row)
     images = []
     for name, rows in by_picture.items():
         source = f"{path}, line {rows[0].number}"
-        picture = _find_picture(name, path, root, source)
+        picture = _find_picture(name, directories, root, source)
         if picture is None:
-            problems.add(
-                source, f"no such picture '{name}'; looked beside the file, in images/ and above"
-            )
+            looked = "beside the file, in images/ and above" if described is None else f"in {base}"
+            problems.add(source, f"no such picture '{name}'; looked {looked}")
             continue
         objects = [_read_object(row, path, problems) for row in rows if _has_object(row)]
         images.append(
             ImageAnnotation(
-                image_id=image_id_of(picture, root),
+                image_id=image_id_of(picture, base),
                 path=picture,
                 source=f"{path}, image {name}",
                 objects=tuple(item for item in objects if item is not None),
@@ -144,7 +171,11 @@ def _read_file(path: Path, root: Path, problems: Problems) -> list[ImageAnnotati
     return images
 
 
-def _find_picture(name: str, path: Path, root: Path, source: str) -> Path | None:
+def _image_directories(path: Path, root: Path) -> list[Path]:
+    return [path.parent, path.parent / "images", root, root / "images", root / "JPEGImages"]
+
+
+def _find_picture(name: str, directories: list[Path], root: Path, source: str) -> Path | None:
     if os.path.isabs(name):  # keras-retinanet files hold absolute paths
         top = os.path.join(os.path.abspath(root), "")
         if not os.path.normpath(name).startswith(top):
@@ -152,7 +183,7 @@ def _find_picture(name: str, path: Path, root: Path, source: str) -> Path | None
                 f"{source}: path '{name}' leads out of the data set; use a path inside it"
             )
         name = os.path.relpath(name, top)
-    directories = [path.parent, path.parent / "images", root, root / "images", root / "JPEGImages"]
+        directories = [root]
     return first_file(directories, relative_path(name, where=source))
 
 

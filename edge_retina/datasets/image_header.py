@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 
 from edge_retina.errors import DatasetError
@@ -16,6 +15,12 @@ _EXIF_ORIENTATION = 0x0112
 # Start-of-frame markers carry the size; C4 (Huffman tables), C8 (reserved) and CC (arithmetic
 # conditioning) lie in the same range and don't. Source: ITU-T T.81, table B.1.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
+_TIFF_SIZES = {3: "H", 4: "I"}  # value types SHORT and LONG
+# A few hundred bytes of compressed black can unfold into gigabytes. Pillow's limit is the same, and
+# its reason: half a gigabyte of RGB; the largest cameras of today make 150 million pixels.
+MAX_PIXELS = 178_956_970
+_FORMATS = "JPEG, PNG, WebP, BMP ..."
 
 
 @dataclass(frozen=True)
@@ -59,26 +64,39 @@ class ImageHeader:
 
 
 def read_image_header(path: Path) -> ImageHeader:
-    """Read a picture's size and orientation.
-
-    JPEG, PNG, GIF, BMP and WebP are read from their headers; other formats are decoded.
+    """Read a picture's size and orientation from the headers of JPEG, PNG, GIF, BMP, WebP or TIFF.
 
     Raises:
-        DatasetError: missing, empty or not a picture.
+        DatasetError: missing, empty, cut off, not a picture, or more than `MAX_PIXELS`.
     """
     try:
         with open(path, "rb") as stream:
             header = _read_known(stream)
-            if header is not None:
-                return header
-            stream.seek(0)
-            data = stream.read()
+            empty = header is None and not stream.seek(0, 2)
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(f"{path}: can't be read ({reason}); expected a picture") from None
+    except ValueError as error:  # a name that no file system can hold
+        raise DatasetError(f"{str(path)!r}: can't be read ({error})") from None
     except struct.error:
         raise DatasetError(f"{path}: picture is cut off; copy the file again") from None
-    return _decode(data, path)
+    if empty:
+        raise DatasetError(f"{path}: file is empty; expected a picture")
+    if header is None:
+        raise DatasetError(f"{path}: not a picture ({_FORMATS})")
+    return _check_size(header, path)
+
+
+def _check_size(header: ImageHeader, path: Path) -> ImageHeader:
+    height, width = header.raw_hw
+    if height < 1 or width < 1:
+        raise DatasetError(f"{path}: header states a size of {width}x{height}; copy the file again")
+    if height * width > MAX_PIXELS:
+        raise DatasetError(
+            f"{path}: header states {width}x{height}, allowed are {MAX_PIXELS // 10**6} million "
+            "pixels; such a file may be made to fill the memory, scale the picture down"
+        )
+    return header
 
 
 def _read_known(stream: BinaryIO) -> ImageHeader | None:
@@ -92,15 +110,42 @@ def _read_known(stream: BinaryIO) -> ImageHeader | None:
     if start[:6] in (b"GIF87a", b"GIF89a"):
         width, height = struct.unpack("<HH", start[6:10])
         return ImageHeader((height, width))
-    if (
-        start[:2] == b"BM" and len(start) > 14 and start[14] >= 40
-    ):  # the 12-byte OS/2 form is decoded
-        width, height = struct.unpack("<ii", start[18:26])
-        return ImageHeader((abs(height), width))  # a negative height means: top row first
+    if start[:2] == b"BM":
+        return _read_bmp(start)
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         stream.seek(12)
         return _read_webp(stream)
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        return _read_tiff(stream, "<" if start[:1] == b"I" else ">")
     return None
+
+
+def _read_bmp(start: bytes) -> ImageHeader:
+    (header_size,) = struct.unpack("<I", start[14:18])
+    if header_size == 12:  # OS/2
+        width, height = struct.unpack("<HH", start[18:22])
+    else:
+        width, height = struct.unpack("<ii", start[18:26])
+    return ImageHeader((abs(height), width))  # a negative height means: top row first
+
+
+def _read_tiff(stream: BinaryIO, order: str) -> ImageHeader:
+    """Source: TIFF 6.0, section 2: the header points to a directory of 12-byte entries."""
+    stream.seek(4)
+    (start,) = struct.unpack(f"{order}I", stream.read(4))
+    stream.seek(start)
+    (count,) = struct.unpack(f"{order}H", stream.read(2))
+    found = {_EXIF_ORIENTATION: 1}
+    for _ in range(count):
+        entry = stream.read(12)
+        tag, kind, _ = struct.unpack_from(f"{order}HHI", entry)
+        if kind in _TIFF_SIZES:
+            found[tag] = struct.unpack_from(f"{order}{_TIFF_SIZES[kind]}", entry, 8)[0]
+    if _TIFF_WIDTH not in found or _TIFF_HEIGHT not in found:
+        raise struct.error("no size where one must be")
+    orientation = found[_EXIF_ORIENTATION]
+    raw_hw = found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
+    return ImageHeader(raw_hw, orientation if 1 <= orientation <= 8 else 1)
 
 
 def _read_jpeg(stream: BinaryIO) -> ImageHeader:
@@ -141,6 +186,8 @@ def _read_webp(stream: BinaryIO) -> ImageHeader:
     """Source: RFC 9649, section 2 (container), 3.4 (lossless header); RFC 6386, 9.1 (lossy)."""
     kind, length = struct.unpack("<4sI", stream.read(8))
     data = stream.read(10)
+    if len(data) < 10:
+        raise struct.error("cut off within the first chunk")
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (4, 7))
         stream.seek(length - len(data), 1)
@@ -177,12 +224,3 @@ def _exif_orientation(tiff: bytes) -> int:
     except struct.error:
         return 1  # a damaged block is ignored by every decoder too
     return 1
-
-
-def _decode(data: bytes, path: Path) -> ImageHeader:
-    if not data:
-        raise DatasetError(f"{path}: file is empty; expected a picture")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f"{path}: not a picture (JPEG, PNG, WebP, BMP ...)")
-    return ImageHeader((image.shape[0], image.shape[1]))

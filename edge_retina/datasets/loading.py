@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_retina.datasets.annotation import (
@@ -11,9 +12,11 @@ from edge_retina.datasets.annotation import (
     ImageAnnotation,
     Problems,
 )
+from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.checks import check_annotations
 from edge_retina.datasets.coco import find_coco, load_coco, read_coco
 from edge_retina.datasets.csv_files import find_csv, read_csv
+from edge_retina.datasets.dataset_file import FILE_NAME, DatasetFile, read_dataset_file
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.datasets.splits import SPLITS, hash_split
 from edge_retina.datasets.voc import is_voc, read_voc
@@ -24,9 +27,25 @@ LAYOUTS = """\
 COCO (annotations/*.json, labels.json), \
 Pascal VOC (Annotations/*.xml, annotations/*.xml or *.xml), \
 YOLO (data.yaml, or labels/ with classes.txt), \
-CSV (*.csv)"""
+CSV (*.csv); \
+other directories can be named in dataset.toml"""
 # Directories that hold annotation files only: the data set is the directory above.
 _ANNOTATION_DIRECTORIES = ("annotations", "csv", "labels")
+
+
+@dataclass(frozen=True)
+class AnnotatedSource:
+    """A data set as it stands in its files.
+
+    Attributes:
+        root: the directory that holds it.
+        layout: "voc", "coco", "yolo" or "csv".
+        annotated: its annotations, unchecked.
+    """
+
+    root: Path
+    layout: str
+    annotated: AnnotatedSplits
 
 
 def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0) -> Dataset:
@@ -45,26 +64,71 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
         DatasetError: missing or empty data set, unknown layout, or (unless `skip_invalid`) invalid
             annotations and pictures.
     """
+    problems = Problems(skip_invalid)
+    source = read_source(path, problems)
+    splits = check_source(source, problems, seed=seed)
+    skipped = problems.finish()
+    if not any(splits.values()):
+        raise DatasetError(
+            f"{path}: the data set is empty: no usable images (layout {source.layout})"
+        )
+    if not source.annotated.labels:
+        raise DatasetError(
+            f"{path}: no objects in any image, so no classes (layout {source.layout})"
+        )
+    return Dataset(
+        name=Path(os.path.abspath(source.root)).name,
+        root=source.root,
+        labels=source.annotated.labels,
+        splits=splits,
+        layout=source.layout,
+        skipped=skipped,
+    )
+
+
+def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
+    """Read a data set's annotations as they stand, without looking at its pictures.
+
+    Args:
+        path: DATA of the contract: a directory or an annotation file.
+        problems: collects what the reader left out.
+
+    Raises:
+        DatasetError: missing data set, unknown layout, or annotations that can't be read at all.
+    """
     given = Path(path)
     if not given.exists():
         raise DatasetError(f"{given}: no such file or directory; expected a data set")
+    dataset_file = _dataset_file(given)
+    if dataset_file is not None:
+        described = read_dataset_file(dataset_file)
+        annotated = _read_described(described, problems)
+        return AnnotatedSource(described.root, described.layout, annotated)
     root = _root_of(given)
-    problems = Problems(skip_invalid)
     layout, annotated = _read(given, root, problems)
-    examples = _check(annotated, problems)
-    skipped = problems.finish()
-    if not any(examples.values()):
-        raise DatasetError(f"{given}: the data set is empty: no usable images (layout {layout})")
-    if not annotated.labels:
-        raise DatasetError(f"{given}: no objects in any image, so no classes (layout {layout})")
-    return Dataset(
-        name=Path(os.path.abspath(root)).name,
-        root=root,
-        labels=annotated.labels,
-        splits=_order_splits(_split(examples, seed)),
-        layout=layout,
-        skipped=skipped,
-    )
+    return AnnotatedSource(root, layout, annotated)
+
+
+def check_source(
+    source: AnnotatedSource, problems: Problems, *, seed: int = 0
+) -> dict[str, tuple[Example, ...]]:
+    """Hold annotations against their pictures and return the usable examples by split.
+
+    Args:
+        source: as read.
+        problems: collects what was left out.
+        seed: of the split by image names, for data sets that have no split of their own.
+    """
+    examples = _check(source, problems)
+    return _order_splits(_split(examples, seed))
+
+
+def _dataset_file(given: Path) -> Path | None:
+    """Return the `dataset.toml` that `given` is or holds."""
+    if given.is_file():
+        return given if given.suffix.lower() == ".toml" else None
+    path = given / FILE_NAME
+    return path if path.is_file() else None
 
 
 def _root_of(given: Path) -> Path:
@@ -95,6 +159,20 @@ def _read(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSp
     raise DatasetError(f"{given}: no data set that is known here; looked for {LAYOUTS}")
 
 
+def _read_described(described: DatasetFile, problems: Problems) -> AnnotatedSplits:
+    root = described.root
+    if described.layout == "voc":
+        return read_voc(root, problems, described=described)
+    if described.layout == "yolo":
+        return read_yolo(root, problems, described=described)
+    files = described.annotation_files()
+    if described.layout == "csv":
+        return read_csv(root, files, problems, described=described)
+    boundary = Boundary(root)
+    trees = {path: load_coco(path, boundary=boundary) for path in files}
+    return read_coco(root, trees, problems, described=described)
+
+
 def _read_file(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSplits]:
     suffix = given.suffix.lower()
     if suffix == ".json":
@@ -105,17 +183,20 @@ def _read_file(given: Path, root: Path, problems: Problems) -> tuple[str, Annota
         return "yolo", read_yolo(root, problems, yaml_file=given)
     raise DatasetError(
         f"{given}: not an annotation file that is known here; "
-        "expected .json (COCO), .csv or .yaml (YOLO)"
+        f"expected .json (COCO), .csv, .yaml (YOLO) or {FILE_NAME}"
     )
 
 
-def _check(annotated: AnnotatedSplits, problems: Problems) -> dict[str, list[Example]]:
+def _check(source: AnnotatedSource, problems: Problems) -> dict[str, list[Example]]:
     """Check every annotation once, also where splits overlap (train and trainval)."""
     splits = {
-        name: _without_repeats(items, name, problems) for name, items in annotated.splits.items()
+        name: _without_repeats(items, name, problems)
+        for name, items in source.annotated.splits.items()
     }
     unique = {id(item): item for items in splits.values() for item in items}
-    checked = check_annotations(list(unique.values()), annotated.labels, problems)
+    checked = check_annotations(
+        list(unique.values()), source.annotated.labels, problems, root=source.root
+    )
     examples = dict(zip(unique, checked, strict=True))
     return {
         name: [example for item in items if (example := examples[id(item)]) is not None]

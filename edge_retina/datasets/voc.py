@@ -8,6 +8,7 @@ few others.
 
 from __future__ import annotations
 
+import posixpath
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -20,8 +21,12 @@ from edge_retina.datasets.annotation import (
     parse_number,
     parse_size,
 )
+from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import (
+    below,
     image_id_of,
+    list_files,
     list_images,
     read_label_file,
     read_text,
@@ -29,6 +34,7 @@ from edge_retina.datasets.image_files import (
     subdirectories,
 )
 from edge_retina.datasets.splits import SPLITS, split_name
+from edge_retina.datasets.threads import map_in_threads
 from edge_retina.errors import DatasetError
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
@@ -38,10 +44,12 @@ _Annotations = dict[Path, "ImageAnnotation | None"]  # by XML file; None: left o
 
 def is_voc(root: Path) -> bool:
     """Whether a directory looks like Pascal VOC."""
-    return bool(_xml_files(root))
+    return bool(_xml_files(root, Boundary(root)))
 
 
-def read_voc(root: Path, problems: Problems) -> AnnotatedSplits:
+def read_voc(
+    root: Path, problems: Problems, *, described: DatasetFile | None = None
+) -> AnnotatedSplits:
     """Read a Pascal VOC data set.
 
     XML files lie in `Annotations/` or `annotations/`, beside the pictures, or in a directory for
@@ -51,32 +59,106 @@ def read_voc(root: Path, problems: Problems) -> AnnotatedSplits:
     Args:
         root: the data set.
         problems: collects what was left out.
+        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
-        DatasetError: a file that can't be read at all.
+        DatasetError: a file that can't be read at all, or that lies outside.
     """
-    pictures = {
-        path.relative_to(root).with_suffix("").as_posix(): path for path in list_images(root)
-    }
-    files = _xml_files(root)
-    annotations = {
-        path: _read_image(
-            path, path.relative_to(base).with_suffix("").as_posix(), root, pictures, problems
-        )
-        for base, path in files
-    }
+    boundary = Boundary(root)
+    pictures = _Pictures(root, described, boundary)
+    files = (
+        _xml_files(root, boundary) if described is None else _described_files(described, boundary)
+    )
+    annotations = _read_images(files, pictures, boundary, problems)
     used = {item.label for image in annotations.values() if image for item in image.objects}
-    labels = read_label_file(root) or tuple(sorted(used))
-    lists = [path for path in sorted((root / _LISTS).glob("*.txt")) if not _is_class_list(path)]
+    labels = described.labels if described is not None else read_label_file(root)
+    labels = labels or tuple(sorted(used))
+    if described is not None:
+        return AnnotatedSplits(labels, _described_splits(described, annotations, problems))
+    lists = [
+        path
+        for path in sorted((root / _LISTS).glob("*.txt"))
+        if not _is_class_list(boundary.check(path))
+    ]
     if lists:
         return AnnotatedSplits(labels, _listed_splits(lists, files[0][0], annotations, problems))
     return AnnotatedSplits(labels, _directory_splits(root, files, annotations))
 
 
-def _xml_files(root: Path) -> list[tuple[Path, Path]]:
+def _read_images(
+    files: list[tuple[Path, Path]], pictures: _Pictures, boundary: Boundary, problems: Problems
+) -> _Annotations:
+    def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation | None, Problems]:
+        base, path = file
+        own = Problems(problems.skip_invalid)
+        return _read_image(boundary.check(path), base, pictures, own), own
+
+    found = map_in_threads(read, files)
+    problems.gather(own for _, own in found)
+    return {path: item for (_, path), (item, _) in zip(files, found, strict=True)}
+
+
+class _Pictures:
+    """The pictures of a data set, found by the name of their XML file or by what it states."""
+
+    def __init__(self, root: Path, described: DatasetFile | None, boundary: Boundary) -> None:
+        self.base = described.images if described is not None else root
+        found = list_images(self.base, boundary=boundary)
+        self._by_stem = {posixpath.splitext(below(path, self.base))[0]: path for path in found}
+        self._directories = ("",) if described is not None else ("JPEGImages/", "images/", None, "")
+        self.looked_in = (
+            "JPEGImages/, images/ or beside the XML" if described is None else str(self.base)
+        )
+
+    def find(self, path: Path, name: str, stated: str) -> Path | None:
+        """Find a picture by the XML's own name, as the devkit does, else by its `filename`.
+
+        The own name goes first because `filename` is often left over from before a renaming.
+        """
+        stems = [name]
+        if stated:
+            relative = relative_path(stated, where=f"{path}, filename")
+            stems += [relative.with_suffix("").as_posix(), relative.as_posix()]
+        for stem in stems:
+            for directory in self._directories:
+                if directory is None:
+                    directory = posixpath.dirname(below(path, self.base)) + "/"
+                picture = self._by_stem.get((directory + stem).lstrip("/"))
+                if picture is not None:
+                    return picture
+        return None
+
+
+def _described_files(described: DatasetFile, boundary: Boundary) -> list[tuple[Path, Path]]:
+    base = described.annotations or described.root
+    files = _xml_below(base, boundary)
+    if not files:
+        raise DatasetError(f"{described.path}, annotations: no *.xml in {base}")
+    return [(base, path) for path in files]
+
+
+def _described_splits(
+    described: DatasetFile, annotations: _Annotations, problems: Problems
+) -> dict[str, list[ImageAnnotation]]:
+    if not described.splits:
+        return {UNSPLIT: [item for item in annotations.values() if item is not None]}
+    base = described.annotations or described.root
+    return {
+        split: [item for path, item in annotations.items() if item and place in path.parents]
+        if place.is_dir()
+        else _read_list(place, base, annotations, problems)
+        for split, place in described.splits.items()
+    }
+
+
+def _xml_below(directory: Path, boundary: Boundary) -> list[Path]:
+    return list_files(directory, (".xml",), boundary=boundary)
+
+
+def _xml_files(root: Path, boundary: Boundary) -> list[tuple[Path, Path]]:
     """Return (directory of annotations, XML file) pairs, sorted."""
     for name in ("Annotations", "annotations"):
-        found = [(root / name, path) for path in sorted((root / name).rglob("*.xml"))]
+        found = [(root / name, path) for path in _xml_below(root / name, boundary)]
         if found:
             return found
     beside = [(root, path) for path in sorted(root.glob("*.xml"))]
@@ -89,19 +171,22 @@ def _xml_files(root: Path) -> list[tuple[Path, Path]]:
 
 
 def _read_image(
-    path: Path, name: str, root: Path, pictures: dict[str, Path], problems: Problems
+    path: Path, base: Path, pictures: _Pictures, problems: Problems
 ) -> ImageAnnotation | None:
+    text = read_text(path)
+    if "<!ENTITY" in text:  # a few lines of them can unfold into gigabytes
+        problems.add(str(path), "declares XML entities, which annotations have no use for")
+        return None
     try:
-        tree = ElementTree.fromstring(read_text(path))
-    except ElementTree.ParseError as error:
+        tree = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: an encoding unknown here
         problems.add(str(path), f"malformed XML ({error})")
         return None
     stated = tree.findtext("filename", "").strip()
-    picture = _find_picture(path, name, stated, root, pictures)
+    name = posixpath.splitext(below(path, base))[0]
+    picture = pictures.find(path, name, stated)
     if picture is None:
-        problems.add(
-            str(path), f"no picture '{stated or name}' in JPEGImages/, images/ or beside the XML"
-        )
+        problems.add(str(path), f"no picture '{stated or name}' in {pictures.looked_in}")
         return None
     objects = []
     for number, element in enumerate(tree.iter("object"), 1):
@@ -109,7 +194,7 @@ def _read_image(
         if item is not None:
             objects.append(item)
     return ImageAnnotation(
-        image_id=image_id_of(picture, root),
+        image_id=image_id_of(picture, pictures.base),
         path=picture,
         source=str(path),
         objects=tuple(objects),
@@ -117,37 +202,20 @@ def _read_image(
     )
 
 
-def _find_picture(
-    path: Path, name: str, stated: str, root: Path, pictures: dict[str, Path]
-) -> Path | None:
-    """Find a picture by the XML's own name, as the devkit does, else by its `filename`.
-
-    The own name goes first because `filename` is often left over from before a renaming.
-    """
-    stems = [name]
-    if stated:
-        relative = relative_path(stated, where=f"{path}, filename")
-        stems += [relative.with_suffix("").as_posix(), relative.as_posix()]
-    beside = path.parent.relative_to(root)
-    for stem in stems:
-        for directory in (Path("JPEGImages"), Path("images"), beside, Path()):
-            picture = pictures.get((directory / stem).as_posix())
-            if picture is not None:
-                return picture
-    return None
-
-
 def _read_object(
     element: ElementTree.Element, number: int, path: Path, problems: Problems
 ) -> ObjectAnnotation | None:
     name = f"object {number}"
-    label = element.findtext("name", "").strip()
+    # Not `findtext`: it interprets a path for every object of perhaps a million.
+    parts = {part.tag: part for part in reversed(element)}
+    label = (parts["name"].text or "").strip() if "name" in parts else ""
     if not label:
         problems.add(f"{path}, {name}", "has no class name")
         return None
+    texts = {side.tag: side.text for side in reversed(parts["bndbox"])} if "bndbox" in parts else {}
     sides = []
     for side in _SIDES:
-        text = element.findtext(f"bndbox/{side}")
+        text = texts.get(side)
         value = parse_number(text)
         if value is None:
             problems.add(f"{path}, {name}", f"{side} is {text!r}, expected a number")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import numpy as np
 from edge_retina.evaluation.drawing import draw_detections
 from edge_retina.evaluation.video import create_video, probe_video, read_frames
 from edge_retina.files import write_bytes
+from edge_retina.progress import ProgressUpdate
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.image import load_image
-
-Progress = Callable[[int, int], None]  # called with (frames done, frames in all; 0 if unknown)
 
 
 def annotate_image(
@@ -42,7 +40,7 @@ def annotate_video(
     target: Path,
     *,
     score_threshold: float,
-    progress: Progress | None = None,
+    progress: ProgressUpdate | None = None,
 ) -> dict[str, Any]:
     """Detect in every frame of a video and write it as .mp4 with the boxes drawn.
 
@@ -60,7 +58,7 @@ def annotate_video(
             video.write(drawn)
             frames.append({"frame": number, "detections": detections})
             if progress is not None:
-                progress(number + 1, info.frames)
+                progress(number + 1, total=info.frames)
     height, width = info.image_hw
     return {
         "path": str(source),

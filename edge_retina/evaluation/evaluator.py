@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import ModelError
 from edge_retina.evaluation.coco_metrics import CocoMetrics, evaluate_detections
+from edge_retina.progress import ProgressUpdate
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.image import load_image
-
-Progress = Callable[[int, int], None]  # called with (pictures done, pictures in all)
 
 
 def evaluate(
@@ -18,7 +17,7 @@ def evaluate(
     examples: Sequence[Example],
     *,
     labels: Sequence[str],
-    progress: Progress | None = None,
+    progress: ProgressUpdate | None = None,
 ) -> tuple[CocoMetrics, list[Detections]]:
     """Return the metrics and the detections of each picture, in the examples' order.
 
@@ -37,7 +36,7 @@ def evaluate(
     for done, example in enumerate(examples, 1):
         detections.append(predictor.predict(load_image(example.path)))
         if progress is not None:
-            progress(done, len(examples))
+            progress(done, total=len(examples))
     return evaluate_detections(examples, detections, labels), detections
 
 

@@ -18,6 +18,7 @@ from edge_retina.config import Config
 from edge_retina.errors import ExportError
 from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import OUTPUTS, detection_function
+from edge_retina.export.metadata import with_metadata
 from edge_retina.export.verify import verify_deploy_graph, verify_file
 from edge_retina.files import sha256_file, write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
@@ -81,7 +82,9 @@ def export_run(
                 model = build_deploy_graph(trained)
                 verify_deploy_graph(trained, model)
             path = staging / f"{config.name}_{precision}.tflite"
-            _write_model(path, model, grid=grid, config=config, int8=precision == "int8")
+            _write_model(
+                path, model, grid=grid, labels=labels, config=config, int8=precision == "int8"
+            )
             if pictures:
                 reference = KerasPredictor(
                     join_levels(model), anchors=grid, labels=labels, export=config.export
@@ -96,10 +99,22 @@ def export_run(
 
 
 def _write_model(
-    path: Path, model: keras.Model, *, grid: AnchorGrid, config: Config, int8: bool
+    path: Path,
+    model: keras.Model,
+    *,
+    grid: AnchorGrid,
+    labels: tuple[str, ...],
+    config: Config,
+    int8: bool,
 ) -> None:
     function = detection_function(model, anchors=grid, export=config.export)
-    path.write_bytes(convert(function, int8=int8))
+    content = with_metadata(
+        convert(function, int8=int8),
+        labels=labels,
+        name=config.name,
+        **dataclasses.asdict(config.metadata),
+    )
+    path.write_bytes(content)
     log.info("%s: %.1f MB", path.name, path.stat().st_size / 1e6)
 
 

@@ -20,17 +20,17 @@ def convert(function: tf.types.experimental.PolymorphicFunction, *, int8: bool) 
     Raises:
         ExportError: the converter refused, or the outputs are not the contract's.
     """
-    # The converter wants an owner of function and variables. A bare module with just these is always
-    # saveable; when saving fails (a Keras model with tfmot's wrappers does) it silently takes another
-    # way, without a signature.
+    # The converter wants an owner of function and variables. A bare module with just these is
+    # always saveable; when saving fails (a Keras model with tfmot's wrappers does) it silently
+    # takes another way, without a signature.
     owner = tf.Module()
     owner.function = function
     concrete = function.get_concrete_function()
     owner.captured = list(concrete.graph.variables)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
     if int8:
-        # The ranges are in the graph: no representative data set. Operations without ranges (decode,
-        # NMS) stay float.
+        # The ranges are in the graph: no representative data set. Operations without ranges
+        # (decode, NMS) stay float.
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = tf.uint8
     try:

@@ -1,9 +1,10 @@
 """Decoding and class-aware NMS as a TensorFlow graph of TFLite built-in operations.
 
-The stock composite `TFLite_Detection_PostProcess` drops a class when its regular NMS runs on two or more
-threads, and its fast NMS is class-agnostic. Built-ins give the same detections for every number of
-threads: TOPK_V2 over all (anchor, class) logits, gather, decode, NON_MAX_SUPPRESSION_V4 over boxes
-shifted apart by class. The sigmoid is monotonic, so it comes last, on the rows that are left. `boxes.nms.detect` is the numpy reference.
+The stock composite `TFLite_Detection_PostProcess` drops a class when its regular NMS runs on two or
+more threads, and its fast NMS is class-agnostic. Built-ins give the same detections for every
+number of threads: TOPK_V2 over all (anchor, class) logits, gather, decode, NON_MAX_SUPPRESSION_V4
+over boxes shifted apart by class. The sigmoid is monotonic, so it comes last, on the rows that are
+left. `boxes.nms.detect` is the numpy reference.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
+from edge_retina.boxes.nms import SMALLEST_SIDE
 from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
 
 OUTPUTS = ("boxes", "classes", "scores", "count")
-_JUST_BELOW_ZERO = (
-    -1e-6
-)  # the kernel keeps what is strictly above its threshold; we keep equal ones too
+# The kernel keeps what is strictly above its threshold; a score at the threshold counts too.
+_JUST_BELOW_ZERO = -1e-6
 
 
 def detection_function(
@@ -30,7 +31,8 @@ def detection_function(
     """Return a function from an image to detections, ready to be converted.
 
     Args:
-        model: a deploy graph, float or fake-quantised: outputs by level, class logits then box codes.
+        model: a deploy graph, float or fake-quantised: outputs by level, class logits then box
+            codes.
         anchors: of the model.
         export: thresholds and sizes.
 
@@ -59,9 +61,9 @@ def postprocess(
 ) -> dict[str, tf.Tensor]:
     """Turn head outputs by level, (1, A_l, K) logits and (1, A_l, 4) codes, into detections."""
     num_classes = cls_levels[0].shape[-1]
-    # Concatenation, top-k and gather keep the range of their input, so the converter would carry them
-    # out in int8, forcing one range on all levels. Arithmetic has no such rule and stays float: each
-    # level is dequantised with its own range by the division and the subtraction here.
+    # Concatenation, top-k and gather keep the range of their input, so the converter would carry
+    # them out in int8, forcing one range on all levels. Arithmetic has no such rule and stays
+    # float: each level is dequantised with its own range by the division and the subtraction here.
     parts = tf.constant(np.float32(CODE_SCALES))
     codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
     lowest = _logit(export.score_threshold)
@@ -72,10 +74,14 @@ def postprocess(
     label = tf.cast(index - anchor * num_classes, tf.float32)
     boxes = _decode(tf.gather(codes, anchor), anchors_norm, anchor)
     apart = boxes if export.class_agnostic else boxes + 2.0 * tf.reshape(label, [-1, 1])
-    # Suppression only compares, so it works on the margins; the sigmoid is for the rows that are left.
+    # The kernel crosses out a kept box by its IoU with itself, which is 0 for a box without area:
+    # it would be kept again and again, in all rows that are left.
+    real = tf.reduce_min(apart[:, 2:] - apart[:, :2], axis=1) > SMALLEST_SIDE
+    # Suppression only compares, so it works on the margins; the sigmoid is for the rows that are
+    # left.
     kept, count = tf.raw_ops.NonMaxSuppressionV4(
         boxes=apart,
-        scores=margins,
+        scores=tf.where(real, margins, -1.0),
         max_output_size=export.max_detections,
         iou_threshold=export.nms_iou,
         score_threshold=_JUST_BELOW_ZERO,

@@ -70,8 +70,9 @@ def verify_file(path: Path, reference: Predictor, pictures: Sequence[Path], *, i
     needed = _INT8_AGREEMENT if int8 else _FLOAT_AGREEMENT
     if share < needed:
         raise ExportError(
-            f"{path.name}: finds only {found} of the {total} objects that the model it was made from "
-            f"finds on {len(pictures)} pictures, {needed:.0%} are needed; the conversion is wrong"
+            f"{path.name}: finds only {found} of the {total} objects that the model it was made "
+            f"from finds on {len(pictures)} pictures, {needed:.0%} are needed; the conversion is "
+            "wrong"
         )
     return share
 

@@ -1,9 +1,9 @@
 """Random changes to one training picture and its boxes: one affine warp, one colour matrix.
 
-In numpy and OpenCV, called from tf.data: a fused `cv2.warpAffine` from the full picture costs 0.4 ms
-where TensorFlow's ImageProjectiveTransform costs 2.9 ms (480x640 to 256, one core), and the input
-pipeline must stay a small part of a training step. Sampling is bilinear without antialiasing, as in
-`runtime.image.stretch`, so training sees what a device sees.
+In numpy and OpenCV, called from tf.data: a fused `cv2.warpAffine` from the full picture costs 0.4
+ms where TensorFlow's ImageProjectiveTransform costs 2.9 ms (480x640 to 256, one core), and the
+input pipeline must stay a small part of a training step. Sampling is bilinear without antialiasing,
+as in `runtime.image.stretch`, so training sees what a device sees.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def move_boxes(
     """Carry boxes (G, 4) yxyx through an affine map without shear and cut them at the border.
 
     Returns:
-        boxes (G, 4) float32 and keep (G,) bool: whether something, and at least `min_visible` of the
-        area, is left.
+        boxes (G, 4) float32 and keep (G,) bool: whether something, and at least `min_visible` of
+        the area, is left.
     """
     corners = boxes_px.reshape(-1, 2, 2)[..., ::-1] @ matrix[:, :2].T + matrix[:, 2]
     corners = corners[..., ::-1]

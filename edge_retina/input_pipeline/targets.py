@@ -1,7 +1,7 @@
 """Anchor matching and box codes in TensorFlow, for one picture at a time.
 
-One picture, not a batch: with the objects that it really has, every intermediate (G, A) array stays in
-the processor's cache, where a padded batch would not.
+One picture, not a batch: with the objects that it really has, every intermediate (G, A) array stays
+in the processor's cache, where a padded batch would not.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def assign_targets(
         matching: thresholds; the rules are those of `boxes.matching.match_anchors`.
 
     Returns:
-        cls_targets (A,) int32: class, NEGATIVE (-1) or IGNORED (-2); box_targets (A, 4) float32: codes
-        of the matched boxes, zeros elsewhere.
+        cls_targets (A,) int32: class, NEGATIVE (-1) or IGNORED (-2); box_targets (A, 4) float32:
+        codes of the matched boxes, zeros elsewhere.
     """
     crowd_boxes = tf.boolean_mask(gt_boxes, crowd)
     gt_boxes = tf.boolean_mask(gt_boxes, ~crowd)

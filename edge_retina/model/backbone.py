@@ -10,7 +10,8 @@ from edge_retina.model.keras import keras, tf
 
 log = logging.getLogger(__name__)
 
-# Keras builds MobileNetV2 with 0.999, a memory of a thousand steps: longer than a short fine-tuning.
+# Keras builds MobileNetV2 with 0.999, a memory of a thousand steps: longer than a short
+# fine-tuning.
 BATCHNORM_MOMENTUM = 0.99
 
 # The expanded tensors just before each stride, after ReLU6: six times as wide as the block outputs,
@@ -60,8 +61,8 @@ def load_pretrained(model: keras.Model, *, pretrained: str, width: float) -> boo
             if "URL fetch failure" not in str(error):
                 raise
             log.warning(
-                "ImageNet weights could not be downloaded; training starts from scratch and will be "
-                'much less accurate. Set model.pretrained to an .h5 file, or to "none".'
+                "ImageNet weights could not be downloaded; training starts from scratch and will "
+                'be much less accurate. Set model.pretrained to an .h5 file, or to "none".'
             )
             return False
     else:

@@ -27,7 +27,7 @@ class _Step:
 
 
 def build_deploy_graph(model: keras.Model) -> keras.Model:
-    """Turn a float RetinaNet into a flat graph of conv / depthwise / ReLU6 / add / concat / reshape.
+    """Turn a float RetinaNet into a flat graph of conv, depthwise, ReLU6, add, concat and reshape.
 
     Every BatchNorm is folded into the convolution before it; a zero padding before a stride-2
     convolution becomes "same" padding; each level gets its own copy of the shared heads, named
@@ -52,7 +52,7 @@ def build_deploy_graph(model: keras.Model) -> keras.Model:
 
 
 def join_levels(deploy: keras.Model) -> keras.Model:
-    """Return a model with the outputs of the float model: cls_logits (B, A, K), box_deltas (B, A, 4).
+    """Return a model with the float model's outputs: cls_logits (B, A, K), box_deltas (B, A, 4).
 
     Args:
         deploy: a deploy graph, float or fake-quantised; its layers are shared, not copied.

@@ -1,4 +1,4 @@
-"""Feature pyramid: every level gets the detail of its own map and the meaning of the coarser ones."""
+"""Feature pyramid: the detail of each level's own map and the meaning of the coarser ones."""
 
 from __future__ import annotations
 

@@ -53,5 +53,5 @@ def build_head(
 
 
 def prior_bias(probability: float) -> float:
-    """Return the logit of `probability`, the class head's first output (focal loss, section 4.1)."""
+    """Return the logit of `probability`, the class head's start (focal loss, section 4.1)."""
     return -math.log((1 - probability) / probability)

@@ -44,7 +44,7 @@ class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
         return [self.output] if self.output else []
 
     def get_config(self) -> dict[str, Any]:
-        """Return nothing: a quantised model is rebuilt from its deploy graph, never deserialised."""
+        """Return nothing: a quantised model is rebuilt from its deploy graph."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""One step of quantisation-aware training: the detection loss, and the distance to the float model."""
+"""One step of quantisation-aware training: detection loss and distance to the float model."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def make_qat_step(
         distillation: weight of the distance to the teacher.
 
     Returns:
-        A function of images (uint8), cls_targets, box_targets and the learning rate that returns the
-        class loss, the box loss and the weighted distance.
+        A function of images (uint8), cls_targets, box_targets and the learning rate that returns
+        the class loss, the box loss and the weighted distance.
     """
     anchors = tf.constant(anchors_px)
 

@@ -20,10 +20,11 @@ from edge_retina.quantization.quantized_model import QuantizedModel, build_quant
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.state import QuantizationRecord, save_quantized
 from edge_retina.run_directory import RunDirectory
+from edge_retina.training.loop import LOG_EVERY_STEPS
 from edge_retina.training.loss_window import LossWindow
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.schedule import learning_rate_at
-from edge_retina.training.trainer import LOG_EVERY_STEPS, steps_per_epoch
+from edge_retina.training.trainer import steps_per_epoch
 
 log = logging.getLogger(__name__)
 

@@ -75,8 +75,8 @@ class QuantizedModel:
     def refresh_weight_ranges(self) -> None:
         """Fit every kernel's range to the kernel as it is now.
 
-        In training the range is taken before the optimiser moves the kernel, so the last step leaves
-        it one step behind.
+        In training the range is taken before the optimiser moves the kernel, so the last step
+        leaves it one step behind.
         """
         for wrapper in self._wrappers():
             for kernel, quantizer, variables in wrapper._weight_vars:
@@ -89,8 +89,8 @@ class QuantizedModel:
 def quantized_outputs(deploy: keras.Model) -> list[str]:
     """Return the names of the layers whose outputs are quantised.
 
-    A convolution before a ReLU6 is fused with it and has no range of its own; resizing and reshaping
-    keep the range of their input.
+    A convolution before a ReLU6 is fused with it and has no range of its own; resizing and
+    reshaping keep the range of their input.
     """
     return [layer.name for layer in deploy.layers if _has_range(layer)]
 
@@ -107,8 +107,8 @@ def class_logit_layers(deploy: keras.Model) -> set[str]:
 def build_quantized_model(deploy: keras.Model) -> QuantizedModel:
     """Wrap every layer of a deploy graph that computes something; weights are copied.
 
-    tfmot's wrapper is used without `quantize_apply`: the deploy graph is already in the form that its
-    layout transforms would make, so what is quantised is what is written here.
+    tfmot's wrapper is used without `quantize_apply`: the deploy graph is already in the form that
+    its layout transforms would make, so what is quantised is what is written here.
     """
     rate = tf.Variable(0.0, trainable=False, name="range_rate")
     logits = class_logit_layers(deploy)
@@ -148,8 +148,8 @@ def build_quantized_model(deploy: keras.Model) -> QuantizedModel:
 def logit_floor(score_threshold: float) -> float:
     """Return the lowest class logit worth telling apart.
 
-    A logit under the score threshold never becomes a detection, however far under it is. Cutting the
-    range half a unit below spends the 256 levels on scores that count.
+    A logit under the score threshold never becomes a detection, however far under it is. Cutting
+    the range half a unit below spends the 256 levels on scores that count.
     """
     threshold = min(max(score_threshold, 1e-3), 0.5)
     return math.log(threshold / (1 - threshold)) - 0.5

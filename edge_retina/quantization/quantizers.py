@@ -8,8 +8,9 @@ import tensorflow_model_optimization as tfmot
 
 from edge_retina.model.keras import keras, tf
 
-# A channel of nearly zero weights would get a scale so small that its bias, stored in int32 with the
-# scale input * weight, overflows. At 1e-4 a bias of 6 behind an input scale of 0.02 uses a fifth of it.
+# A channel of nearly zero weights would get a scale so small that its bias, stored in int32 with
+# the scale input * weight, overflows. At 1e-4 a bias of 6 behind an input scale of 0.02 uses a
+# fifth of it.
 _SMALLEST_WEIGHT_RANGE = 1e-4
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
@@ -65,7 +66,7 @@ class PerChannelWeights(_Quantizer):
 
 
 class CalibratedRange(_Quantizer):
-    """Asymmetric int8 with one range for the tensor, set by calibration and free to drift for a while.
+    """Asymmetric int8 with one range for the tensor, set by calibration, free to drift for a while.
 
     tfmot's MovingAverageQuantizer starts at -6..6 and creeps (decay .999) towards the true range.
     This one starts where calibration puts it; in training it follows the batch's extremes at
@@ -73,7 +74,7 @@ class CalibratedRange(_Quantizer):
     """
 
     def __init__(self, range_rate: tf.Variable, *, fixed_low: bool = False) -> None:
-        """`range_rate`: scalar in 0..1, shared by the model; `fixed_low`: the minimum never moves."""
+        """`range_rate`: scalar in 0..1, of the whole model; `fixed_low`: the minimum stays."""
         self._rate = range_rate
         self._fixed_low = fixed_low
 

@@ -70,7 +70,7 @@ def measure_ranges(
 def _cut_logits(
     ranges: dict[str, tuple[float, float]], logits: set[str], floor: float
 ) -> dict[str, tuple[float, float]]:
-    """Raise the low end of class logits to `floor`, and give every range of theirs some room above."""
+    """Raise the low end of class logits to `floor`, with some room above it in every range."""
     return {
         name: (max(low, floor), max(high, floor + 1.0)) if name in logits else (low, high)
         for name, (low, high) in ranges.items()

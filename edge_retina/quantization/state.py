@@ -44,7 +44,7 @@ def save_quantized(directory: Path, quantized: QuantizedModel, record: Quantizat
 
 
 def available_method(run: RunDirectory, preferred: str) -> str:
-    """Return the method by which a RUN was quantised; `preferred` where it was by both or neither."""
+    """Return how a RUN was quantised; `preferred` where it was by both methods or neither."""
     methods = [m for m in ("qat", "ptq") if (run.quantized_dir(m) / _RECORD).is_file()]
     return methods[0] if len(methods) == 1 else preferred
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from edge_retina.errors import DatasetError
 
-# (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128 and
-# zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
+# (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128
+# and zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
 MEAN = 128.0
 STD = 128.0
 

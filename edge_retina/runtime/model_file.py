@@ -9,7 +9,7 @@ from edge_retina.errors import ModelError
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 
 LABELS_NAME = "labels.txt"
-_IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
+MODEL_IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
 
 
 def check_model_file(path: Path) -> None:
@@ -26,9 +26,10 @@ def check_model_file(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{path}: can't be read ({reason}); expected a .tflite model") from None
-    if head[4:] != _IDENTIFIER:
+    if head[4:] != MODEL_IDENTIFIER:
         raise ModelError(
-            f"{path}: not a TFLite file (bytes 4..8 are {head[4:]!r}, expected {_IDENTIFIER!r})"
+            f"{path}: not a TFLite file "
+            f"(bytes 4..8 are {head[4:]!r}, expected {MODEL_IDENTIFIER!r})"
         )
 
 

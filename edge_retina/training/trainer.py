@@ -17,17 +17,15 @@ from edge_retina.model.backbone import load_pretrained
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.model.retinanet import build_retinanet
-from edge_retina.progress import show_progress
+from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
-from edge_retina.training.loss_window import LossWindow
+from edge_retina.training.batchnorm import settle_statistics
+from edge_retina.training.loop import TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.optimizer import build_optimizer
-from edge_retina.training.schedule import learning_rate_at
 from edge_retina.training.train_step import make_train_step
 
 log = logging.getLogger(__name__)
-
-LOG_EVERY_STEPS = 20
 
 
 def total_steps(config: Config, images: int) -> int:
@@ -95,6 +93,10 @@ class Trainer:
         first = int(self._step.numpy())
         if restored:
             log.info("going on from step %d", first)
+        else:
+            some = self._train[: self.config.train.batch_size]
+            settle_statistics(self.model, [example.path for example in some])
+            self.average.set_weights(self.model.get_weights())
         total = total_steps(self.config, len(self._train))
         settings = self.config.train
         metrics = MetricsLog(
@@ -114,9 +116,21 @@ class Trainer:
         }
 
     def _fit_steps(self, first: int, total: int, metrics: MetricsLog) -> None:
-        settings = self.config.train
         epoch_steps = steps_per_epoch(self.config, len(self._train))
-        eval_every = settings.eval_every_epochs * epoch_steps
+        eval_every = self.config.train.eval_every_epochs * epoch_steps
+        with show_progress("train", total) as progress:
+            loop = self.make_loop(first, total, metrics, progress)
+            while first < total:
+                last = min((first // eval_every + 1) * eval_every, total)
+                loop.advance(first, last)
+                self._step.assign(last)
+                self._evaluate(last, last / epoch_steps, metrics)
+                first = last
+
+    def make_loop(
+        self, first: int, total: int, metrics: MetricsLog, progress: ProgressUpdate
+    ) -> TrainingLoop:
+        """Return the loop of a training of `total` steps that goes on from step `first`."""
         anchors_px = self._grid.boxes_px()
         train_step = make_train_step(
             self.model,
@@ -124,35 +138,17 @@ class Trainer:
             anchors_px=anchors_px,
             loss=self.config.loss,
             average=self.average,
-            ema_decay=settings.ema_decay,
+            ema_decay=self.config.train.ema_decay,
         )
-        batches = iter(training_batches(self._train, self.config, anchors_px, first_step=first))
-        window = LossWindow(
-            remedy="lower train.learning_rate, raise train.warmup_steps or lower train.clip_norm"
+        batches = training_batches(self._train, self.config, anchors_px, first_step=first)
+        return TrainingLoop(
+            train_step,
+            iter(batches),
+            settings=self.config.train,
+            total_steps=total,
+            metrics=metrics,
+            progress=progress,
         )
-        with show_progress("train", total) as progress:
-            for step in range(first, total):
-                rate = learning_rate_at(
-                    step,
-                    peak=settings.learning_rate,
-                    total_steps=total,
-                    warmup_steps=settings.warmup_steps,
-                    final_fraction=settings.final_learning_rate,
-                )
-                cls_loss, box_loss = train_step(*next(batches), tf.constant(rate))
-                window.add(
-                    step + 1,
-                    images=settings.batch_size,
-                    cls_loss=float(cls_loss),
-                    box_loss=float(box_loss),
-                )
-                progress(step + 1, window.note())
-                if (step + 1) % LOG_EVERY_STEPS == 0 or step + 1 == total:
-                    metrics.write(step + 1, learning_rate=rate, **window.take())
-                if (step + 1) % eval_every == 0 or step + 1 == total:
-                    self._step.assign(step + 1)
-                    self._evaluate(step + 1, (step + 1) / epoch_steps, metrics)
-                    window.restart()
 
     def _evaluate(self, step: int, epoch: float, metrics: MetricsLog) -> None:
         if self._val:

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from edge_retina.boxes.anchors import AnchorGrid, default_shapes
-from edge_retina.boxes.coverage import AnchorCoverage, measure_coverage
-from edge_retina.boxes.kmeans import fit_shapes
+from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes
+from edge_retina.boxes.coverage import (
+    AnchorCoverage,
+    group_by_size,
+    measure_coverage,
+    measure_objects,
+)
+from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.config import Config
 from edge_retina.datasets import Example
+
+
+@dataclass(frozen=True)
+class CoverageReport:
+    """How anchors cover objects, as a whole and by kinds of object.
+
+    Attributes:
+        overall: all objects.
+        by_class: by class name, classes without objects left out.
+        by_size: by octave of the side at the network's input ("8-16": pixels), smallest first.
+        positives_by_level: mean number of anchors with IoU >= 0.5 an object, by feature level.
+    """
+
+    overall: AnchorCoverage
+    by_class: dict[str, AnchorCoverage]
+    by_size: dict[str, AnchorCoverage]
+    positives_by_level: dict[int, float]
 
 
 def resolve_anchors(config: Config, train: Sequence[Example]) -> Config:
@@ -20,20 +43,21 @@ def resolve_anchors(config: Config, train: Sequence[Example]) -> Config:
         return config
     levels = tuple(range(config.model.min_level, config.model.max_level + 1))
     if config.anchors.fit:
-        boxes = np.concatenate(boxes_at_input(train, config.model.image_size))
-        shapes = fit_shapes(
-            boxes[:, 2:] - boxes[:, :2],
-            levels,
+        grid = fit_anchors(
+            np.concatenate(boxes_at_input(train, config.model.image_size)),
+            image_size=config.model.image_size,
+            levels=levels,
             per_cell=config.anchors.per_cell,
             seed=config.seed,
         )
+        shapes = grid.shapes
     else:
         shapes = default_shapes(levels)
     return config.replace(anchors=dataclasses.replace(config.anchors, shapes=shapes))
 
 
 def anchor_coverage(
-    shapes: tuple[tuple[tuple[float, float], ...], ...],
+    shapes: tuple[tuple[Shape, ...], ...],
     examples: Sequence[Example],
     *,
     image_size: int,
@@ -42,6 +66,28 @@ def anchor_coverage(
     """Measure how anchors of `shapes` cover the objects of `examples` at the network's input."""
     grid = AnchorGrid(image_size, min_level, shapes)
     return measure_coverage(grid.boxes_px(), boxes_at_input(examples, image_size))
+
+
+def coverage_report(
+    grid: AnchorGrid, examples: Sequence[Example], labels: tuple[str, ...]
+) -> CoverageReport:
+    """Measure how a grid covers the objects of `examples`, by class, size and level."""
+    boxes = boxes_at_input(examples, grid.image_size)
+    objects = measure_objects(grid, boxes)
+    sizes = group_by_size(np.concatenate([np.zeros((0, 4)), *boxes]))
+    classes = np.concatenate(
+        [np.zeros(0, int), *(example.classes[~example.crowd] for example in examples)]
+    )
+    return CoverageReport(
+        overall=objects.summary(),
+        by_class={
+            label: objects.summary(classes == index)
+            for index, label in enumerate(labels)
+            if (classes == index).any()
+        },
+        by_size={name: objects.summary(chosen) for name, chosen in sizes.items()},
+        positives_by_level=dict(zip(grid.levels, objects.positives_by_level(), strict=True)),
+    )
 
 
 def boxes_at_input(examples: Sequence[Example], image_size: int) -> list[np.ndarray]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_retina.config import Config
-from edge_retina.datasets import Dataset, Example, load_dataset
+from edge_retina.datasets import Dataset, Example, annotations_sha256, load_dataset
 from edge_retina.datasets.checks import find_broken_images
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.run_directory import RunDirectory
@@ -17,8 +19,11 @@ from edge_retina.workflow.anchors import anchor_coverage, resolve_anchors
 
 log = logging.getLogger(__name__)
 
-# Sections that a trained model depends on; the others may change afterwards.
-_TRAINED_BY = ("seed", "data", "model", "anchors", "matching", "augmentation", "loss", "train")
+_VERIFIED_PICTURES = 16
+# What a trained model depends on; other sections, and the free fields of these, may change
+# afterwards.
+_TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
+_FREE_FIELDS = ("data.test_split", "data.cache_mb")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,14 @@ class PreparedData:
     train: tuple[Example, ...]
     val: tuple[Example, ...]
     test: tuple[Example, ...]
+
+    def verification_pictures(self) -> list[Path]:
+        """Return some pictures on which an exported file is compared with its model."""
+        return [example.path for example in (self.val or self.train)[:_VERIFIED_PICTURES]]
+
+    def fingerprint(self) -> list[Any]:
+        """Return what a trained model depends on: class names, hashes of the labelled pictures."""
+        return [self.dataset.labels, annotations_sha256(self.train), annotations_sha256(self.val)]
 
 
 def read_data(config: Config) -> PreparedData:
@@ -85,15 +98,20 @@ def prepare_run(config: Config, run: RunDirectory) -> tuple[Config, PreparedData
     """Check the data, resolve the config and save both config and labels in the RUN.
 
     Raises:
-        RunError: the RUN holds a model that was trained with other settings.
+        RunError: the RUN holds a model that was trained with other settings or on other data.
     """
     data_path = str(Path(config.data.path).resolve()) if config.data.path else ""
     config = config.replace(data=dataclasses.replace(config.data, path=data_path))
     prepared = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
     config = resolve_anchors(config, prepared.train)
-    _refuse_other_settings(config, run)
+    if _is_begun(run):
+        _refuse_other_settings(config, run, _TRAINED_BY)
+        _refuse_other_data(prepared, run)
+        # Last, because fitted shapes follow from the settings and the data.
+        _refuse_other_settings(config, run, ["anchors"])
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
+    run.mark_done("prepare", prepared.fingerprint())
     coverage = anchor_coverage(
         config.anchors.shapes,
         prepared.train,
@@ -110,19 +128,49 @@ def prepare_run(config: Config, run: RunDirectory) -> tuple[Config, PreparedData
     return config, prepared
 
 
-def _refuse_other_settings(config: Config, run: RunDirectory) -> None:
-    if not run.config_file.is_file():
-        return
+def trained_config(run: RunDirectory, *, overrides: Sequence[str]) -> Config:
+    """Return the config of a trained RUN with `section.field=value` overrides.
+
+    Raises:
+        RunError: it is not trained, or an override would change what the weights were made for.
+        ConfigError: an override names no field, or a value that is not allowed.
+    """
+    config = run.load_config(overrides=overrides)
+    run.require(run.float_weights, "train")
+    _refuse_other_settings(config, run, ["model", "anchors"])
+    return config
+
+
+def _is_begun(run: RunDirectory) -> bool:
+    """Whether there is anything trained in a RUN; if not, nothing is lost by other settings."""
+    return run.float_weights.exists() or any(run.checkpoint_dir.glob("*"))
+
+
+def _refuse_other_settings(config: Config, run: RunDirectory, sections: Sequence[str]) -> None:
     old, new = run.load_config().to_dict(), config.to_dict()
-    for section in _TRAINED_BY:
-        a, b = old[section], new[section]
-        if a != b:
-            keys = [k for k in b if a.get(k) != b[k]] if isinstance(b, dict) else []
-            where = f"{section}.{keys[0]}" if keys else section
-            raise RunError(
-                f"{run.root}: was begun with another {where}; give another --out, restore the "
-                "setting, or delete the directory"
-            )
+    for section in sections:
+        before, now = _fields(section, old[section]), _fields(section, new[section])
+        for key, value in now.items():
+            if before[key] != value and key not in _FREE_FIELDS:
+                raise RunError(
+                    f"{run.root}: was begun with another {key}; restore the setting, or train in "
+                    "another directory"
+                )
+
+
+def _fields(section: str, value: Any) -> dict[str, Any]:
+    """Return the fields of a section by their whole names; a top-level field stands for itself."""
+    if not isinstance(value, dict):
+        return {section: value}
+    return {f"{section}.{key}": item for key, item in value.items()}
+
+
+def _refuse_other_data(prepared: PreparedData, run: RunDirectory) -> None:
+    if run.details("prepare") and not run.is_done("prepare", prepared.fingerprint()):
+        raise RunError(
+            f"{run.root}: pictures or labels in {prepared.dataset.root} have changed since it was "
+            "begun; restore the data, or train in another directory"
+        )
 
 
 def _splits(prepared: PreparedData) -> tuple[tuple[Example, ...], ...]:

@@ -53,22 +53,38 @@ def write_run_report(
     """
     labels = run.load_labels()
     curves = read_metrics_log(run.metrics_file)
-    warnings = {text for result in benchmark["results"] for text in result["warnings"]}
     data = ReportData(
         title=f"{config.name}: int8 detector",
         config=config.to_dict(),
         labels=labels,
         environment=benchmark["environment"],
         accuracy=tuple(AccuracyRow.from_metrics(n, record) for n, record in evaluation.items()),
-        latency=tuple(LatencyRow.from_result(result) for result in benchmark["results"]),
+        latency=_latency(benchmark["results"]),
         losses=curves.losses,
         accuracy_curve=curves.accuracy,
         anchors=_anchors(config, train),
         examples=_pictures(run, config, labels, examples, split),
-        notes=(*curves.warnings, *sorted(warnings)),
+        notes=(*curves.warnings, *_warnings(benchmark["results"])),
     )
     write_report(run.report_file, data)
     return run.report_file
+
+
+def _latency(results: Sequence[dict[str, Any]]) -> tuple[LatencyRow, ...]:
+    rows = (LatencyRow.from_result(result) for result in results)
+    return tuple(dataclasses.replace(row, model=Path(row.model).name) for row in rows)
+
+
+def _warnings(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one sentence for each kind of warning; kinds are told apart by their first word."""
+    kinds: dict[str, list[str]] = {}
+    for result in results:
+        for text in result["warnings"]:
+            kinds.setdefault(text.split()[0], []).append(text)
+    return [
+        texts[0] if len(texts) == 1 else f"{texts[0]} (so {len(texts)} of {len(results)} results)"
+        for texts in kinds.values()
+    ]
 
 
 def _anchors(config: Config, train: Sequence[Example]) -> AnchorSummary:

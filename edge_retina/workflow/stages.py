@@ -1,7 +1,11 @@
 """A whole run: prepare, train, quantize, export, evaluate, benchmark, report.
 
-A stage is skipped when its marker says that it was finished with the same inputs: the config sections
-it reads and everything upstream of it.
+A stage is skipped when its marker says that it was finished with the same inputs (the config
+sections it reads and everything upstream of it) and what it made is still there. A stage that is
+done again makes all that follow be done again.
+
+What needs TensorFlow is imported in the stage that uses it, so that mistakes in the config and the
+data are told before those seconds have passed, and a run that is finished doesn't spend them.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +23,24 @@ from edge_retina.config import Config
 from edge_retina.datasets import Example, annotations_sha256
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record
-from edge_retina.export.artefact import export_run
 from edge_retina.files import write_json
-from edge_retina.model.predictor import load_keras_predictor
-from edge_retina.quantization.quantize import quantize_run
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import load_manifest
-from edge_retina.training.trainer import Trainer
 from edge_retina.workflow.prepare import PreparedData, prepare_run
 from edge_retina.workflow.report import write_run_report
 
 log = logging.getLogger(__name__)
 
-_VERIFIED_PICTURES = 16
+STAGES = ("train", "quantize-ptq", "quantize-qat", "export", "evaluate", "benchmark", "report")
 _TIMED_PICTURES = 8
+
+
+def forget_from(run: RunDirectory, stage: str) -> None:
+    """Forget that `stage` and those that follow it were done."""
+    for name in STAGES[STAGES.index(stage) :]:
+        run.mark_undone(name)
 
 
 class Workflow:
@@ -54,7 +60,7 @@ class Workflow:
     def prepare(self) -> PreparedData:
         """Read and check the data and fix the config; cheap, so it is done every time."""
         self.config, self.data = prepare_run(self.config, self.run)
-        self._upstream = [annotations_sha256(split) for split in (self.data.train, self.data.val)]
+        self._upstream = self.data.fingerprint()
         return self.data
 
     def train(self) -> None:
@@ -63,6 +69,8 @@ class Workflow:
         sections = ("seed", "model", "anchors", "matching", "augmentation", "loss", "train")
 
         def work() -> dict[str, Any]:
+            from edge_retina.training.trainer import Trainer
+
             trainer = Trainer(
                 config,
                 labels=data.dataset.labels,
@@ -72,30 +80,39 @@ class Workflow:
             )
             return trainer.fit()
 
-        self._stage("train", sections, work)
+        self._stage("train", work, makes=[self.run.float_weights], sections=sections)
 
     def quantize(self) -> None:
-        """Make the int8-ready models: always PTQ, which costs little, and QAT if the config says so."""
+        """Make the int8-ready models: PTQ always, as it costs little; QAT if the config says so."""
         for method in self._methods():
-            self.quantize_by(method)
+            self._quantize_by(method)
 
-    def quantize_by(self, method: str) -> None:
-        """Make the int8-ready model of one method."""
+    def _quantize_by(self, method: str) -> None:
         data = self._data()
 
         def work() -> dict[str, Any]:
+            from edge_retina.quantization.quantize import quantize_run
+
             record = quantize_run(
                 self.run, self.config, method=method, train=data.train, val=data.val
             )
             return {"method": record.method, "steps": record.steps}
 
-        self._stage("quantize", ("quantize", "export"), work, name=f"quantize-{method}")
+        self._stage(
+            f"quantize-{method}",
+            work,
+            makes=[self.run.quantized_dir(method)],
+            sections=("quantize", "export"),
+        )
 
     def export(self) -> None:
-        """Write the artefact directory, and beside the PTQ model a file of its own to compare with."""
-        pictures = [e.path for e in (self._data().val or self._data().train)[:_VERIFIED_PICTURES]]
+        """Write the artefact directory; also the PTQ model as a file, to compare with."""
+        pictures = self._data().verification_pictures()
+        files = [path for path in self._files().values() if path != self.run.float_weights]
 
         def work() -> dict[str, Any]:
+            from edge_retina.export.artefact import export_run
+
             manifest = export_run(
                 self.run, self.run.export_dir, config=self.config, pictures=pictures
             )
@@ -110,29 +127,38 @@ class Workflow:
                 )
             return {name: entry.sha256 for name, entry in manifest.files.items()}
 
-        self._stage("export", ("name", "export"), work)
+        self._stage("export", work, makes=files, sections=("name", "export"))
 
     def evaluate(self) -> None:
         """Measure every form of the model on the test split (else the validation split)."""
-        self._stage("evaluate", (), self._evaluate, upstream=self._test_hash())
+        self._stage(
+            "evaluate",
+            self._evaluate,
+            makes=[self.run.results_file("evaluate")],
+            upstream=annotations_sha256(self.measured_split()[1]),
+        )
 
     def benchmark(self) -> None:
         """Measure latency of every backend in fresh processes."""
-        self._stage("benchmark", (), self._benchmark)
+        self._stage("benchmark", self._benchmark, makes=[self.run.results_file("benchmark")])
 
-    def report(self) -> Path:
+    def report(self) -> None:
         """Write the HTML report."""
-        split, examples = self.measured_split()
-        coverage_of = self._data().train
-        return write_run_report(
-            self.run,
-            self.config,
-            evaluation=self.results("evaluate"),
-            benchmark=self.results("benchmark"),
-            train=coverage_of,
-            examples=examples,
-            split=split,
-        )
+
+        def work() -> dict[str, Any]:
+            split, examples = self.measured_split()
+            write_run_report(
+                self.run,
+                self.config,
+                evaluation=self.results("evaluate"),
+                benchmark=self.results("benchmark"),
+                train=self._data().train,
+                examples=examples,
+                split=split,
+            )
+            return {}
+
+        self._stage("report", work, makes=[self.run.report_file])
 
     def measured_split(self) -> tuple[str, tuple[Example, ...]]:
         """Return name and examples of the split that is measured."""
@@ -143,29 +169,31 @@ class Workflow:
             return self.config.data.val_split, data.val
         return self.config.data.train_split, data.train
 
-    def models(self) -> dict[str, tuple[Path, Callable[[], Predictor]]]:
-        """Return by name every form of the model: its file, and what opens it."""
+    def _files(self) -> dict[str, Path]:
+        """Return by name every form of the model: the file that holds its weights."""
         export, name = self.run.export_dir, self.config.name
-        files = {"float TFLite": export / f"{name}_float32.tflite"}
+        files = {
+            "float Keras": self.run.float_weights,
+            "float TFLite": export / f"{name}_float32.tflite",
+        }
         if self.config.quantize.method != "ptq":
             files["int8 PTQ"] = self._ptq_export() / f"{name}_int8.tflite"
         files[f"int8 {self.config.quantize.method.upper()}"] = export / f"{name}_int8.tflite"
-        keras = {
-            "float Keras": (
-                self.run.float_weights,
-                lambda: load_keras_predictor(str(self.run.root)),
-            )
-        }
-        return keras | {
-            title: (path, lambda path=path: TFLiteDetector(path)) for title, path in files.items()
-        }
+        return files
+
+    def _open(self, path: Path) -> Predictor:
+        if path != self.run.float_weights:
+            return TFLiteDetector(path)
+        from edge_retina.model.predictor import load_keras_predictor
+
+        return load_keras_predictor(str(self.run.root))
 
     def _evaluate(self) -> dict[str, Any]:
         split, examples = self.measured_split()
         labels = self._data().dataset.labels
         records = {}
-        for title, (path, open_model) in self.models().items():
-            metrics, _ = evaluate(open_model(), examples, labels=labels)
+        for title, path in self._files().items():
+            metrics, _ = evaluate(self._open(path), examples, labels=labels)
             records[title] = evaluation_record(
                 metrics,
                 model_file=path,
@@ -213,23 +241,30 @@ class Workflow:
     def _stage(
         self,
         stage: str,
-        sections: tuple[str, ...],
         work: Callable[[], dict[str, Any]],
         *,
-        name: str | None = None,
+        makes: Sequence[Path],
+        sections: Sequence[str] = (),
         upstream: Any = None,
     ) -> None:
-        """Do a stage unless it is done; what it depends on becomes upstream of the next ones."""
+        """Do a stage unless it is done.
+
+        Args:
+            stage: one of `STAGES`.
+            work: does it and returns details for its marker.
+            makes: the files or directories without which it is not done.
+            sections: of the config, that it reads; they are upstream of the later stages too.
+            upstream: anything else that its result depends on.
+        """
         tree = self.config.to_dict()
         self._upstream = [*self._upstream, {key: tree[key] for key in sections}, upstream]
-        name = name or stage
-        if self.run.is_done(name, self._upstream):
-            log.info("%s: done before", name)
+        if self.run.is_done(stage, self._upstream) and all(path.exists() for path in makes):
+            log.info("%s: done before", stage)
             return
-        self.run.mark_undone(name)
-        log.info("%s: started", name)
+        forget_from(self.run, stage)
+        log.info("%s: started", stage)
         details = work()
-        self.run.mark_done(name, self._upstream, **details)
+        self.run.mark_done(stage, self._upstream, **details)
 
     def results(self, name: str) -> dict[str, Any]:
         """Return the JSON that a stage left, `evaluate` or `benchmark`."""
@@ -242,9 +277,6 @@ class Workflow:
 
     def _ptq_export(self) -> Path:
         return self.run.quantized_dir("ptq") / "export"
-
-    def _test_hash(self) -> str:
-        return annotations_sha256(self.measured_split()[1])
 
     def _data(self) -> PreparedData:
         return self.data if self.data is not None else self.prepare()

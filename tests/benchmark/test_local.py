@@ -136,7 +136,7 @@ def test_a_whole_benchmark(picture: Path) -> None:
         rounds=2,
         warmup=1,
         data=LabelledData((example,), ("disc", "square")),
-        progress=lambda title, done, total: told.append((title, done, total)),
+        progress=lambda done, title, total: told.append((title, done, total)),
     )
     xnnpack, builtin = report.results
     assert (xnnpack.backend, builtin.backend) == ("tflite-xnnpack", "tflite-builtin")

@@ -97,3 +97,20 @@ def test_boxes_are_decoded_and_clipped_to_the_image():
     )
     np.testing.assert_allclose(boxes, [(0.0, 0.6, 0.2, 1.0)], atol=1e-6)
     assert (classes.tolist(), scores.tolist()) == ([0], [0.5])  # a score at the threshold stays
+
+
+def test_a_box_outside_the_image_is_not_an_object():
+    codes = np.zeros((3, 4), np.float32)
+    codes[0, 0] = -30.0  # three heights up
+    boxes, classes, scores = detect(
+        LOGITS,
+        codes,
+        ANCHORS,
+        score_threshold=0.05,
+        iou_threshold=0.5,
+        max_detections=10,
+        candidates=100,
+    )
+    assert classes.tolist() == [0, 1, 1]
+    assert scores == pytest.approx([0.8, 0.7, 0.6])
+    np.testing.assert_allclose(boxes, ANCHORS[[1, 1, 2]], atol=1e-6)

@@ -75,6 +75,12 @@ def run_failing(monkeypatch: pytest.MonkeyPatch):
             "run again with --debug and report it",
         ),
         (KeyError(), "Error: unexpected KeyError; run again with --debug and report it"),
+        (
+            OSError(28, "No space left on device", "runs/a/metrics.jsonl"),
+            "Error: runs/a/metrics.jsonl: No space left on device; "
+            "name another path, or see to its permissions and the free space",
+        ),
+        (OSError("odd"), "Error: unexpected OSError: odd; run again with --debug and report it"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_1(run_failing, error: Exception, line: str) -> None:

@@ -24,14 +24,19 @@ def test_broken_images_are_told_in_order_and_once(tmp_path: Path, coco_json: Wri
             raise DatasetError(f"{path.name}: broken")
         return cv2.imread(str(path))
 
-    assert find_broken_images((*examples, *examples), decode) == ["b.jpg: broken", "d.jpg: broken"]
+    images = tmp_path / "images"
+    assert list(find_broken_images((*examples, *examples), decode).items()) == [
+        (images / "b.jpg", "b.jpg: broken"),
+        (images / "d.jpg", "d.jpg: broken"),
+    ]
     assert len(looked_at) == 4
-    assert find_broken_images((), decode) == []
+    assert find_broken_images((), decode) == {}
 
 
 def test_a_picture_of_another_size_than_its_header_is_broken(tmp_path: Path, coco_json: Write):
     coco_json(tmp_path, [("a.jpg", [])])
-    (line,) = find_broken_images(
+    found = find_broken_images(
         load_dataset(tmp_path).split("train"), lambda path: np.zeros((7, 9, 3), np.uint8)
     )
-    assert line == f"{tmp_path}/images/a.jpg: decodes to (7, 9), its header says (40, 60)"
+    path = tmp_path / "images" / "a.jpg"
+    assert found == {path: f"{path}: decodes to (7, 9), its header says (40, 60)"}

@@ -86,11 +86,11 @@ def test_annotation_hash_sees_what_matters(tmp_path: Path, coco_json: Write):
     assert len({first, *others}) == 6
 
 
-def test_importing_needs_numpy_and_opencv_only(repository: Path):
+def test_importing_needs_numpy_only(repository: Path):
     code = "import sys, edge_retina.datasets; print(*{m.split('.')[0] for m in sys.modules})"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
     loaded = set(run.stdout.split())
-    assert loaded >= {"cv2", "numpy"}
-    assert not loaded & {"tensorflow", "tf_keras", "yaml", "pycocotools", "click", "rich"}
+    assert "numpy" in loaded
+    assert not loaded & {"cv2", "tensorflow", "tf_keras", "yaml", "pycocotools", "click", "rich"}

@@ -29,8 +29,9 @@ def test_equal_to_the_float_model(
     outputs = deploy(batch)
     assert [output.shape[1] for output in outputs] == list(grid.level_counts()) * 2
     for expected, found in zip(model(batch), join_levels(deploy)(batch), strict=True):
-        assert np.std(expected) > 1e-3  # else the comparison would say nothing
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        expected, found = expected.numpy(), found.numpy()
+        assert expected.std(axis=0).mean() > 0.1  # else the pictures would not matter
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.fixture(scope="module")

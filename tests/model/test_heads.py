@@ -79,7 +79,7 @@ def test_prior_bias_is_the_logit(probability: float):
 def test_a_fresh_network_sees_an_object_in_one_anchor_of_a_hundred(
     make_retinanet: Callable[..., Any],
 ):
-    model, _ = make_retinanet(random_batchnorm=False)
+    model, _ = make_retinanet(fresh=True)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
     cls_logits, box_deltas = model(images)
     probability = (1 / (1 + np.exp(-cls_logits.numpy()))).mean()

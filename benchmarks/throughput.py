@@ -1,0 +1,141 @@
+"""Images a second of the training command, of its compiled step alone, and of its input alone.
+
+    python benchmarks/throughput.py DATA --json benchmarks/results/throughput.json
+
+256x256, batch 8, width 0.35, FPN 64, head depth 3. The three are measured in turn in one process,
+so that what else the machine does hits them alike; ratios are of each round, the median is
+reported. "step" runs the very step of the training on one fixed batch; "training" is `Trainer`'s
+loop with its input, learning rate, log and progress, without evaluations; "input" takes batches
+and drops them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edge_retina.benchmark.environment import read_environment
+from edge_retina.config import Config, load_config
+from edge_retina.files import write_json
+
+_ROUNDS, _STEPS, _INPUT_BATCHES, _WARMUP = 7, 40, 80, 12
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--pretrained", default="none", help="ImageNet weights as .h5; speed is the same.")
+@click.option("--rounds", default=_ROUNDS, show_default=True)
+@click.option("--json", "target", type=click.Path(path_type=Path))
+def main(data: Path, pretrained: str, rounds: int, target: Path | None) -> None:
+    """Measure on the training split of DATA."""
+    config = load_config(
+        overrides=(
+            f"data.path='{data.resolve()}'",
+            "data.skip_invalid=true",
+            f"model.pretrained='{pretrained}'",
+            "model.head_depth=3",
+            "model.fpn_channels=64",
+            "model.image_size=256",
+            "train.batch_size=8",
+            "train.tensorboard=true",
+        )
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        speeds = _measure(config, Path(directory), rounds)
+    result = {
+        "environment": dataclasses.asdict(read_environment()),
+        "images_per_second": {
+            name: {"median": statistics.median(values), "rounds": values}
+            for name, values in speeds.items()
+        },
+        "training_to_step": _ratio(speeds["training"], speeds["step"]),
+        "input_to_step": _ratio(speeds["input"], speeds["step"]),
+    }
+    for name, values in speeds.items():
+        click.echo(f"{name:<10}{statistics.median(values):8.1f} images/s")
+    click.echo(f"training / step {result['training_to_step']['median']:.3f}  (asked: >= 0.93)")
+    click.echo(f"input / step    {result['input_to_step']['median']:.1f}  (asked: >= 5)")
+    if target is not None:
+        write_json(target, result)
+
+
+def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[float]]:
+    from edge_retina.input_pipeline.pipeline import training_batches
+    from edge_retina.model.keras import tf
+    from edge_retina.model.predictor import anchor_grid
+    from edge_retina.progress import show_progress
+    from edge_retina.run_directory import RunDirectory
+    from edge_retina.training.metrics_log import MetricsLog
+    from edge_retina.training.train_step import make_train_step
+    from edge_retina.training.trainer import Trainer
+    from edge_retina.workflow.prepare import prepare_run
+
+    run = RunDirectory(directory)
+    config, data = prepare_run(config, run)
+    trainer = Trainer(config, labels=data.dataset.labels, train=data.train, val=data.val, run=run)
+    anchors_px = anchor_grid(config).boxes_px()
+    batch_size = config.train.batch_size
+    metrics = MetricsLog(run.metrics_file, tensorboard=run.tensorboard_dir)
+    speeds: dict[str, list[float]] = {"training": [], "step": [], "input": []}
+    total = _WARMUP + rounds * _STEPS
+    batches = training_batches(data.train, config, anchors_px)
+    fixed = next(iter(batches))
+    bare_step = make_train_step(
+        trainer.model,
+        trainer.optimizer,
+        anchors_px=anchors_px,
+        loss=config.loss,
+        average=trainer.average,
+        ema_decay=config.train.ema_decay,
+    )
+    rate = tf.constant(1e-6)
+
+    def step(count: int) -> None:
+        for _ in range(count):
+            float(bare_step(*fixed, rate)[0])
+
+    def take_input(count: int) -> None:
+        # A new iterator, so that nothing waits ready-made; its start-up is not timed.
+        stream = iter(batches)
+        next(stream)
+        started = time.perf_counter()
+        for _ in range(count):
+            next(stream)
+        speeds["input"].append(count * batch_size / (time.perf_counter() - started))
+
+    with show_progress("throughput", total) as progress:
+        loop = trainer.make_loop(0, total, metrics, progress)
+        loop.advance(0, _WARMUP)
+        step(_WARMUP)
+        done = _WARMUP
+        for _ in range(rounds):
+            first, done = done, done + _STEPS
+            speeds["training"].append(
+                _speed(lambda first=first, done=done: loop.advance(first, done), batch_size)
+            )
+            time.sleep(1)  # the loop's prefetching fills up and falls silent
+            speeds["step"].append(_speed(lambda: step(_STEPS), batch_size))
+            take_input(_INPUT_BATCHES)
+    metrics.close()
+    return speeds
+
+
+def _speed(work: Callable[[], None], batch_size: int) -> float:
+    started = time.perf_counter()
+    work()
+    return _STEPS * batch_size / (time.perf_counter() - started)
+
+
+def _ratio(above: list[float], below: list[float]) -> dict[str, float | list[float]]:
+    rounds = [a / b for a, b in zip(above, below, strict=True)]
+    return {"median": statistics.median(rounds), "rounds": rounds}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""All objects of a data set in arrays, so that a million of them can be checked in a moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from edge_retina.boxes.iou import area, pairwise_iou
+from edge_retina.datasets.annotation import ImageAnnotation
+from edge_retina.datasets.image_header import ImageHeader
+from edge_retina.doctor.findings import SHOWN_CASES, Case, relative_name
+
+UNKNOWN_CLASS = -1
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """Objects as they stand in the files, crowds too; N of them.
+
+    Attributes:
+        images: the annotations they are from.
+        root: of the data set, for names.
+        labels: class names.
+        image: (N,) index into `images`.
+        number: (N,) index into the image's objects.
+        stated: (N, 4) float64 yxyx as in the file.
+        boxes_px: (N, 4) float64 yxyx in pixels of the picture they were drawn on.
+        frame_hw: (N, 2) float64 height and width of that picture; NaN where it is unknown.
+        normalized: (N,) bool, the file gives fractions.
+        classes: (N,) indices into the labels, UNKNOWN_CLASS where the label is not among them.
+        crowd: (N,) bool.
+    """
+
+    images: tuple[ImageAnnotation, ...]
+    root: Path
+    labels: tuple[str, ...]
+    image: np.ndarray
+    number: np.ndarray
+    stated: np.ndarray
+    boxes_px: np.ndarray
+    frame_hw: np.ndarray
+    normalized: np.ndarray
+    classes: np.ndarray
+    crowd: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @cached_property
+    def sides_px(self) -> np.ndarray:
+        """(N, 2) heights and widths in pixels; negative where the box is inverted."""
+        return self.boxes_px[:, 2:] - self.boxes_px[:, :2]
+
+    @cached_property
+    def sound(self) -> np.ndarray:
+        """(N,) bool: has an area, lies at least partly in its picture, is no crowd."""
+        inside = (self.boxes_px[:, 2:] > 0).all(axis=1)
+        inside &= (self.boxes_px[:, :2] < self.frame_hw).all(axis=1)
+        return (self.sides_px > 0).all(axis=1) & inside & ~self.crowd
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sound objects of one image that overlap: (P, 2) indices into the table and (P,) IoU."""
+        members = np.flatnonzero(self.sound)
+        first = np.flatnonzero(np.diff(self.image[members], prepend=-1))
+        found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+        for group in np.split(members, first[1:]):
+            iou = np.triu(pairwise_iou(self.boxes_px[group], self.boxes_px[group]), 1)
+            row, column = np.nonzero(iou)
+            if len(row):
+                found.append(np.stack([group[row], group[column]], axis=1))
+                values.append(iou[row, column])
+        return np.concatenate(found), np.concatenate(values)
+
+    def cases(self, mask: np.ndarray, describe: Callable[[int], str]) -> list[Case]:
+        """Return the first cases of a mask (N,), each with what `describe` says of its index."""
+        return [self.case(int(i), describe(int(i))) for i in np.flatnonzero(mask)[:SHOWN_CASES]]
+
+    def case(self, index: int, detail: str) -> Case:
+        """Return where an object stands."""
+        image = self.images[self.image[index]]
+        item = image.objects[self.number[index]]
+        source = image.source.replace(f"{self.root}{os.sep}", "")
+        return Case(
+            relative_name(image.path, self.root),
+            f"{item.label}: {detail}",
+            f"{source}, {item.name}",
+        )
+
+    def xyxy_text(self, index: int) -> str:
+        """Return an object's box as people write it."""
+        ymin, xmin, ymax, xmax = self.stated[index]
+        return f"xmin {xmin:.5g}, ymin {ymin:.5g}, xmax {xmax:.5g}, ymax {ymax:.5g}"
+
+    def coverage(self) -> np.ndarray:
+        """Return the share (N,) of its picture that each box covers; NaN where unknown."""
+        inside = np.clip(self.boxes_px, 0, np.tile(self.frame_hw, 2))
+        return area(inside) / self.frame_hw.prod(axis=1)
+
+
+def build_object_table(
+    images: Sequence[ImageAnnotation],
+    headers: Mapping[Path, ImageHeader],
+    labels: tuple[str, ...],
+    root: Path,
+) -> ObjectTable:
+    """Put the objects of annotations into a table.
+
+    Args:
+        images: annotations as read.
+        headers: of the pictures that can be read.
+        labels: class names.
+        root: of the data set.
+    """
+    index = {label: number for number, label in enumerate(labels)}
+    counts = np.array([len(image.objects) for image in images], np.int64)
+    image = np.repeat(np.arange(len(images)), counts)
+    objects = [item for annotation in images for item in annotation.objects]
+    frames = np.array([_frame_hw(item, headers.get(item.path)) for item in images], np.float64)
+    normalized = np.array([item.normalized for item in images], bool)[image]
+    frame_hw = frames.reshape(-1, 2)[image]
+    stated = np.array([item.yxyx for item in objects], np.float64).reshape(-1, 4)
+    scale = np.where(normalized[:, None], np.tile(frame_hw, 2), 1.0)
+    return ObjectTable(
+        images=tuple(images),
+        root=root,
+        labels=labels,
+        image=image,
+        number=np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.int64)]),
+        stated=stated,
+        boxes_px=stated * scale,
+        frame_hw=frame_hw,
+        normalized=normalized,
+        classes=np.array([index.get(item.label, UNKNOWN_CLASS) for item in objects], np.int64),
+        crowd=np.array([item.crowd for item in objects], bool),
+    )
+
+
+def _frame_hw(annotation: ImageAnnotation, header: ImageHeader | None) -> tuple[float, float]:
+    """Return (height, width) of the picture that the boxes were drawn on, as the loader does."""
+    if header is None:
+        return annotation.size_hw or (np.nan, np.nan)
+    return header.raw_hw if annotation.size_hw == header.raw_hw else header.image_hw

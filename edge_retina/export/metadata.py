@@ -1,0 +1,205 @@
+"""TFLite metadata written into a detector: with it, task libraries load the file as it is.
+
+What MediaPipe Tasks and the Task Library check is in every value here: the output names, the order
+of a box's corners, where the labels lie, the normalisation of a float input.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import Builder
+
+from edge_retina.errors import ExportError, ModelError
+from edge_retina.export.metadata_buffer import pack
+from edge_retina.runtime.image import MEAN, STD
+from edge_retina.runtime.metadata import ENTRY_NAME, read_metadata
+from edge_retina.runtime.model_file import LABELS_NAME, MODEL_IDENTIFIER
+
+# Clients find the outputs by these names. In the subgraph's order: boxes, classes, scores, count.
+OUTPUT_NAMES = ("location", "category", "score", "number of detections")
+# Our boxes are ymin xmin ymax xmax; BOUNDARIES means left, top, right, bottom, at these places.
+_YXYX = [1, 0, 3, 2]
+_PARSER_VERSION = "1.2.0"  # of the schema: tensor groups are the newest thing used
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same model gives the same bytes
+
+
+def with_metadata(
+    content: bytes,
+    *,
+    labels: Sequence[str],
+    name: str,
+    description: str = "",
+    version: str = "",
+    author: str = "",
+    license: str = "",
+) -> bytes:
+    """Return a detector's .tflite file with metadata and labels inside.
+
+    Args:
+        content: a .tflite file with the contract's outputs; metadata in it is replaced.
+        labels: class names by index.
+        name: of the model, for people.
+        description: what it finds.
+        version: of the model, as its makers count.
+        author: who made it.
+        license: under which it may be used.
+
+    Raises:
+        ExportError: not such a file, or a label that doesn't fit on a line of its own.
+    """
+    _check_labels(labels)
+    if content[4:8] != MODEL_IDENTIFIER:
+        raise ExportError(f"not a TFLite file (bytes 4..8 are {content[4:8]!r})")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    height, width = _check_tensors(model)
+    texts = {
+        "name": name,
+        "description": description or f"Object detector for {_count(labels)}",
+        "version": version,
+        "author": author,
+        "license": license,
+    }
+    document = {
+        **{field: text for field, text in texts.items() if text},
+        "subgraph_metadata": [_subgraph(height, width)],
+        "min_parser_version": _PARSER_VERSION,
+    }
+    written = _with_labels(_with_buffer(model, pack(document)), labels)
+    _read_back(written, document)
+    return written
+
+
+def _count(labels: Sequence[str]) -> str:
+    return f"{len(labels)} class" if len(labels) == 1 else f"{len(labels)} classes"
+
+
+def _subgraph(height: int, width: int) -> dict[str, Any]:
+    properties = {"color_space": "RGB", "default_size": {"width": width, "height": height}}
+    image = {
+        "name": "image",
+        "description": "RGB picture, stretched to the input's size",
+        "content": {"content_properties": {"ImageProperties": properties}},
+        # One value for all channels, as MediaPipe wants it. Clients ignore it for uint8 input.
+        "process_units": [{"options": {"NormalizationOptions": {"mean": [MEAN], "std": [STD]}}}],
+        "stats": {"max": [(255 - MEAN) / STD], "min": [(0 - MEAN) / STD]},
+    }
+    return {
+        "input_tensor_metadata": [image],
+        "output_tensor_metadata": _outputs(),
+        "output_tensor_groups": [
+            {"name": "detection_result", "tensor_names": list(OUTPUT_NAMES[:3])}
+        ],
+    }
+
+
+def _outputs() -> list[dict[str, Any]]:
+    """Describe the four outputs in the subgraph's order."""
+    corners = {"index": _YXYX, "type": "BOUNDARIES", "coordinate_type": "RATIO"}
+    value = {"FeatureProperties": {}}
+    labels = {
+        "name": LABELS_NAME,
+        "description": "Class names by index, from 0",
+        "type": "TENSOR_VALUE_LABELS",
+    }
+    each_row = {"min": 2, "max": 2}
+    location, category, score, count = OUTPUT_NAMES
+    return [
+        {
+            "name": location,
+            "description": "Boxes: ymin, xmin, ymax, xmax in 0..1",
+            "content": {
+                "content_properties": {"BoundingBoxProperties": corners},
+                "range": each_row,
+            },
+        },
+        {
+            "name": category,
+            "description": "Class indices, from 0",
+            "content": {"content_properties": value, "range": each_row},
+            "associated_files": [labels],
+        },
+        {
+            "name": score,
+            "description": "Scores in 0..1, best first",
+            "content": {"content_properties": value, "range": each_row},
+        },
+        {
+            "name": count,
+            "description": "How many rows of the others are used",
+            "content": {"content_properties": value},
+        },
+    ]
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if not labels:
+        raise ExportError("a detector needs at least one label, got none")
+    for index, label in enumerate(labels):
+        # An empty line ends the list for some readers; splitlines also knows U+2028 and the like
+        if label.splitlines() != [label]:
+            raise ExportError(
+                f"label {index} is {label!r}: must be one line of text that is not empty; "
+                "rename the class"
+            )
+
+
+def _check_tensors(model: schema.ModelT) -> tuple[int, int]:
+    """Return the height and width of the input."""
+    if len(model.subgraphs) != 1:
+        raise ExportError(f"the model has {len(model.subgraphs)} subgraphs; clients take one only")
+    graph = model.subgraphs[0]
+    inputs = [_shape(graph, index) for index in graph.inputs]
+    outputs = [_shape(graph, index) for index in graph.outputs]
+    rows = outputs[0][1] if outputs and len(outputs[0]) == 3 else 0
+    if outputs != [(1, rows, 4), (1, rows), (1, rows), (1,)]:
+        raise ExportError(
+            f"the model's outputs are {outputs}, expected boxes (1, N, 4), classes (1, N), "
+            "scores (1, N), count (1,) in this order"
+        )
+    if len(inputs) != 1 or len(inputs[0]) != 4:
+        raise ExportError(f"the model's inputs are {inputs}, expected one picture (1, H, W, 3)")
+    return inputs[0][1], inputs[0][2]
+
+
+def _shape(graph: schema.SubGraphT, tensor: int) -> tuple[int, ...]:
+    return tuple(int(side) for side in graph.tensors[tensor].shape)
+
+
+def _with_buffer(model: schema.ModelT, packed: bytes) -> bytes:
+    """Return the model's flatbuffer with `packed` as its metadata."""
+    entries = [entry for entry in model.metadata or () if entry.name != ENTRY_NAME.encode()]
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(packed, np.uint8)
+    entry.name, entry.buffer = ENTRY_NAME, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*entries, entry]
+    builder = Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=MODEL_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _with_labels(content: bytes, labels: Sequence[str]) -> bytes:
+    """Append labels.txt as a zip archive, stored: some clients map it and can't inflate.
+
+    Its offsets count from the start of the model, as clients without a zip library expect.
+    """
+    stream = io.BytesIO(content)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_STORED) as archive:
+        entry = zipfile.ZipInfo(LABELS_NAME, date_time=_ZIP_DATE)
+        archive.writestr(entry, "".join(f"{label}\n" for label in labels))
+    return stream.getvalue()
+
+
+def _read_back(written: bytes, document: dict[str, Any]) -> None:
+    try:
+        found = read_metadata(written, where="the written file")
+    except ModelError as error:
+        raise ExportError(f"metadata can't be read back: {error}") from error
+    if found != document:
+        raise ExportError("metadata reads back differently; this is a bug, please report it")

@@ -1,0 +1,91 @@
+"""Training pictures by number: the n-th draw of a training is always the same picture, changed alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.schema import Example
+from edge_retina.input_pipeline.augment import augment
+from edge_retina.runtime.image import load_image
+
+log = logging.getLogger(__name__)
+
+AugmentedPicture = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class PictureSource:
+    """Draws augmented pictures; decoded ones stay in memory if all of them fit.
+
+    Every epoch shows every picture once, in an order drawn from the seed and the epoch's number. A
+    draw depends on nothing but the seed and its own number, so a training that goes on after an
+    interruption sees what it would have seen, however many threads draw.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        *,
+        image_hw: tuple[int, int],
+        settings: AugmentationConfig,
+        seed: int,
+        cache_mb: int,
+    ) -> None:
+        """`image_hw`: the network's input size; `cache_mb`: memory for decoded pictures."""
+        self._examples = examples
+        self._image_hw = image_hw
+        self._settings = settings
+        self._seed = seed
+        self._decoded: dict[int, np.ndarray] = {}
+        self._keep = self._fits(cache_mb)
+        self._orders: dict[int, np.ndarray] = {}
+
+    def draw(self, number: int) -> AugmentedPicture:
+        """Return the `number`-th picture.
+
+        Returns:
+            image (image_hw, 3) uint8; boxes (G, 4) float32 yxyx in its pixels; classes (G,) int32;
+            crowd (G,) bool. G may be 0.
+        """
+        epoch, position = divmod(int(number), len(self._examples))
+        index = int(self._order(epoch)[position])
+        example = self._examples[index]
+        image, boxes, keep = augment(
+            self._decode(index),
+            example.boxes_px,
+            image_hw=self._image_hw,
+            settings=self._settings,
+            rng=np.random.default_rng([self._seed, int(number)]),
+        )
+        return image, boxes[keep], example.classes[keep], example.crowd[keep]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        order = self._orders.get(epoch)
+        if order is None:
+            rng = np.random.default_rng([self._seed, epoch, len(self._examples)])
+            order = rng.permutation(len(self._examples))
+            # Threads are at the end of one epoch and the start of the next, so two are enough to keep.
+            self._orders = {e: o for e, o in self._orders.items() if abs(e - epoch) == 1}
+            self._orders[epoch] = order
+        return order
+
+    def _decode(self, index: int) -> np.ndarray:
+        image = self._decoded.get(index)
+        if image is None:
+            image = load_image(self._examples[index].path)
+            if self._keep:
+                self._decoded[index] = image
+        return image
+
+    def _fits(self, cache_mb: int) -> bool:
+        needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
+        if needed_mb > cache_mb:
+            log.info(
+                "decoded training pictures need %.0f MB, data.cache_mb allows %d: every epoch decodes",
+                needed_mb,
+                cache_mb,
+            )
+        return needed_mb <= cache_mb

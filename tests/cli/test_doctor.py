@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge_retina.cli.doctor import command
+from edge_retina.cli.main import main
+from edge_retina.config import load_config
+from tests.doctor.made import BOX, VocSet
+
+SMALL = ["--image-size", "96", "--set", "model.max_level=5"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    voc = VocSet(tmp_path / "data")
+    voc.add_sound(3)
+    voc.add("flawed.jpg", BOX, ("cat", 20, 30, 20, 70))
+    return voc.root
+
+
+def doctor(*args: object) -> Result:
+    return CliRunner().invoke(command, [*map(str, args), *SMALL])
+
+
+def test_text_has_errors_first_and_the_exit_code_is_0(data: Path) -> None:
+    result = doctor(data)
+    assert result.exit_code == 0, result.output
+    head, counts, _, first = result.stdout.splitlines()[:4]
+    assert head.startswith(f"{data} (voc): 4 pictures (train 4), 5 objects, 1 classes, at 96 px")
+    assert counts.startswith("1 error, ")
+    assert first == "ERROR zero-area-box: Boxes without an area: 1"
+    assert "JPEGImages/flawed.jpg (Annotations/flawed.xml, object 2)" in result.stdout
+    assert "data.skip_invalid = true: 1 invalid things" in " ".join(result.stdout.split())
+
+
+def test_all_results_go_where_they_are_wanted(data: Path, tmp_path: Path) -> None:
+    page, patch = tmp_path / "out" / "page.html", tmp_path / "out" / "patch.toml"
+    result = doctor(data, "--json", "-", "--html", page, "--write-config", patch)
+    assert result.exit_code == 0, result.output
+    tree = json.loads(result.stdout)
+    assert tree["schema_version"] == 1
+    assert tree["data"] == {"path": str(data), "layout": "voc"}
+    assert tree["images"] == {"train": 4}
+    assert tree["boxes"] == {"cat": 5}
+    assert tree["findings"][0]["code"] == "zero-area-box"
+    assert set(tree["anchors"]["sets"]) == {"default", "fitted"}
+    assert load_config(patch).data.skip_invalid
+    assert '<a href="../data/JPEGImages/flawed.jpg">' in page.read_text()
+
+
+def test_seed_and_settings_reach_the_examination(data: Path) -> None:
+    tree = json.loads(doctor(data, "--json", "-", "--seed", "3").stdout)
+    other = json.loads(doctor(data, "--json", "-", "--set", "anchors.per_cell=7").stdout)
+    assert "7" not in tree["anchors"]["by_shapes_per_cell"]
+    assert "7" in other["anchors"]["by_shapes_per_cell"]
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["nowhere"], "Error: nowhere: no such file or directory; expected a data set"),
+        (["data", "--image-size", "100"], "model.image_size must be a multiple of 32, got 100"),
+        (["data", "--html", "data/JPEGImages/sound0.jpg/x.html"], "can't be written"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line(
+    data: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(data.parent)
+    result = CliRunner().invoke(main, ["doctor", *args, "--set", "model.max_level=5"])
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1

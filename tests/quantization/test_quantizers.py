@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_retina.runtime.image import normalize
+
+pytestmark = pytest.mark.tf
+
+CHANNELS = 8
+# Five orders of magnitude between the channels of one kernel.
+SCALES = np.logspace(-3, 2, CHANNELS)
+
+
+def depthwise_kernel() -> np.ndarray:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, CHANNELS, 1))
+    return (kernel * SCALES[:, None]).astype(np.float32)
+
+
+def convolution_kernel() -> np.ndarray:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, CHANNELS))
+    return (kernel * SCALES).astype(np.float32)
+
+
+def built(quantizer: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The quantiser's variables, in a layer of their own."""
+    from edge_retina.model.keras import keras
+
+    return quantizer.build(shape, "kernel", keras.layers.Layer())
+
+
+@pytest.mark.parametrize(
+    "kernel, channel_axis", [(depthwise_kernel(), 2), (convolution_kernel(), 3)]
+)
+def test_each_channel_has_its_own_step(kernel: np.ndarray, channel_axis: int):
+    from edge_retina.quantization.quantizers import PerChannelWeights
+
+    quantizer = PerChannelWeights(channel_axis)
+    variables = built(quantizer, kernel.shape)
+    fake = quantizer(kernel, True, variables).numpy()
+    assert fake.shape == kernel.shape
+
+    largest = np.abs(np.moveaxis(kernel, channel_axis, 0)).reshape(CHANNELS, -1).max(axis=1)
+    np.testing.assert_allclose(variables["bound"], largest, rtol=1e-6)
+    step = np.moveaxis((largest / 127).reshape(-1, 1, 1, 1), 0, channel_axis)
+    assert (np.abs(fake - kernel) <= 0.501 * step).all()
+    # what is stored are whole numbers, at most 127 both ways
+    whole = fake / step
+    np.testing.assert_allclose(whole, np.rint(whole), atol=1e-3)
+    assert np.abs(whole).max() <= 127.001
+
+    variables["bound"].assign(np.full(CHANNELS, largest.max(), np.float32))
+    shared = quantizer(kernel, False, variables).numpy()
+    assert not (np.abs(shared - kernel) <= 0.501 * step).all()  # one range for all is not enough
+
+
+def test_the_range_of_weights_stays_outside_training():
+    from edge_retina.quantization.quantizers import PerChannelWeights
+
+    quantizer = PerChannelWeights(2)
+    variables = built(quantizer, (3, 3, CHANNELS, 1))
+    quantizer(depthwise_kernel(), False, variables)
+    np.testing.assert_array_equal(variables["bound"], np.ones(CHANNELS))
+
+
+def test_a_channel_of_zeros_has_a_scale():
+    from edge_retina.quantization.quantizers import PerChannelWeights
+
+    quantizer = PerChannelWeights(3)
+    kernel = np.zeros((1, 1, 2, 3), np.float32)
+    kernel[..., 0] = 0.5, -2.0
+    variables = built(quantizer, kernel.shape)
+    fake = quantizer(kernel, True, variables).numpy()
+    np.testing.assert_allclose(variables["bound"], [2.0, 1e-4, 1e-4])
+    assert (fake[..., 1:] == 0).all()
+
+
+BATCH = np.array([[-3.0, 0.5, 5.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "rate, fixed_low, training, low, high",
+    [
+        (0.0, False, True, -1.0, 1.0),  # the range is frozen
+        (1.0, False, False, -1.0, 1.0),  # not in training
+        (1.0, False, True, -3.0, 5.0),
+        (0.25, False, True, -1.5, 2.0),  # a quarter of the way
+        (1.0, True, True, -1.0, 5.0),
+    ],
+)
+def test_calibrated_range_follows(
+    rate: float, fixed_low: bool, training: bool, low: float, high: float
+):
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.quantizers import CalibratedRange
+
+    quantizer = CalibratedRange(tf.Variable(rate), fixed_low=fixed_low)
+    variables = built(quantizer, BATCH.shape)
+    quantizer(BATCH, training, variables)
+    assert (float(variables["low"]), float(variables["high"])) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "batch, low, high", [([2.0, 4.0], 0.0, 4.0), ([-4.0, -2.0], -4.0, 0.0), ([0.0], 0.0, 0.0)]
+)
+def test_calibrated_range_always_holds_0(batch: list[float], low: float, high: float):
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.quantizers import CalibratedRange
+
+    quantizer = CalibratedRange(tf.Variable(1.0))
+    variables = built(quantizer, (1,))
+    quantizer(np.array(batch, np.float32), True, variables)
+    assert (float(variables["low"]), float(variables["high"])) == (low, high)
+
+
+def test_calibrated_range_has_256_steps_and_cuts_what_is_beyond():
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.quantizers import CalibratedRange
+
+    quantizer = CalibratedRange(tf.Variable(0.0))
+    variables = built(quantizer, (1,))
+    variables["low"].assign(-1.0)
+    variables["high"].assign(4.1)  # 51 steps of .02 below 0, 205 above, after nudging
+    values = tf.constant(np.linspace(-3, 6, 5001, dtype=np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        fake = quantizer(values, True, variables)
+    slope = tape.gradient(fake, values).numpy()
+    fake, values = fake.numpy(), values.numpy()
+    assert len(np.unique(fake)) == 256
+    assert 0 in fake
+    inside = (values > -0.98) & (values < 4.08)
+    np.testing.assert_allclose(fake[inside], values[inside], atol=0.01001)
+    assert (slope[inside] == 1).all()  # straight through
+    assert (slope[(values < -1.02) | (values > 4.12)] == 0).all()
+
+
+def test_every_pixel_value_is_exact():
+    from edge_retina.quantization.quantizers import FixedRange
+
+    pixels = np.arange(256, dtype=np.uint8)
+    fake = FixedRange(-1.0, 127 / 128)(normalize(pixels), False, {}).numpy()
+    np.testing.assert_array_equal(fake * 128 + 128, pixels)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.errors import DatasetError
+from edge_retina.runtime.image import normalize
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.mark.parametrize(
+    "score_threshold, floor",
+    [
+        (0.5, -0.5),
+        (0.05, -2.9444 - 0.5),  # log(.05 / .95)
+        (0.0, -6.9068 - 0.5),  # never below a score of one in a thousand
+        (0.9, -0.5),  # nor above one half, so that a client may lower nothing
+    ],
+)
+def test_logit_floor(score_threshold: float, floor: float):
+    from edge_retina.quantization.quantized_model import logit_floor
+
+    assert logit_floor(score_threshold) == pytest.approx(floor, abs=1e-4)
+
+
+def test_ranges_are_the_extremes_over_all_batches(
+    int8_detector: SimpleNamespace, blurred_pictures: Callable[[int, int], Any]
+):
+    from edge_retina.model.keras import keras
+    from edge_retina.quantization.ranges import measure_ranges
+
+    deploy = int8_detector.deploy
+    images = normalize(blurred_pictures(6, seed=3))
+    found = measure_ranges(deploy, [images[:2], images[2:5], images[5:]], score_threshold=0.05)
+    names = ["Conv1_relu", "p3_merge", "p4_smooth_dw", "box_p5_out_pw"]
+    probe = keras.Model(deploy.input, [deploy.get_layer(name).output for name in names])
+    for name, output in zip(names, probe(images), strict=True):
+        expected = min(output.numpy().min(), 0), max(output.numpy().max(), 0)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_range_holds_0_and_has_a_width(int8_detector: SimpleNamespace):
+    for low, high in int8_detector.ranges.values():
+        assert low <= 0 <= high
+        assert high - low > 1e-4
+
+
+def test_class_logits_are_cut_at_the_floor(int8_detector: SimpleNamespace):
+    from edge_retina.quantization.quantized_model import class_logit_layers, logit_floor
+
+    logits = class_logit_layers(int8_detector.deploy)
+    assert logits == {f"cls_p{level}_out_pw" for level in (3, 4, 5)}
+    for name in logits:
+        assert int8_detector.ranges[name][0] == pytest.approx(logit_floor(0.05))
+    assert int8_detector.ranges["box_p3_out_pw"][0] < logit_floor(0.05)  # boxes are not
+
+
+def test_no_pictures(int8_detector: SimpleNamespace):
+    from edge_retina.quantization.ranges import measure_ranges
+
+    with pytest.raises(DatasetError, match="there are no calibration images"):
+        measure_ranges(int8_detector.deploy, [], score_threshold=0.05)
+
+
+def test_calibration_batches_hold_every_picture_in_order(tmp_path: Path):
+    from edge_retina.quantization.ranges import calibration_batches
+
+    paths = [tmp_path / f"{i}.png" for i in range(10)]
+    for i, path in enumerate(paths):
+        assert cv2.imwrite(str(path), np.full((40, 30, 3), 20 * i, np.uint8))
+    batches = list(calibration_batches(paths, (64, 32)))
+    assert [batch.shape for batch in batches] == [(8, 64, 32, 3), (2, 64, 32, 3)]
+    values = np.concatenate(batches)[:, 5, 5, 0]
+    np.testing.assert_array_equal(values, (20 * np.arange(10) - 128) / 128)

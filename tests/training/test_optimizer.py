@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_retina.config import TrainConfig
+
+pytestmark = pytest.mark.tf
+
+PLAIN = TrainConfig(optimizer="sgd", momentum=0, learning_rate=0.5, weight_decay=0, clip_norm=0)
+KERNELS = {"conv/kernel:0", "dw/depthwise_kernel:0"}
+
+
+@pytest.fixture
+def network() -> Any:
+    from edge_retina.model.keras import keras
+
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.Conv2D(3, 1, name="conv")(image)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    model = keras.Model(image, keras.layers.DepthwiseConv2D(3, name="dw")(x))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(1, 2, w.shape) for w in model.get_weights()])
+    return model
+
+
+def change(network: Any, train: TrainConfig, gradient: float) -> dict[str, np.ndarray]:
+    """Take one step with one gradient everywhere; return each variable's (before, after)."""
+    from edge_retina.model.keras import tf
+    from edge_retina.training.optimizer import build_optimizer
+
+    variables = network.trainable_variables
+    before = {variable.name: variable.numpy() for variable in variables}
+    optimizer = build_optimizer(train, network)
+    optimizer.apply_gradients([(tf.fill(v.shape, gradient), v) for v in variables])
+    return {v.name: (before[v.name], v.numpy()) for v in variables}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_weight_decay_shrinks_kernels_and_nothing_else(network: Any, optimizer: str):
+    train = dataclasses.replace(PLAIN, optimizer=optimizer, weight_decay=0.1)
+    found = change(network, train, gradient=0.0)
+    assert set(found) > KERNELS
+    for name, (before, after) in found.items():
+        factor = 1 - 0.5 * 0.1 if name in KERNELS else 1.0
+        np.testing.assert_allclose(after, factor * before, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_without_weight_decay_nothing_shrinks(network: Any, optimizer: str):
+    train = dataclasses.replace(PLAIN, optimizer=optimizer)
+    for before, after in change(network, train, gradient=0.0).values():
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_gradients_are_clipped_together(network: Any, clip_norm: float):
+    train = dataclasses.replace(PLAIN, clip_norm=clip_norm)
+    found = change(network, train, gradient=10.0)
+    moved = np.concatenate([(before - after).ravel() for before, after in found.values()])
+    norm = np.linalg.norm(moved / train.learning_rate)
+    assert norm == pytest.approx(clip_norm or 10 * np.sqrt(moved.size), rel=1e-4)
+
+
+def test_adamw_steps_by_the_learning_rate(network: Any):
+    train = dataclasses.replace(PLAIN, optimizer="adamw", learning_rate=0.01)
+    for before, after in change(network, train, gradient=3.0).values():
+        np.testing.assert_allclose(before - after, 0.01, rtol=1e-3)  # its first step is the sign
