@@ -375,7 +375,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("quantize.distillation", 0, 1000),
     ("export.max_detections", 1, 1000),
     ("export.score_threshold", 0, 1),
-    ("export.nms_iou", 0, 1),
+    ("export.nms_iou", 0.05, 1),  # at 0 the TFLite kernel keeps a single box
     ("export.candidates", 1, 10000),
 )
 _CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (

@@ -141,7 +141,7 @@ def test_an_overriding_path_is_taken_from_the_working_directory(tmp_path: Path) 
         ("[augmentation]\nscale = 1.5", "augmentation.scale must be a list, got 1.5"),
         ("[augmentation]\nscale = [1.5]", "augmentation.scale must have 2 values, got [1.5]"),
         ('[augmentation]\nscale = ["a", 1]', "augmentation.scale must be float, got str 'a'"),
-        ('preset = "quick"', "preset 'quick' is unknown; allowed: accurate, balanced, fast"),
+        ('preset = "quick"', "preset 'quick' is unknown; allowed: accurate, balanced, demo, fast"),
         ('preset = "balance"', "preset 'balance' is unknown; did you mean 'balanced'?"),
         ("preset = 3", "preset 3 is unknown"),
         ("[train\n", "not valid TOML"),

@@ -37,6 +37,7 @@ _OWN_STYLE = """\
 .finding ul { margin: .4rem 0; padding-left: 1.1rem; font-size: .86rem; overflow-wrap: anywhere; }
 .finding p { font-size: .92rem; }
 a { color: var(--accent); }
+h3 { font-size: .92rem; margin: 1.4rem 0 .6rem; }
 td.reason { white-space: normal; min-width: 20rem; }
 svg .dots {
   fill: none; stroke: var(--colour); stroke-width: 3.2; stroke-linecap: round; opacity: .35;

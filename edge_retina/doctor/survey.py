@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -85,11 +85,9 @@ def survey(path: Path | str, config: Config) -> Survey:
     Raises:
         DatasetError: the data set can't be read at all.
     """
-    problems = _Pairs(skip_invalid=True)
+    problems = Problems(skip_invalid=True)
     source = read_source(path, problems)
-    unread = tuple(
-        Case(where.replace(f"{source.root}{os.sep}", ""), what) for where, what in problems.pairs
-    )
+    unread = tuple(_case(line, source.root) for line in problems.found)
     examples = check_source(source, problems, seed=config.seed)
     annotated = source.annotated
     paths = (item.path for items in annotated.splits.values() for item in items)
@@ -101,19 +99,13 @@ def survey(path: Path | str, config: Config) -> Survey:
         annotations=annotated.splits,
         unread=unread,
         examples=examples,
-        skipped=len(problems.pairs),
+        skipped=len(problems.found),
         pictures=look_at_pictures(paths, source.root),
         config=config,
     )
 
 
-@dataclass
-class _Pairs(Problems):
-    """Keeps place and problem apart."""
-
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, where: str, what: str) -> None:
-        """Note a problem."""
-        super().add(where, what)
-        self.pairs.append((where, what))
+def _case(line: str, root: Path) -> Case:
+    """Return a reader's "place: problem" in two parts, the place relative to the data set."""
+    where, _, what = line.removeprefix(f"{root}{os.sep}").partition(": ")
+    return Case(where, what)

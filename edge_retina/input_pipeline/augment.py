@@ -82,14 +82,29 @@ def warp(image_rgb: np.ndarray, matrix: np.ndarray, image_hw: tuple[int, int]) -
     inverse = cv2.invertAffineTransform(matrix)
     # OpenCV counts from pixel centres: continuous = index + 0.5 on both sides.
     inverse[:, 2] += inverse[:, :2] @ [0.5, 0.5] - 0.5
-    return cv2.warpAffine(
+    # The border is repeated, as `stretch` does, and then painted over: a constant border would
+    # blend into the picture's outermost pixels.
+    image = cv2.warpAffine(
         image_rgb,
         inverse,
         image_hw[::-1],
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(_FILL, _FILL, _FILL),
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    top, left, bottom, right = _picture_extent(image_rgb.shape[:2], matrix)
+    for outside in (image[:top], image[bottom:], image[:, :left], image[:, right:]):
+        outside[:] = _FILL
+    return image
+
+
+def _picture_extent(source_hw: tuple[int, int], matrix: np.ndarray) -> tuple[int, int, int, int]:
+    """Return where a picture lies after the map: top, left, bottom, right pixel, not negative."""
+    height, width = source_hw
+    corners = np.array([[0, 0], [width, height]]) @ matrix[:, :2].T + matrix[:, 2]
+    (left, top), (right, bottom) = np.sort(corners, axis=0)
+    # A pixel belongs to the picture when its centre does.
+    top, left, bottom, right = (max(round(side), 0) for side in (top, left, bottom, right))
+    return top, left, bottom, right
 
 
 def move_boxes(

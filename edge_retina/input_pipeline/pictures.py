@@ -1,4 +1,4 @@
-"""Training pictures by number: the n-th draw of a training is always the same picture, changed alike."""
+"""Training pictures by number: the n-th draw is always the same picture, changed alike."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PictureSource:
         if order is None:
             rng = np.random.default_rng([self._seed, epoch, len(self._examples)])
             order = rng.permutation(len(self._examples))
-            # Threads are at the end of one epoch and the start of the next, so two are enough to keep.
+            # Threads are at the end of one epoch and the start of the next: two are enough.
             self._orders = {e: o for e, o in self._orders.items() if abs(e - epoch) == 1}
             self._orders[epoch] = order
         return order
@@ -84,7 +84,7 @@ class PictureSource:
         needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
         if needed_mb > cache_mb:
             log.info(
-                "decoded training pictures need %.0f MB, data.cache_mb allows %d: every epoch decodes",
+                "decoded pictures need %.0f MB, data.cache_mb allows %d: every epoch decodes",
                 needed_mb,
                 cache_mb,
             )

@@ -1,4 +1,7 @@
-"""A virtual environment for each client, because their requirements contradict each other."""
+"""A virtual environment for each client, because their requirements contradict each other.
+
+The web clients have a directory with node_modules instead.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).parent / "requirements"
 ENVIRONMENTS = ROOT / ".venv-clients"
+_STAMP = "requirements.sha256"
 # The old clients' last wheels are for 3.11
 _PYTHONS = ("3.11", "3.10", "3.9")
 
@@ -30,15 +34,45 @@ def environment_python(name: str) -> Path:
     """
     requirements = REQUIREMENTS / f"{name}.txt"
     directory = ENVIRONMENTS / name
-    stamp = directory / "requirements.sha256"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     python = directory / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return python
-    _call([_old_python(), "-m", "venv", "--clear", str(directory)], "venv")
-    _call([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], "pip install")
-    stamp.write_text(wanted)
+    if not _is_made(directory, requirements):
+        _call([_old_python(), "-m", "venv", "--clear", str(directory)], "venv")
+        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)]
+        _call(install, "pip install")
+        _mark_made(directory, requirements)
     return python
+
+
+def web_directory() -> Path:
+    """Return the directory with the web clients' node_modules; make it when needed.
+
+    Raises:
+        NoEnvironmentError: no node, npm or Chromium, or npm failed.
+    """
+    missing = [name for name in ("node", "npm", "chromium") if not shutil.which(name)]
+    if missing:
+        raise NoEnvironmentError(f"needs {', '.join(missing)}: not installed")
+    requirements, directory = REQUIREMENTS / "web.json", ENVIRONMENTS / "web"
+    if not _is_made(directory, requirements):
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copy(requirements, directory / "package.json")
+        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(directory)]
+        _call(install, "npm install")
+        _mark_made(directory, requirements)
+    return directory
+
+
+def _is_made(directory: Path, requirements: Path) -> bool:
+    stamp = directory / _STAMP
+    return stamp.is_file() and stamp.read_text() == _hash(requirements)
+
+
+def _mark_made(directory: Path, requirements: Path) -> None:
+    (directory / _STAMP).write_text(_hash(requirements))
+
+
+def _hash(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes()).hexdigest()
 
 
 def _old_python() -> str:

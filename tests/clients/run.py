@@ -22,7 +22,12 @@ from edge_retina.files import sha256_file, write_json
 from edge_retina.runtime.detector import TFLiteDetector
 from tests.clients.comparison import compare
 from tests.clients.document import write_table
-from tests.clients.environments import ROOT, NoEnvironmentError, environment_python
+from tests.clients.environments import (
+    ROOT,
+    NoEnvironmentError,
+    environment_python,
+    web_directory,
+)
 from tests.clients.pictures import gather, stretched
 
 HERE = Path(__file__).parent
@@ -42,8 +47,8 @@ class Client:
         script: in this directory.
         environment: in requirements/; "" for the package's own.
         options: of the script.
-        is_task: it brings the picture to the network's size in its own way, and cuts boxes to whole
-            pixels.
+        resizes: it brings the picture to the network's size in its own way.
+        whole_pixels: it cuts boxes to whole pixels.
         int8_backend: of `edge-retina predict`, whose int8 kernels are the nearest to the client's.
     """
 
@@ -51,12 +56,22 @@ class Client:
     script: str
     environment: str = ""
     options: tuple[str, ...] = ()
-    is_task: bool = False
+    resizes: bool = False
+    whole_pixels: bool = False
     int8_backend: str = "xnnpack"
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it runs in a browser."""
+        return self.script.endswith(".mjs")
 
     def backend(self, model: Path) -> str:
         """Return the backend to compare with; float kernels differ by rounding alone."""
         return self.int8_backend if model.stem.endswith("int8") else "xnnpack"
+
+
+def _task(name: str, script: str, environment: str, *options: str) -> Client:
+    return Client(name, script, environment, options, resizes=True, whole_pixels=True)
 
 
 CLIENTS = (
@@ -67,20 +82,16 @@ CLIENTS = (
         "tflite-runtime",
         "with_interpreter.py",
         "tflite-runtime-2.14",
-        options=("tflite_runtime",),
+        ("tflite_runtime",),
         int8_backend="builtin",  # its wheel's XNNPACK leaves int8 to TFLite's own kernels
     ),
-    Client("MediaPipe Tasks, image", "with_mediapipe.py", "mediapipe-1.2.2", ("image",), True),
-    Client("MediaPipe Tasks, video", "with_mediapipe.py", "mediapipe-1.2.2", ("video",), True),
-    Client(
-        "MediaPipe Tasks 0.10, image", "with_mediapipe.py", "mediapipe-0.10.21", ("image",), True
-    ),
-    Client(
-        "MediaPipe Tasks 0.10, video", "with_mediapipe.py", "mediapipe-0.10.21", ("video",), True
-    ),
-    Client(
-        "Task Library (tflite-support)", "with_task_library.py", "tflite-support-0.4.4", (), True
-    ),
+    _task("MediaPipe Tasks, image", "with_mediapipe.py", "mediapipe-1.2.2", "image"),
+    _task("MediaPipe Tasks, video", "with_mediapipe.py", "mediapipe-1.2.2", "video"),
+    _task("MediaPipe Tasks 0.10, image", "with_mediapipe.py", "mediapipe-0.10.21", "image"),
+    _task("MediaPipe Tasks 0.10, video", "with_mediapipe.py", "mediapipe-0.10.21", "video"),
+    _task("Task Library (tflite-support)", "with_task_library.py", "tflite-support-0.4.4"),
+    _task("MediaPipe Tasks for the web", "with_web.mjs", "web", "mediapipe"),
+    Client("LiteRT.js", "with_web.mjs", "web", ("litert",), resizes=True),
 )
 
 
@@ -154,35 +165,63 @@ def _cell(
     """Run one client on one model."""
     cell: dict[str, Any] = {"client": client.name, "model": model.name, "version": ""}
     try:
-        python = environment_python(client.environment) if client.environment else sys.executable
+        program, directory = _program(client)
     except NoEnvironmentError as error:
         return {**cell, "verdict": "skipped", "error": str(error)}
     for name, pictures in sets.items():
         out = work / "found.json"
-        command = [str(python), str(HERE / client.script), str(model), str(pictures), str(out)]
-        done = subprocess.run(
-            [*command, *client.options], capture_output=True, text=True, timeout=_TIMEOUT_S
-        )
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            return {**cell, "verdict": "red", "error": lines[-1] if lines else "no message"}
+        files = [str(path.resolve()) for path in (HERE / client.script, model, pictures)]
+        error = _call([program, *files, str(out), *client.options], directory)
+        if error:
+            return {**cell, "verdict": "red", "error": error}
         result = json.loads(out.read_text())
-        agreement = compare(expected[name], result["pictures"], whole_pixels=client.is_task)
+        agreement = compare(expected[name], result["pictures"], whole_pixels=client.whole_pixels)
         cell["version"] = result["version"]
         cell[name] = {**asdict(agreement), "is_full": agreement.is_full}
     relative = [str((HERE / client.script).relative_to(ROOT)), model.name, "PICTURES", "OUT"]
-    cell["command"] = " ".join(["python", *relative, *client.options])
+    cell["command"] = " ".join([Path(program).name, *relative, *client.options])
     cell["compared_with"] = f"edge-retina predict --backend {client.backend(model)}"
-    needed = ("network",) if client.is_task else ("network", "original")
+    return {**cell, **_judge(client, model, cell)}
+
+
+def _call(command: list[str], directory: Path) -> str:
+    """Run a client; return the last line of its complaint, or nothing if it went well."""
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, timeout=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return f"took more than {_TIMEOUT_S} s"
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    return lines[-1] if done.returncode else ""
+
+
+def _judge(client: Client, model: Path, cell: Mapping[str, Any]) -> dict[str, str]:
+    """Return the verdict, and the numbers behind it unless it is green."""
+    needed = ("network",) if client.resizes else ("network", "original")
     if all(cell[name]["is_full"] for name in needed):
-        return {**cell, "verdict": "green"}
+        return {"verdict": "green"}
     # Versions of the int8 kernels round differently: a step here and there, which can also turn two
     # boxes around that NMS chooses from. With float32, where they can't, nothing is forgiven.
     share = min(cell[name]["same"] / max(cell[name]["rows"], 1) for name in needed)
     rounding = model.stem.endswith("int8") and share >= _SAME_OBJECTS
-    verdict = "rounding" if rounding else "red"
-    error = "; ".join(f"{name}: {_rows(cell[name])}" for name in needed)
-    return {**cell, "verdict": verdict, "error": error}
+    return {
+        "verdict": "rounding" if rounding else "red",
+        "error": "; ".join(f"{name}: {_rows(cell[name])}" for name in needed),
+    }
+
+
+def _program(client: Client) -> tuple[str, Path]:
+    """Return what runs the client's script, and the directory to run it in.
+
+    Raises:
+        NoEnvironmentError: the client can't be installed here.
+    """
+    if client.is_web:
+        return "node", web_directory()
+    if client.environment:
+        return str(environment_python(client.environment)), ROOT
+    return sys.executable, ROOT
 
 
 def _rows(agreement: Mapping[str, Any]) -> str:

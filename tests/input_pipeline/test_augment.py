@@ -61,9 +61,6 @@ def test_settings_that_change_nothing_stretch(source_hw: tuple[int, int]):
     assert keep.all()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="warp blends the outermost pixels with the grey outside when it enlarges"
-)
 def test_enlarging_stretches_up_to_the_border():
     picture = soft_picture((40, 50))
     image, _, _ = augment(
