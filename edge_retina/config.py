@@ -58,6 +58,7 @@ class AnchorConfig:
 
     fit: bool = True  # choose shapes by k-means on the training boxes
     per_cell: int = 4  # shapes a cell, when fitted
+    evolve: int = 0  # trials of improvement after k-means; 2000 take some seconds
     shapes: tuple[tuple[tuple[float, float], ...], ...] = ()  # by level: (height, width) in pixels
 
 
@@ -225,7 +226,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such config file; expected a TOML file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory; expected a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # bad TOML, bad UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -338,6 +339,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("model.head_depth", 0, 8),
     ("model.prior_probability", 1e-6, 0.5),
     ("anchors.per_cell", 1, 16),
+    ("anchors.evolve", 0, 100_000),
     ("matching.positive_iou", 0.05, 0.95),
     ("matching.negative_iou", 0.0, 0.95),
     ("augmentation.horizontal_flip", 0, 1),

@@ -1,6 +1,6 @@
 """Which clients load a .tflite file as an object detector, and why not.
 
-The rules are those that were found by running the clients; `docs/clients.md` and `make test-clients`
+The rules were found by running the clients; `make test-clients` and `docs/clients.md`
 show the same clients at work.
 """
 
@@ -139,8 +139,11 @@ def _labels(category: Mapping[str, Any], content: bytes) -> list[str]:
         return ["no associated file of type TENSOR_VALUE_LABELS at the classes"]
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return [f"{names[0]} is not inside the file"]
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        inside = {entry.filename: entry for entry in archive.infolist()}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = {entry.filename: entry for entry in archive.infolist()}
+    except zipfile.BadZipFile as error:
+        return [f"the archive at the end of the file is broken ({error})"]
     if names[0] not in inside:
         return [f"{names[0]} is not inside the file"]
     if inside[names[0]].compress_type != zipfile.ZIP_STORED:

@@ -57,10 +57,16 @@ def _labels_inside(path: Path) -> tuple[str, ...]:
         path
     ):  # associated files are a zip archive appended to the flatbuffer
         return ()
-    with zipfile.ZipFile(path) as archive:
-        if LABELS_NAME not in archive.namelist():
-            return ()
-        return _lines(archive.read(LABELS_NAME), where=f"{path}, {LABELS_NAME} inside")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if LABELS_NAME not in archive.namelist():
+                return ()
+            return _lines(archive.read(LABELS_NAME), where=f"{path}, {LABELS_NAME} inside")
+    except zipfile.BadZipFile as error:
+        raise ModelError(
+            f"{path}: the archive with the labels at its end is broken ({error}); "
+            "copy or export the model again"
+        ) from None
 
 
 def _labels_of_manifest(path: Path) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ def resolve_anchors(config: Config, train: Sequence[Example]) -> Config:
             image_size=config.model.image_size,
             levels=levels,
             per_cell=config.anchors.per_cell,
+            evolve=config.anchors.evolve,
             seed=config.seed,
         )
         shapes = grid.shapes

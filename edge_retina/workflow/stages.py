@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
 from edge_retina.benchmark.local import run_benchmark
 from edge_retina.config import Config
@@ -234,7 +235,11 @@ class Workflow:
         for precision in ("float32", "int8"):
             path = export / f"{self.config.name}_{precision}.tflite"
             candidates += tflite_candidates(path, threads=(1, 2))
-        report = run_benchmark(candidates, images=[e.path for e in examples[:_TIMED_PICTURES]])
+        report = run_benchmark(
+            candidates,
+            images=[e.path for e in examples[:_TIMED_PICTURES]],
+            data=LabelledData(examples, self._data().dataset.labels),
+        )
         write_json(self.run.results_file("benchmark"), report.to_dict())
         return {}
 

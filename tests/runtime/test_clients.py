@@ -145,6 +145,13 @@ def test_no_labels_in_the_file(graph: Graph, metadata: Metadata) -> None:
     assert found["MediaPipe"].reasons == ("labels.txt is not inside the file",)
 
 
+def test_a_broken_archive(graph: Graph, metadata: Metadata, content: bytes) -> None:
+    found = verdicts(graph, metadata, content.replace(b"PK\x01\x02", b"PK\x00\x00"))
+    assert found["MediaPipe"].reasons == (
+        "the archive at the end of the file is broken (Bad magic number for central directory)",
+    )
+
+
 def with_tensor(graph: Graph, index: int, **changes: Any) -> Graph:
     tensors = list(graph.tensors)
     tensors[index] = replace(tensors[index], **changes)

@@ -90,6 +90,18 @@ def test_labels_inside_come_first(tmp_path: Path) -> None:
     assert read_labels(path) == ("disc", "square")
 
 
+def test_a_broken_archive_is_not_passed_over(tmp_path: Path) -> None:
+    path = Path(shutil.copy(GOLDEN / "tiny_uint8.tflite", tmp_path))
+    (tmp_path / "labels.txt").write_text("beside\n")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x00\x00"))  # the directory's entry
+    with pytest.raises(ModelError, match="the archive with the labels at its end is broken"):
+        read_labels(path)
+    path.write_bytes(data.replace(b"disc\nsquare\n", b"disc\nsquarf\n"))  # the checksum is off
+    with pytest.raises(ModelError, match="Bad CRC-32"):
+        read_labels(path)
+
+
 def test_labels_of_a_manifest_that_lists_the_file(model: Path) -> None:
     (model.parent / "labels.txt").write_text("beside\n")
     manifest_listing(model.name).save(model.parent)
