@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from edge_retina import MAX_IMAGE_PIXELS
 from edge_retina.errors import DatasetError
 
 _EXIF_ORIENTATION = 0x0112
@@ -17,9 +18,6 @@ _EXIF_ORIENTATION = 0x0112
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
 _TIFF_SIZES = {3: "H", 4: "I"}  # value types SHORT and LONG
-# A few hundred bytes of compressed black can unfold into gigabytes. Pillow's limit is the same, and
-# its reason: half a gigabyte of RGB; the largest cameras of today make 150 million pixels.
-MAX_PIXELS = 178_956_970
 _FORMATS = "JPEG, PNG, WebP, BMP ..."
 
 
@@ -67,7 +65,7 @@ def read_image_header(path: Path) -> ImageHeader:
     """Read a picture's size and orientation from the headers of JPEG, PNG, GIF, BMP, WebP or TIFF.
 
     Raises:
-        DatasetError: missing, empty, cut off, not a picture, or more than `MAX_PIXELS`.
+        DatasetError: missing, empty, cut off, not a picture, or more than `MAX_IMAGE_PIXELS`.
     """
     try:
         with open(path, "rb") as stream:
@@ -91,10 +89,11 @@ def _check_size(header: ImageHeader, path: Path) -> ImageHeader:
     height, width = header.raw_hw
     if height < 1 or width < 1:
         raise DatasetError(f"{path}: header states a size of {width}x{height}; copy the file again")
-    if height * width > MAX_PIXELS:
+    if height * width > MAX_IMAGE_PIXELS:
         raise DatasetError(
-            f"{path}: header states {width}x{height}, allowed are {MAX_PIXELS // 10**6} million "
-            "pixels; such a file may be made to fill the memory, scale the picture down"
+            f"{path}: header states {width}x{height}, allowed are "
+            f"{MAX_IMAGE_PIXELS // 10**6} million pixels; such a file may be made to fill "
+            "the memory, scale the picture down"
         )
     return header
 

@@ -26,25 +26,21 @@ from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import (
     below,
     image_id_of,
-    list_files,
-    list_images,
     read_label_file,
     read_text,
-    relative_path,
-    subdirectories,
 )
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.datasets.threads import map_in_threads
+from edge_retina.datasets.voc_layout import Pictures, described_files, split_lists, xml_files
 from edge_retina.errors import DatasetError
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
-_LISTS = Path("ImageSets", "Main")
 _Annotations = dict[Path, "ImageAnnotation | None"]  # by XML file; None: left out, noted already
 
 
 def is_voc(root: Path) -> bool:
     """Whether a directory looks like Pascal VOC."""
-    return bool(_xml_files(root, Boundary(root)))
+    return bool(xml_files(root, Boundary(root)))
 
 
 def read_voc(
@@ -65,28 +61,22 @@ def read_voc(
         DatasetError: a file that can't be read at all, or that lies outside.
     """
     boundary = Boundary(root)
-    pictures = _Pictures(root, described, boundary)
-    files = (
-        _xml_files(root, boundary) if described is None else _described_files(described, boundary)
-    )
+    pictures = Pictures(root, described, boundary)
+    files = xml_files(root, boundary) if described is None else described_files(described, boundary)
     annotations = _read_images(files, pictures, boundary, problems)
     used = {item.label for image in annotations.values() if image for item in image.objects}
     labels = described.labels if described is not None else read_label_file(root)
     labels = labels or tuple(sorted(used))
     if described is not None:
         return AnnotatedSplits(labels, _described_splits(described, annotations, problems))
-    lists = [
-        path
-        for path in sorted((root / _LISTS).glob("*.txt"))
-        if not _is_class_list(boundary.check(path))
-    ]
+    lists = split_lists(root, boundary)
     if lists:
         return AnnotatedSplits(labels, _listed_splits(lists, files[0][0], annotations, problems))
     return AnnotatedSplits(labels, _directory_splits(root, files, annotations))
 
 
 def _read_images(
-    files: list[tuple[Path, Path]], pictures: _Pictures, boundary: Boundary, problems: Problems
+    files: list[tuple[Path, Path]], pictures: Pictures, boundary: Boundary, problems: Problems
 ) -> _Annotations:
     def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation | None, Problems]:
         base, path = file
@@ -96,45 +86,6 @@ def _read_images(
     found = map_in_threads(read, files)
     problems.gather(own for _, own in found)
     return {path: item for (_, path), (item, _) in zip(files, found, strict=True)}
-
-
-class _Pictures:
-    """The pictures of a data set, found by the name of their XML file or by what it states."""
-
-    def __init__(self, root: Path, described: DatasetFile | None, boundary: Boundary) -> None:
-        self.base = described.images if described is not None else root
-        found = list_images(self.base, boundary=boundary)
-        self._by_stem = {posixpath.splitext(below(path, self.base))[0]: path for path in found}
-        self._directories = ("",) if described is not None else ("JPEGImages/", "images/", None, "")
-        self.looked_in = (
-            "JPEGImages/, images/ or beside the XML" if described is None else str(self.base)
-        )
-
-    def find(self, path: Path, name: str, stated: str) -> Path | None:
-        """Find a picture by the XML's own name, as the devkit does, else by its `filename`.
-
-        The own name goes first because `filename` is often left over from before a renaming.
-        """
-        stems = [name]
-        if stated:
-            relative = relative_path(stated, where=f"{path}, filename")
-            stems += [relative.with_suffix("").as_posix(), relative.as_posix()]
-        for stem in stems:
-            for directory in self._directories:
-                if directory is None:
-                    directory = posixpath.dirname(below(path, self.base)) + "/"
-                picture = self._by_stem.get((directory + stem).lstrip("/"))
-                if picture is not None:
-                    return picture
-        return None
-
-
-def _described_files(described: DatasetFile, boundary: Boundary) -> list[tuple[Path, Path]]:
-    base = described.annotations or described.root
-    files = _xml_below(base, boundary)
-    if not files:
-        raise DatasetError(f"{described.path}, annotations: no *.xml in {base}")
-    return [(base, path) for path in files]
 
 
 def _described_splits(
@@ -151,27 +102,8 @@ def _described_splits(
     }
 
 
-def _xml_below(directory: Path, boundary: Boundary) -> list[Path]:
-    return list_files(directory, (".xml",), boundary=boundary)
-
-
-def _xml_files(root: Path, boundary: Boundary) -> list[tuple[Path, Path]]:
-    """Return (directory of annotations, XML file) pairs, sorted."""
-    for name in ("Annotations", "annotations"):
-        found = [(root / name, path) for path in _xml_below(root / name, boundary)]
-        if found:
-            return found
-    beside = [(root, path) for path in sorted(root.glob("*.xml"))]
-    return beside or [
-        (path.parent, path)
-        for directory in subdirectories(root)
-        if split_name(directory.name) in SPLITS
-        for path in sorted(directory.glob("*.xml"))
-    ]
-
-
 def _read_image(
-    path: Path, base: Path, pictures: _Pictures, problems: Problems
+    path: Path, base: Path, pictures: Pictures, problems: Problems
 ) -> ImageAnnotation | None:
     text = read_text(path)
     if "<!ENTITY" in text:  # a few lines of them can unfold into gigabytes
@@ -264,9 +196,3 @@ def _read_list(
             if annotation is not None:
                 chosen.append(annotation)
     return chosen
-
-
-def _is_class_list(path: Path) -> bool:
-    """Whether a list is of the form `dog_train.txt`: a picture and 1, 0 or -1 a line."""
-    first = next((line.split() for line in read_text(path).splitlines() if line.strip()), [])
-    return len(first) > 1 and first[-1] in ("1", "0", "-1")

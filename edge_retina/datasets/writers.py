@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from edge_retina.datasets.output_directory import new_directory
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.datasets.splits import SPLITS
-from edge_retina.datasets.yolo import label_file
+from edge_retina.datasets.yolo_layout import label_file
 from edge_retina.errors import DatasetError, choices_hint
 from edge_retina.files import write_json, write_text
 

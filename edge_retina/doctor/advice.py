@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from edge_retina.boxes.fitting import WORTHWHILE_GAIN, knee
 from edge_retina.boxes.kmeans import nearest_level
 from edge_retina.config import AugmentationConfig, LossConfig, TrainConfig
 from edge_retina.doctor.anchors import AnchorStudy, study_anchors
@@ -59,7 +60,7 @@ def advise(
         *_skip_invalid(survey),
         size,
         *levels,
-        _per_cell(study),
+        *_per_cell(study),
         *_focal(survey),
         _scale(at_size),
         *_batch(survey),
@@ -173,19 +174,25 @@ def _levels(
 
 
 def _recall(study: AnchorStudy) -> float:
-    return study.curve[study.knee].best_possible_recall
+    enough = knee(study.curve)
+    return max(
+        (point.best_possible_recall for point in study.curve if point.per_cell == enough), default=0
+    )
 
 
-def _per_cell(study: AnchorStudy) -> Advice:
+def _per_cell(study: AnchorStudy) -> list[Advice]:
+    enough = knee(study.curve)
+    if enough is None:
+        return []
     told = ", ".join(
-        f"{count}: {item.best_possible_recall:.3f} {item.mean_best_iou:.2f}"
-        for count, item in study.curve.items()
+        f"{point.per_cell}: {point.best_possible_recall:.3f} {point.mean_best_iou:.3f}"
+        for point in study.curve
     )
     reason = (
-        "the fewest fitted shapes a cell within a point of the best recall and .05 of the best "
-        f"mean IoU ({told})"
+        f"one more fitted shape a cell adds less than {WORTHWHILE_GAIN} to recall and to mean IoU "
+        f"({told})"
     )
-    return Advice("anchors.per_cell", study.knee, reason)
+    return [Advice("anchors.per_cell", enough, reason)]
 
 
 def _focal(survey: Survey) -> list[Advice]:

@@ -8,21 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes
-from edge_retina.boxes.kmeans import fit_shapes
+from edge_retina.boxes.coverage import best_iou
+from edge_retina.boxes.evolution import MOST_OBJECTS
+from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.findings import Case, Finding, Kind
 from edge_retina.doctor.survey import Survey
 
-# Medians of clusters of so many objects are known to a few hundredths of their size; the fit that
-# goes into a config (`edge-retina anchors`) takes all of them.
-_FITTED_OBJECTS = 5000
-_CURVE = (1, 2, 3, 4, 6, 9)
 _ENOUGH_RECALL = 0.95  # one object in twenty without an anchor is what a metric shows
-# A smaller set that is nearly as good is the better one for a phone: within a point of the best
-# recall, and near enough in IoU that the box head has no more than small corrections to learn.
-_KNEE_RECALL = 0.01
-_KNEE_IOU = 0.05
 WORST_SHOWN = 12
 
 Shapes = tuple[tuple[Shape, ...], ...]  # by level
@@ -78,7 +72,8 @@ class AnchorStudy:
         levels: feature levels, finest first.
         shapes: by name of the set ("default", "fitted", "configured"), shapes by level.
         coverage: by name of the set.
-        curve: by shapes a cell, the coverage of as many fitted ones.
+        curve: coverage of the training split by fitted anchors of 1 to 9 shapes a cell; its knee is
+            what `edge-retina anchors --curve` recommends too.
         worst: the objects that the fitted anchors cover worst.
     """
 
@@ -86,19 +81,8 @@ class AnchorStudy:
     levels: tuple[int, ...]
     shapes: dict[str, Shapes]
     coverage: dict[str, Coverage]
-    curve: dict[int, Coverage]
+    curve: tuple[CurvePoint, ...]
     worst: tuple[WorstObject, ...]
-
-    @property
-    def knee(self) -> int:
-        """The fewest shapes a cell that are within a point of recall and .05 of IoU of the best."""
-        recall = max(item.best_possible_recall for item in self.curve.values()) - _KNEE_RECALL
-        iou = max(item.mean_best_iou for item in self.curve.values()) - _KNEE_IOU
-        return min(
-            count
-            for count, item in self.curve.items()
-            if item.best_possible_recall >= recall and item.mean_best_iou >= iou
-        )
 
 
 def study_anchors(
@@ -114,47 +98,31 @@ def study_anchors(
     config = survey.config
     levels = levels or config_levels(config)
     boxes = _boxes(survey.usable, image_size)
-    shapes_hw = _shapes_of(survey.training, image_size, config.seed)
-
-    def cover(shapes: Shapes) -> Coverage:
-        return _summary(best_iou(AnchorGrid(image_size, levels[0], shapes), boxes))
-
-    fitted = {
-        count: fit_shapes(shapes_hw, levels, per_cell=count, seed=config.seed)
-        for count in sorted({*_CURVE, config.anchors.per_cell})
-    }
-    sets = {"default": default_shapes(levels), "fitted": fitted[config.anchors.per_cell]}
+    training = _boxes(survey.training, image_size)
+    fitted_to = _sample(training if len(training) else boxes, config.seed)
+    fitted = fit_anchors(
+        fitted_to,
+        image_size=image_size,
+        levels=levels,
+        per_cell=config.anchors.per_cell,
+        evolve=config.anchors.evolve,
+        seed=config.seed,
+    )
+    sets = {"default": default_shapes(levels), "fitted": fitted.shapes}
     if len(config.anchors.shapes) == len(levels):
         sets["configured"] = config.anchors.shapes
+    best = {
+        name: best_iou(AnchorGrid(image_size, levels[0], shapes), boxes)
+        for name, shapes in sets.items()
+    }
     return AnchorStudy(
         image_size=image_size,
         levels=levels,
         shapes=sets,
-        coverage={name: cover(shapes) for name, shapes in sets.items()},
-        curve={count: cover(shapes) for count, shapes in fitted.items()},
-        worst=_worst(survey.usable, AnchorGrid(image_size, levels[0], sets["fitted"]), boxes),
+        coverage={name: _summary(iou) for name, iou in best.items()},
+        curve=coverage_curve(fitted_to, image_size=image_size, levels=levels, seed=config.seed),
+        worst=_worst(survey.usable, best["fitted"]),
     )
-
-
-def best_iou(grid: AnchorGrid, boxes: np.ndarray) -> np.ndarray:
-    """Return for each of `boxes` (N, 4) in input pixels the best IoU (N,) with any anchor.
-
-    Of all anchors of one shape the one with the nearest centre overlaps most, whatever the shape,
-    so only that one is looked at: the result is that of comparing with all of them, for a million
-    objects in seconds.
-    """
-    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    best = np.zeros(len(boxes))
-    for level, shapes in zip(grid.levels, grid.shapes, strict=True):
-        stride = 2**level
-        cell = np.clip(np.floor(centres / stride), 0, grid.cells(level) - 1)
-        offset = np.abs(centres - (cell + 0.5) * stride)
-        for shape in np.array(shapes, np.float64):
-            # Overlap of two intervals of lengths a and b whose centres are d apart
-            reach = (sizes + shape) / 2 - offset
-            common = np.clip(np.minimum(reach, np.minimum(sizes, shape)), 0, None).prod(axis=1)
-            best = np.maximum(best, common / (sizes.prod(axis=1) + shape.prod() - common))
-    return best
 
 
 def check_anchors(study: AnchorStudy) -> list[Finding]:
@@ -178,12 +146,11 @@ def config_levels(config: Config) -> tuple[int, ...]:
     return tuple(range(config.model.min_level, config.model.max_level + 1))
 
 
-def _shapes_of(examples: Sequence[Example], image_size: int, seed: int) -> np.ndarray:
-    boxes = _boxes(examples, image_size)
-    shapes = boxes[:, 2:] - boxes[:, :2]
-    if len(shapes) <= _FITTED_OBJECTS:
-        return shapes
-    return np.random.default_rng(seed).choice(shapes, _FITTED_OBJECTS, replace=False)
+def _sample(boxes: np.ndarray, seed: int) -> np.ndarray:
+    """Return at most as many boxes as a curve is drawn of; `edge-retina anchors` fits to all."""
+    if len(boxes) <= MOST_OBJECTS:
+        return boxes
+    return np.random.default_rng(seed).choice(boxes, MOST_OBJECTS, replace=False)
 
 
 def _boxes(examples: Sequence[Example], image_size: int) -> np.ndarray:
@@ -204,10 +171,8 @@ def _summary(iou: np.ndarray) -> Coverage:
     )
 
 
-def _worst(
-    examples: Sequence[Example], grid: AnchorGrid, boxes: np.ndarray
-) -> tuple[WorstObject, ...]:
-    iou = best_iou(grid, boxes)
+def _worst(examples: Sequence[Example], iou: np.ndarray) -> tuple[WorstObject, ...]:
+    """Return the objects with the lowest of `iou` (N,), crowds left out, the worst first."""
     places = [
         (example, int(index)) for example in examples for index in np.flatnonzero(~example.crowd)
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import edge_retina
+from edge_retina.boxes.fitting import knee
 from edge_retina.config import Config
 from edge_retina.doctor.advice import Advice, advise
 from edge_retina.doctor.anchors import AnchorStudy, check_anchors, study_anchors
@@ -128,7 +129,6 @@ def _anchors(study: AnchorStudy | None) -> dict[str, Any] | None:
             name: {"shapes": shapes, **dataclasses.asdict(study.coverage[name])}
             for name, shapes in study.shapes.items()
         },
-        "by_shapes_per_cell": {
-            str(count): dataclasses.asdict(item) for count, item in study.curve.items()
-        },
+        "curve": [dataclasses.asdict(point) for point in study.curve],
+        "recommended_per_cell": knee(study.curve),
     }

@@ -9,8 +9,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-import edge_retina
-from edge_retina import report
 from edge_retina.doctor.anchors import AnchorStudy
 from edge_retina.doctor.classes import box_counts
 from edge_retina.doctor.examine import Diagnosis
@@ -20,9 +18,9 @@ from edge_retina.doctor.page_pictures import sample_grid, worst_crops
 from edge_retina.doctor.plots import histogram, shape_scatter
 from edge_retina.doctor.text import plural
 from edge_retina.report.charts import BarGroup, Series, bar_chart, line_chart
+from edge_retina.report.html import page_frame
 from edge_retina.report.tables import Column, Figure, figures, percent, table
 
-_STYLE = Path(report.__path__[0], "page.css")
 _OWN_STYLE = """\
 .finding {
   border-left: .3rem solid var(--severity); padding: .1rem 0 .1rem .9rem; margin: .9rem 0;
@@ -73,16 +71,12 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
         _anchors(diagnosis),
         _section("Samples with their boxes", sample_grid(known)),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}: doctor</title>\n"
-        f"<style>\n{_STYLE.read_text(encoding='utf-8')}{_OWN_STYLE}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(name)}</h1><p class="soft">Data set in {known.layout} layout: '
-        f"{escape(splits)}. Looked at for a network input of {diagnosis.objects.image_size} px."
-        "</p></header>\n<main>\n"
-        + "\n".join(part for part in body if part)
-        + f"\n</main>\n<footer>edge-retina {edge_retina.__version__}</footer>\n</body>\n</html>\n"
+    subtitle = (
+        f"Data set in {known.layout} layout: {splits}. "
+        f"Looked at for a network input of {diagnosis.objects.image_size} px."
+    )
+    return page_frame(
+        name, body, subtitle=subtitle, window_title=f"{name}: doctor", style=_OWN_STYLE
     )
 
 
@@ -234,8 +228,8 @@ def _coverage_table(study: AnchorStudy) -> str:
 
 
 def _curve(study: AnchorStudy) -> str:
-    recall = [(float(count), item.best_possible_recall) for count, item in study.curve.items()]
-    iou = [(float(count), item.mean_best_iou) for count, item in study.curve.items()]
+    recall = [(float(point.per_cell), point.best_possible_recall) for point in study.curve]
+    iou = [(float(point.per_cell), point.mean_best_iou) for point in study.curve]
     return line_chart(
         "Coverage by fitted anchors",
         [Series("best possible recall at IoU .5", tuple(recall)), Series("mean IoU", tuple(iou))],

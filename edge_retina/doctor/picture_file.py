@@ -21,6 +21,7 @@ from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
 from edge_retina.doctor.file_format import FileFormat, sniff_format
 from edge_retina.errors import DatasetError
+from edge_retina.runtime.image import jpeg_is_cut_off
 
 Trouble = Literal["", "missing", "empty", "truncated", "unreadable"]
 
@@ -129,12 +130,9 @@ def _decode_reduced(data: bytes, header: ImageHeader) -> np.ndarray | None:
 
 
 def _is_cut_off(data: bytes, kind: FileFormat) -> bool:
-    """Whether the end is missing; decoders fill a JPEG or WebP with grey and only warn.
-
-    The JPEG rule is that of `runtime.image.decode_image`.
-    """
+    """Whether the end is missing; decoders fill a JPEG or WebP with grey and only warn."""
     if kind.name == "JPEG":
-        return data.rfind(b"\xff\xd9") < len(data) // 2
+        return jpeg_is_cut_off(data)
     if kind.name == "PNG":
         return data.rfind(b"IEND") < 0
     if kind.name == "WebP":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -32,12 +33,27 @@ def render_report(data: ReportData) -> str:
         sections.config(data.config),
         sections.environment(data.environment),
     )
+    return page_frame(data.title, body, subtitle=labels)
+
+
+def page_frame(
+    title: str, body: Sequence[str], *, subtitle: str, window_title: str = "", style: str = ""
+) -> str:
+    """Return a whole HTML document around sections.
+
+    Args:
+        title: the headline, as plain text.
+        body: sections as HTML; empty ones are left out.
+        subtitle: a line below the title, as plain text.
+        window_title: of the browser's tab, as plain text; by default the title.
+        style: CSS that follows the common one.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(data.title)}</title>\n"
-        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(data.title)}</h1><p class="soft">{escape(labels)}</p></header>\n'
+        f"<title>{escape(window_title or title)}</title>\n"
+        f"<style>\n{_STYLE.read_text(encoding='utf-8')}{style}</style>\n</head>\n<body>\n"
+        f'<header><h1>{escape(title)}</h1><p class="soft">{escape(subtitle)}</p></header>\n'
         "<main>\n"
         + "\n".join(section for section in body if section)
         + f"\n</main>\n<footer>edge-retina {edge_retina.__version__}</footer>\n</body>\n</html>\n"

@@ -7,28 +7,26 @@ resizing differs from it by 20-30 grey levels on texture.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-# OpenCV reads its limit when it is loaded; its own, 2**30 pixels, lets a small file ask for 3 GB.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "178956970")
 
 import cv2
 import numpy as np
 
+from edge_retina import MAX_IMAGE_PIXELS
 from edge_retina.errors import DatasetError
 
 # (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128
 # and zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
 MEAN = 128.0
 STD = 128.0
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # ITU-T T.81, table B.1: SOI and EOI
 
 
 def load_image(path: Path | str) -> np.ndarray:
     """Read a picture upright (EXIF orientation applied) as (H, W, 3) uint8 RGB.
 
     Raises:
-        DatasetError: missing, empty, truncated or not a picture.
+        DatasetError: missing, empty, truncated, not a picture, or too many pixels.
     """
     try:
         data = Path(path).read_bytes()
@@ -42,19 +40,31 @@ def decode_image(data: bytes, *, name: str) -> np.ndarray:
     """Decode an encoded picture upright as (H, W, 3) uint8 RGB; `name` is for the error message."""
     if not data:
         raise DatasetError(f"{name}: file is empty; expected a picture")
-    # libjpeg fills a truncated picture with grey and only warns, so its end marker is looked for.
-    # Some cameras append data after it, hence anywhere in the second half of the file.
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < len(data) // 2:
+    if data[:2] == _JPEG_START and jpeg_is_cut_off(data):
         raise DatasetError(f"{name}: JPEG is cut off (no end marker); copy the file again")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:  # see edge_retina/__init__.py
+            raise DatasetError(
+                f"{name}: its header states more pixels than the allowed "
+                f"{MAX_IMAGE_PIXELS // 10**6} million; make the picture smaller"
+            ) from None
         raise DatasetError(f"{name}: can't be decoded ({error.err}); expected a picture") from None
     if image is None:
         raise DatasetError(
             f"{name}: not a picture that OpenCV can decode (JPEG, PNG, WebP, BMP ...)"
         )
     return image
+
+
+def jpeg_is_cut_off(data: bytes) -> bool:
+    """Whether the end of a JPEG file's content is missing.
+
+    libjpeg fills what is missing with grey and only warns, so the end marker is looked for. Some
+    cameras append data after it, hence anywhere in the second half of the file.
+    """
+    return data.rfind(_JPEG_END) < len(data) // 2
 
 
 def stretch(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

@@ -128,7 +128,7 @@ class Workflow:
                 )
             return {name: entry.sha256 for name, entry in manifest.files.items()}
 
-        self._stage("export", work, makes=files, sections=("name", "export"))
+        self._stage("export", work, makes=files, sections=("name", "export", "metadata"))
 
     def evaluate(self) -> None:
         """Measure every form of the model on the test split (else the validation split)."""

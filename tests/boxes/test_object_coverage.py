@@ -51,6 +51,12 @@ def test_the_nearest_anchor_is_the_best_one(image_size: int):
     np.testing.assert_allclose(best_iou(grid, boxes), expected, atol=1e-5)
 
 
+def test_best_iou_by_hand():
+    grid = AnchorGrid(32, 3, (((8.0, 8.0),),))  # one anchor of 8 px in each cell of 8 px
+    boxes = np.array([[8, 8, 16, 16], [8, 8, 16, 12], [10, 8, 18, 16]], float)
+    np.testing.assert_allclose(best_iou(grid, boxes), [1, 0.5, 48 / 80])
+
+
 def test_no_boxes():
     grid = AnchorGrid(96, 3, default_shapes((3, 4)))
     assert best_iou(grid, np.zeros((0, 4))).shape == (0,)

@@ -146,7 +146,7 @@ def test_bad_configs(here: Path, toml: str, message: str) -> None:
         ("train.epochs=few", "config: train.epochs must be int, got str 'few'"),
         ("train.epoch=3", "config: unknown key 'train.epoch'; did you mean 'epochs'?"),
         ("train=3", "config: 'train' must be a section, got 3"),
-        ("export.nms_iou=nan", "export.nms_iou must be in 0..1, got nan"),
+        ("export.nms_iou=nan", "export.nms_iou must be in 0.05..1, got nan"),
         ("model.image_size=100", "model.image_size must be a multiple of 32, got 100"),
     ],
 )

@@ -55,8 +55,8 @@ def test_all_results_go_where_they_are_wanted(data: Path, tmp_path: Path) -> Non
 def test_seed_and_settings_reach_the_examination(data: Path) -> None:
     tree = json.loads(doctor(data, "--json", "-", "--seed", "3").stdout)
     other = json.loads(doctor(data, "--json", "-", "--set", "anchors.per_cell=7").stdout)
-    assert "7" not in tree["anchors"]["by_shapes_per_cell"]
-    assert "7" in other["anchors"]["by_shapes_per_cell"]
+    assert len(tree["anchors"]["sets"]["fitted"]["shapes"][0]) == 4
+    assert len(other["anchors"]["sets"]["fitted"]["shapes"][0]) == 7
 
 
 @pytest.mark.parametrize(

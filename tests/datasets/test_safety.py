@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_retina import MAX_IMAGE_PIXELS
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.image_header import MAX_PIXELS, read_image_header
+from edge_retina.datasets.image_header import read_image_header
 from edge_retina.errors import DatasetError
 
 Write = Callable[..., Path]
@@ -196,8 +197,8 @@ def test_a_path_that_leads_out(make: Callable[..., Path], picture: Write, layout
 @pytest.mark.parametrize(
     "size, allowed",
     [
-        ((MAX_PIXELS, 1), True),
-        ((MAX_PIXELS + 1, 1), False),
+        ((MAX_IMAGE_PIXELS, 1), True),
+        ((MAX_IMAGE_PIXELS + 1, 1), False),
         ((14_000, 12_000), True),
         ((14_000, 13_000), False),
         ((2**32 - 1, 2**32 - 1), False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -113,15 +112,3 @@ def test_a_loss_that_is_not_finite_stops_the_training(
     run = RunDirectory(out)
     assert not run.float_weights.exists()
     assert not run.marker("train").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_an_interrupt_is_one_word_and_exit_code_130(long_config: Path, tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path / "run")
-    process = start_training(long_config, run.root)
-    wait_for(run.config_file.is_file, process)
-    process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130
-    assert log.splitlines()[-1] == "Interrupted."
-    assert "Traceback" not in log
