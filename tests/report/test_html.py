@@ -18,7 +18,7 @@ from edge_retina.report.data import (
     LatencyRow,
     ReportData,
 )
-from edge_retina.report.html import render_report, write_report
+from edge_retina.report.html import page_frame, render_report, write_report
 from edge_retina.report.metrics_log import AccuracyPoint, LossPoint
 
 EVIL = "<script>alert('1')</script>"
@@ -158,6 +158,17 @@ def test_page_needs_nothing_beside_it(data: ReportData) -> None:
     assert "url(" not in html
     assert "@import" not in html
     assert "http" not in html
+
+
+def test_frame_of_another_page() -> None:
+    body = ("<section>one</section>", "", "<section>two</section>")
+    html = page_frame(EVIL, body, subtitle=EVIL, window_title="a & b", style="b { color: red }")
+    page = Page(html)
+    assert page.open == []
+    assert "script" not in page.tags
+    assert "<main>\n<section>one</section>\n<section>two</section>\n</main>" in html
+    assert "<title>a &amp; b</title>" in html
+    assert "b { color: red }</style>" in html
 
 
 def test_report_without_data_has_no_sections() -> None:
