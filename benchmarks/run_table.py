@@ -1,7 +1,7 @@
-"""The accuracy of every form of a model, gathered from a finished RUN as JSON and Markdown.
+"""Accuracy and latency of every form of a model, from a finished RUN, as JSON and Markdown.
 
     edge-retina run benchmarks/configs/bccd.toml --out runs/bccd
-    python benchmarks/accuracy_table.py runs/bccd --name bccd
+    python benchmarks/run_table.py runs/bccd --name bccd
 
 writes benchmarks/results/NAME.json and NAME.md. Nothing is measured here: the figures are those
 that `run` left, of the files themselves.
@@ -29,7 +29,6 @@ _RESULTS = Path(__file__).parent / "results"
 def main(run: Path, name: str) -> None:
     """Write the table of RUN."""
     directory = RunDirectory(run)
-    path = directory.require(directory.results_file("evaluate"), "run")
     training = directory.details("train")
     qat = directory.details("quantize-qat")
     result = {
@@ -39,13 +38,23 @@ def main(run: Path, name: str) -> None:
         "qat_steps": qat.get("steps"),
         "models": {
             title: _without_paths(record)
-            for title, record in json.loads(path.read_text(encoding="utf-8")).items()
+            for title, record in _results(directory, "evaluate").items()
         },
+        "latency": [
+            record | {"model": Path(record["model"]).name}
+            for record in _results(directory, "benchmark")["results"]
+        ],
     }
     write_json(_RESULTS / f"{name}.json", result)
     table = _markdown(name, result)
     write_text(_RESULTS / f"{name}.md", table)
     click.echo(table)
+
+
+def _results(run: RunDirectory, stage: str) -> dict[str, Any]:
+    path = run.require(run.results_file(stage), "run")
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return results
 
 
 def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
@@ -72,12 +81,29 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
         ]
         for title, record in models.items()
     ]
+    latency = [
+        [
+            record["model"],
+            record["backend"],
+            str(record["threads"]),
+            f"{record['latency_ms']['p50']:.1f}",
+            f"{record['latency_ms']['p90']:.1f}",
+            f"{record['mAP']:.3f}",
+            f"{record['size_bytes'] / 1e6:.2f}",
+        ]
+        for record in result["latency"]
+    ]
+    latency_head = ["model", "backend", "threads", "p50 ms", "p90 ms", "mAP", "MB"]
     environment, training = result["environment"], result["training"]
     data = reference["data"]
     lines = [
         f"# {name}: `{data['split']}` split, {reference['images']} pictures",
         "",
-        *("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]),
+        *_table(head, rows),
+        "",
+        "Latency of a picture, from decoded pixels to detections (stretch, network, NMS):",
+        "",
+        *_table(latency_head, latency),
         "",
         f"Command: `{result['command']}`. Training: {training['steps']} steps in "
         f"{training['seconds'] / 60:.1f} minutes; QAT: {result['qat_steps']} steps. "
@@ -86,6 +112,10 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
         f"LiteRT {environment['packages'].get('ai-edge-litert')}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
 
 
 if __name__ == "__main__":
