@@ -19,7 +19,7 @@ from edge_retina.cli.options import (
     out_option,
     seed_option,
 )
-from edge_retina.config import AnchorConfig, ModelConfig
+from edge_retina.config import AnchorConfig, Config, ModelConfig
 from edge_retina.files import write_text
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def command(
     from edge_retina.boxes.fitting import coverage_curve, fit_anchors, knee
     from edge_retina.workflow.anchors import boxes_at_input, coverage_report
 
-    model = ModelConfig(image_size=image_size, min_level=min_level, max_level=max_level)
+    # A whole config, because it checks ranges: what fits here must fit in a config file.
+    model = Config(
+        model=ModelConfig(image_size=image_size, min_level=min_level, max_level=max_level),
+        anchors=AnchorConfig(per_cell=per_cell, evolve=evolve),
+    ).model
     examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
     levels = tuple(range(model.min_level, model.max_level + 1))
     boxes = np.concatenate(boxes_at_input(examples, image_size))

@@ -86,3 +86,19 @@ def test_a_data_set_that_is_missing(tmp_path: Path):
     result = anchors(tmp_path / "none")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {tmp_path}/none: no such file or directory")
+
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--image-size", -5, "model.image_size must be in 32..2048, got -5"),
+        ("--image-size", 100, "model.image_size must be a multiple of 32, got 100"),
+        ("--per-cell", 0, "anchors.per_cell must be in 1..16, got 0"),
+        ("--max-level", 9, "model.max_level must be in 3..7, got 9"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(data: Path, option: str, value: int, message: str):
+    result = anchors(data, option, value, "--out", data / "anchors.toml")
+    assert result.exit_code == 1
+    assert result.stderr.strip() == f"Error: {message}"
+    assert not (data / "anchors.toml").exists()
