@@ -35,8 +35,8 @@ def make_train_step(
 
     Returns:
         A function of images (B, H, W, 3) uint8, cls_targets (B, A), box_targets (B, A, 4) and the
-        learning rate, that returns the class loss and the box loss. When either is not finite the
-        weights are left as they were.
+        learning rate, that returns the class loss and the box loss. When either is not finite,
+        trained weights and their average stay as they were; BatchNorm statistics have moved.
     """
     anchors = tf.constant(anchors_px)
 

@@ -132,7 +132,18 @@ def test_refusals_write_nothing(dataset: Dataset, tmp_path: Path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", ["bccd", "coco_tiny", "chess"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bccd",
+        "chess",
+        "coco_tiny",
+        "mediapipe_min/coco_data",
+        "mediapipe_min/pascal_voc_data",
+        "raccoon",
+        "vehicles5",
+    ],
+)
 def test_real_data_sets_survive(shared_data: Path, tmp_path: Path, name: str, layout: str):
     source = load_dataset(shared_data / name, skip_invalid=True)
     write_dataset(source, tmp_path / "out", layout=layout)
