@@ -67,35 +67,46 @@ def export_run(
     try:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
         quantization: dict[str, Any] = {"method": "none"}
+        verification: dict[str, dict[str, Any]] = {}
         for precision in precisions:
-            if precision == "int8":
-                quantized, record = load_quantized(run, method)
-                model = quantized.model
-                quantization = {
-                    "method": record.method,
-                    "recipe": "per-channel weights, per-tensor activations of each level, int8",
-                    "calibration": record.calibration,
-                    "steps": record.steps,
-                }
-            else:
-                trained = load_float_model(run)
-                model = build_deploy_graph(trained)
-                verify_deploy_graph(trained, model)
+            int8 = precision == "int8"
+            model, how = _int8_model(run, method) if int8 else (_float_model(run), quantization)
+            quantization = how
             path = staging / f"{config.name}_{precision}.tflite"
-            _write_model(
-                path, model, grid=grid, labels=labels, config=config, int8=precision == "int8"
-            )
+            _write_model(path, model, grid=grid, labels=labels, config=config, int8=int8)
             if pictures:
                 reference = KerasPredictor(
                     join_levels(model), anchors=grid, labels=labels, export=config.export
                 )
-                verify_file(path, reference, pictures, int8=precision == "int8")
-        manifest = _manifest(staging, config, labels, grid, precisions, quantization)
+                share = verify_file(path, reference, pictures, int8=int8)
+                verification[path.name] = {"pictures": len(pictures), "agreement": share}
+        manifest = dataclasses.replace(
+            _manifest(staging, config, labels, grid, precisions, quantization),
+            verification=verification,
+        )
         manifest.save(staging)
         _publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def _float_model(run: RunDirectory) -> keras.Model:
+    trained = load_float_model(run)
+    deploy = build_deploy_graph(trained)
+    verify_deploy_graph(trained, deploy)
+    return deploy
+
+
+def _int8_model(run: RunDirectory, method: str) -> tuple[keras.Model, dict[str, Any]]:
+    """Return the fake-quantised model and what the manifest says of how it was made."""
+    quantized, record = load_quantized(run, method)
+    return quantized.model, {
+        "method": record.method,
+        "recipe": "per-channel weights, per-tensor activations of each level, int8",
+        "calibration": record.calibration,
+        "steps": record.steps,
+    }
 
 
 def _write_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Manifest:
         metrics: by file name: mAP, mAP50, images, split, data_sha256.
         files: by file name.
         config: the whole resolved config.
+        verification: by file name: on how many pictures it was compared with its model in Keras
+            and which share of the detections it found; empty where it was not compared.
         schema_version: of this document.
     """
 
@@ -81,6 +83,7 @@ class Manifest:
     metrics: dict[str, dict[str, Any]]
     files: dict[str, FileEntry]
     config: dict[str, Any]
+    verification: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,6 +143,8 @@ class _Reader:
             metrics={name: self.take(metrics, name, dict, within="metrics.") for name in metrics},
             files={name: self.file(files, name) for name in files},
             config=self.take(tree, "config", dict),
+            # Files written before there was one have none.
+            verification=self.take(tree, "verification", dict) if "verification" in tree else {},
         )
 
     def input(self, tree: dict[str, Any]) -> InputSpec:

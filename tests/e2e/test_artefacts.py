@@ -69,6 +69,7 @@ def test_manifest_fields(manifest: dict[str, Any], config: Config, dataset: Data
         "metrics",
         "files",
         "config",
+        "verification",
     }
     assert manifest["input"] == {
         "height": 64,
@@ -86,6 +87,13 @@ def test_manifest_fields(manifest: dict[str, Any], config: Config, dataset: Data
     assert manifest["thresholds"] == config.to_dict()["export"]
     assert manifest["config"]["train"] == config.to_dict()["train"]
     assert manifest["config"]["anchors"]["shapes"] == manifest["anchors"]["shapes"]
+
+
+def test_manifest_says_how_well_the_files_agree_with_their_models(manifest: dict[str, Any]) -> None:
+    assert sorted(manifest["verification"]) == sorted(MODELS)
+    for name, result in manifest["verification"].items():
+        assert result["pictures"] > 0
+        assert result["agreement"] >= (0.9 if "int8" in name else 0.95)
 
 
 def test_manifest_says_how_the_model_was_quantised(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def manifest() -> Manifest:
         metrics={"a_int8.tflite": {"mAP": 0.5}},
         files={"a_int8.tflite": FileEntry(1234, "ab12")},
         config={"name": "a"},
+        verification={"a_int8.tflite": {"pictures": 16, "agreement": 0.98}},
     )
 
 
@@ -37,6 +39,13 @@ def test_what_is_saved_is_loaded(manifest: Manifest, tmp_path: Path) -> None:
     assert path == tmp_path / "manifest.json"
     assert load_manifest(tmp_path) == manifest
     assert load_manifest(path) == manifest
+
+
+def test_a_manifest_without_a_verification_is_read(manifest: Manifest, tmp_path: Path) -> None:
+    document = manifest.to_dict()
+    del document["verification"]
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    assert load_manifest(tmp_path) == dataclasses.replace(manifest, verification={})
 
 
 def test_the_document_has_the_names_of_the_contract(manifest: Manifest) -> None:
@@ -54,6 +63,7 @@ def test_the_document_has_the_names_of_the_contract(manifest: Manifest) -> None:
         "metrics",
         "files",
         "config",
+        "verification",
     }
     normalization = {"mean", "std", "resize", "color"}
     assert set(document["input"]) == {"height", "width", "dtype"} | normalization
