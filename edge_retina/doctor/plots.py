@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
-from edge_retina.report.charts import COLOURS, HEIGHT, WIDTH, log_ticks, nice_ticks
+from edge_retina.report.charts import (
+    COLOURS,
+    HEIGHT,
+    WIDTH,
+    figure,
+    log_ticks,
+    nice_ticks,
+    svg_text,
+)
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 40  # margins of the plot area
 _MAX_DOTS = 2000  # more only make the page larger: the eye sees a cloud by then
@@ -43,7 +50,7 @@ def histogram(
     for tick in ticks:
         y = _place(tick, 0.0, ticks[-1], HEIGHT - _BOTTOM, _TOP)
         parts.append(_line("grid", _LEFT, y, WIDTH - _RIGHT, y))
-        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
+        parts.append(svg_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
     for index, count in enumerate(counts):
         y = _place(float(count), 0.0, ticks[-1], HEIGHT - _BOTTOM, _TOP)
         x = _LEFT + index * step
@@ -58,9 +65,9 @@ def histogram(
         if edge in marks:
             parts.append(_line("mark", x, _TOP, x, HEIGHT - _BOTTOM))
         if index % every == 0:
-            parts.append(_text(x, HEIGHT - _BOTTOM + 17, f"{edge:g}", "tick middle"))
-    parts.append(_text((_LEFT + WIDTH) / 2, HEIGHT - 6, x_label, "tick middle"))
-    return _figure(title, parts, ())
+            parts.append(svg_text(x, HEIGHT - _BOTTOM + 17, f"{edge:g}", "tick middle"))
+    parts.append(svg_text((_LEFT + WIDTH) / 2, HEIGHT - 6, x_label, "tick middle"))
+    return figure(title, parts, HEIGHT, ())
 
 
 def shape_scatter(
@@ -90,7 +97,7 @@ def shape_scatter(
                 f'y="{y - _ANCHOR_SIDE:.1f}" width="{2 * _ANCHOR_SIDE}" '
                 f'height="{2 * _ANCHOR_SIDE}"/>'
             )
-    return _figure(title, parts, ("objects", *anchors))
+    return figure(title, parts, HEIGHT, ("objects", *anchors))
 
 
 def _log_grid(ticks: Sequence[float], low: float, high: float) -> list[str]:
@@ -100,10 +107,10 @@ def _log_grid(ticks: Sequence[float], low: float, high: float) -> list[str]:
         y = _place(math.log(tick), low, high, HEIGHT - _BOTTOM, _TOP)
         parts.append(_line("grid", _LEFT, y, WIDTH - _RIGHT, y))
         parts.append(_line("grid", x, _TOP, x, HEIGHT - _BOTTOM))
-        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
-        parts.append(_text(x, HEIGHT - _BOTTOM + 17, f"{tick:g}", "tick middle"))
+        parts.append(svg_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
+        parts.append(svg_text(x, HEIGHT - _BOTTOM + 17, f"{tick:g}", "tick middle"))
     axes = "across: width, up: height, pixels"
-    parts.append(_text((_LEFT + WIDTH) / 2, HEIGHT - 6, axes, "tick middle"))
+    parts.append(svg_text((_LEFT + WIDTH) / 2, HEIGHT - 6, axes, "tick middle"))
     return parts
 
 
@@ -124,21 +131,3 @@ def _place(value: float, low: float, high: float, start: float, end: float) -> f
 
 def _line(css: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, css: str) -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _figure(title: str, parts: Sequence[str], names: Sequence[str]) -> str:
-    legend = "".join(
-        f'<li><span class="swatch c{index % COLOURS}"></span>{escape(name)}</li>'
-        for index, name in enumerate(names)
-    )
-    return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
-        + (f'<ul class="legend">{legend}</ul>' if legend else "")
-        + f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        + "".join(parts)
-        + "</svg></figure>"
-    )

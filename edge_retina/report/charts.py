@@ -80,7 +80,7 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str, log_y: boo
         *_x_ticks(x_axis, [tick for tick in x_ticks if x_axis.low <= tick <= x_axis.high], x_label),
         *(_line(line, index, x_axis, y_axis) for index, line in enumerate(lines)),
     ]
-    return _figure(title, parts, HEIGHT, [line.name for line in lines])
+    return figure(title, parts, HEIGHT, [line.name for line in lines])
 
 
 def bar_chart(
@@ -100,13 +100,13 @@ def bar_chart(
     axis = _Axis(0.0, longest or 1.0, 0, WIDTH - 60)  # room for the value beside the longest bar
     parts, top = [], 0
     for group in groups:
-        parts.append(_text(0, top + 13, _shorten(group.label, 64), "label"))
+        parts.append(svg_text(0, top + 13, _shorten(group.label, 64), "label"))
         top += _LABEL_HEIGHT
         for index, value in enumerate(group.values):
             parts.append(_bar(top, value, index, axis, value_format))
             top += _BAR_HEIGHT + _BAR_GAP
         top += _GROUP_GAP
-    return _figure(title, parts, top, list(series_names) if len(series_names) > 1 else [])
+    return figure(title, parts, top, list(series_names) if len(series_names) > 1 else [])
 
 
 def nice_ticks(low: float, high: float, *, count: int) -> list[float]:
@@ -158,7 +158,7 @@ def _y_grid(axis: _Axis, ticks: Iterable[float]) -> list[str]:
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
+        parts.append(svg_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
     return parts
 
 
@@ -170,8 +170,8 @@ def _x_ticks(axis: _Axis, ticks: Iterable[float], label: str) -> list[str]:
         parts.append(
             f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
         )
-        parts.append(_text(x, bottom + 17, f"{tick:g}", "tick middle"))
-    parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, label, "tick middle"))
+        parts.append(svg_text(x, bottom + 17, f"{tick:g}", "tick middle"))
+    parts.append(svg_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, label, "tick middle"))
     return parts
 
 
@@ -191,15 +191,23 @@ def _line(line: Series, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
 
 def _bar(top: int, value: float | None, index: int, axis: _Axis, value_format: str) -> str:
     if value is None:
-        return _text(0, top + 11, "–", "value")
+        return svg_text(0, top + 11, "–", "value")
     length = max(axis.place(value), 1.0)
     return (
         f'<rect class="bar c{index % COLOURS}" x="0" y="{top}" width="{length:.1f}" '
         f'height="{_BAR_HEIGHT}" rx="2"/>'
-    ) + _text(length + 6, top + 11, format(value, value_format), "value")
+    ) + svg_text(length + 6, top + 11, format(value, value_format), "value")
 
 
-def _figure(title: str, parts: Iterable[str], height: int, names: Sequence[str]) -> str:
+def figure(title: str, parts: Iterable[str], height: int, names: Sequence[str]) -> str:
+    """Return the HTML of a chart: caption, legend of `names` if any, and the SVG `parts`.
+
+    Args:
+        title: caption, also read out by screen readers.
+        parts: SVG elements on a canvas of WIDTH by `height`.
+        height: of the canvas.
+        names: of the series, by colour; escaped here.
+    """
     legend = "".join(
         f'<li><span class="swatch c{index % COLOURS}"></span>{escape(name)}</li>'
         for index, name in enumerate(names)
@@ -213,7 +221,8 @@ def _figure(title: str, parts: Iterable[str], height: int, names: Sequence[str])
     )
 
 
-def _text(x: float, y: float, text: str, css: str) -> str:
+def svg_text(x: float, y: float, text: str, css: str) -> str:
+    """Return an SVG text element of a CSS class; `text` is escaped here."""
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
