@@ -69,12 +69,14 @@ class Trainer:
         self.optimizer = build_optimizer(config.train, self.model)
         self._best = tf.Variable(-1.0, trainable=False)
         self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self._seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         checkpoint = tf.train.Checkpoint(
             model=self.model,
             average=self.average,
             optimizer=self.optimizer,
             best=self._best,
             step=self._step,
+            seconds=self._seconds,
         )
         self._checkpoints = tf.train.CheckpointManager(
             checkpoint, str(run.checkpoint_dir), max_to_keep=1
@@ -84,7 +86,8 @@ class Trainer:
         """Train to the end.
 
         Returns:
-            `steps`, `seconds` (of this call), `best_mAP` (-1 without a validation split).
+            `steps`, `seconds` (of all calls, without what was lost between a checkpoint and an
+            interruption), `best_mAP` (-1 without a validation split).
 
         Raises:
             TrainingError: a loss that is not finite; the step is named.
@@ -104,14 +107,13 @@ class Trainer:
             tensorboard=self.run.tensorboard_dir if settings.tensorboard else None,
             first_step=first,
         )
-        started = time.monotonic()
         try:
             self._fit_steps(first, total, metrics)
         finally:
             metrics.close()
         return {
             "steps": total,
-            "seconds": time.monotonic() - started,
+            "seconds": float(self._seconds.numpy()),
             "best_mAP": float(self._best.numpy()),
         }
 
@@ -121,10 +123,13 @@ class Trainer:
         with show_progress("train", total) as progress:
             loop = self.make_loop(first, total, metrics, progress)
             while first < total:
+                started = time.monotonic()
                 last = min((first // eval_every + 1) * eval_every, total)
                 loop.advance(first, last)
                 self._step.assign(last)
                 self._evaluate(last, last / epoch_steps, metrics)
+                self._seconds.assign_add(time.monotonic() - started)
+                self._checkpoints.save()
                 first = last
 
     def make_loop(
@@ -163,7 +168,6 @@ class Trainer:
                 self._save_weights()
         else:
             self._save_weights()
-        self._checkpoints.save()
 
     def _save_weights(self) -> None:
         with atomic_path(self.run.float_weights) as temporary:
