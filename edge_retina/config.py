@@ -125,13 +125,22 @@ class QuantizeConfig:
     """int8."""
 
     method: str = "qat"  # "qat" or "ptq"
+    recipe: str = ""  # TOML file that says what is quantised how; "" = all of it, see calibration/
     calibration_images: int = 128
+    calibration_selection: str = "stratified"  # "stratified", "random" or "first"
+    calibration_set: str = ""  # JSON file of `quantize --pin`: these pictures and no others
+    ranges: str = "minmax"  # of activations: "minmax", "percentile" or "mse"
+    percentile: float = 99.99  # of a tensor's values that its range holds, for "percentile"
+    relu: str = "relu6"  # "relu" puts ReLU in the place of ReLU6
+    equalize: bool = False  # even out the channels of neighbouring layers first
+    correct_bias: bool = False  # PTQ: take the mean error of rounded weights out of the biases
     epochs: int = 8
     steps: int = 0  # if above 0: this many steps, whatever `epochs` says
     learning_rate: float = 0.00005
     warmup_steps: int = 20
     freeze_ranges_at: float = 0.5  # of the QAT steps: activation ranges stop moving there
     distillation: float = 1.0  # weight of the distance to the float model's outputs; 0 = off
+    evaluations: int = 4  # of QAT on the validation split, the best is kept; 0 = the last is
 
 
 @dataclass(frozen=True)
@@ -254,11 +263,14 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve_paths(tree: dict[str, Any], directory: Path) -> None:
-    data, model = tree.get("data"), tree.get("model")
+    data, model, quantize = (tree.get(section) for section in ("data", "model", "quantize"))
     if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
         data["path"] = str((directory / data["path"]).resolve())
     if isinstance(model, dict) and str(model.get("pretrained", "")).endswith(".h5"):
         model["pretrained"] = str((directory / model["pretrained"]).resolve())
+    for key in ("recipe", "calibration_set"):
+        if isinstance(quantize, dict) and isinstance(quantize.get(key), str) and quantize[key]:
+            quantize[key] = str((directory / quantize[key]).resolve())
 
 
 def _apply_override(tree: dict[str, Any], text: str) -> None:
@@ -369,6 +381,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("train.ema_decay", 0, 0.99999),
     ("train.eval_every_epochs", 1, math.inf),
     ("quantize.calibration_images", 1, math.inf),
+    ("quantize.percentile", 50, 100),
+    ("quantize.evaluations", 0, 1000),
     ("quantize.epochs", 1, math.inf),
     ("quantize.steps", 0, math.inf),
     ("quantize.learning_rate", 0, 10),
@@ -385,6 +399,9 @@ _CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("loss.box_loss", ("huber", "giou", "ciou")),
     ("train.optimizer", ("adamw", "sgd")),
     ("quantize.method", ("qat", "ptq")),
+    ("quantize.calibration_selection", ("stratified", "random", "first")),
+    ("quantize.ranges", ("minmax", "percentile", "mse")),
+    ("quantize.relu", ("relu6", "relu")),
 )
 
 

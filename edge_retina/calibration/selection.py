@@ -9,6 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_retina.datasets.schema import Example
+from edge_retina.runtime.image import load_image
+
+STRATEGIES = ("stratified", "random", "first")
+_LOOKED_AT = 1024  # pictures that are opened at most, for their brightness
+_PIXEL_STRIDE = 8  # enough for a mean and a deviation
+_THIRDS = (1 / 3, 2 / 3)
+
+_Stratum = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -19,42 +27,84 @@ class CalibrationSet:
         image_ids: in the order chosen.
         seed: of the choice.
         sha256: of the ids, one a line.
+        strategy: how they were chosen.
     """
 
     image_ids: tuple[str, ...]
     seed: int
     sha256: str
+    strategy: str = "stratified"
+
+
+def calibration_set(image_ids: Sequence[str], *, seed: int, strategy: str) -> CalibrationSet:
+    """Return the set of these pictures with its hash."""
+    text = "".join(f"{image_id}\n" for image_id in image_ids)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return CalibrationSet(tuple(image_ids), seed, digest, strategy)
 
 
 def select_calibration(
-    examples: Sequence[Example], count: int, *, num_classes: int, seed: int
+    examples: Sequence[Example],
+    count: int,
+    *,
+    num_classes: int,
+    seed: int,
+    strategy: str = "stratified",
 ) -> CalibrationSet:
     """Choose up to `count` pictures.
 
-    Takes pictures in a random order, each time the next one that holds the (class, size) stratum
-    seen least so far; pictures without objects are a stratum of their own. Sizes are octaves of the
-    square root of a box's share of the picture.
+    "stratified" takes pictures in a random order, each time the next one that holds the stratum
+    seen least so far. Strata are: a class at a size (octaves of the square root of a box's share of
+    the picture), pictures without objects, and thirds of brightness by thirds of contrast. Of very
+    large sets a random part is looked at. "random" and "first" are for comparison.
+
+    Args:
+        examples: to choose from; their pictures are read for "stratified".
+        count: how many.
+        num_classes: K.
+        seed: of the random order.
+        strategy: one of `STRATEGIES`.
     """
+    if strategy == "first":
+        ids = [example.image_id for example in examples[:count]]
+        return calibration_set(ids, seed=seed, strategy=strategy)
     order = [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]
-    strata = [_strata(example, num_classes) for example in order]
-    seen: dict[tuple[int, int], int] = {}
+    if strategy == "stratified" and count < len(order):
+        order = _stratified(order[: max(_LOOKED_AT, count)], count, num_classes)
+    ids = [example.image_id for example in order[:count]]
+    return calibration_set(ids, seed=seed, strategy=strategy)
+
+
+def _stratified(order: list[Example], count: int, num_classes: int) -> list[Example]:
+    strata = [
+        _object_strata(example, num_classes) | {appearance}
+        for example, appearance in zip(order, _appearance_strata(order), strict=True)
+    ]
+    seen: dict[_Stratum, int] = {}
     left = list(range(len(order)))
-    chosen: list[str] = []
+    chosen: list[Example] = []
     while left and len(chosen) < count:
         best = min(left, key=lambda i: min(seen.get(s, 0) for s in strata[i]))
         left.remove(best)
-        chosen.append(order[best].image_id)
+        chosen.append(order[best])
         for stratum in strata[best]:
             seen[stratum] = seen.get(stratum, 0) + 1
-    ids = tuple(chosen)
-    text = "".join(f"{image_id}\n" for image_id in ids)
-    return CalibrationSet(ids, seed, hashlib.sha256(text.encode()).hexdigest())
+    return chosen
 
 
-def _strata(example: Example, num_classes: int) -> set[tuple[int, int]]:
+def _object_strata(example: Example, num_classes: int) -> set[_Stratum]:
     if not len(example.classes):
-        return {(num_classes, 0)}
+        return {("objects", num_classes, 0)}
     boxes = example.boxes_norm
     share = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     octave = np.floor(np.log2(np.maximum(share, 1e-3))).astype(int)
-    return {(int(c), int(o)) for c, o in zip(example.classes, octave, strict=True)}
+    return {("objects", int(c), int(o)) for c, o in zip(example.classes, octave, strict=True)}
+
+
+def _appearance_strata(examples: Sequence[Example]) -> list[_Stratum]:
+    """Return for each picture in which third of brightness and of contrast it lies."""
+    pixels = [load_image(e.path)[::_PIXEL_STRIDE, ::_PIXEL_STRIDE] for e in examples]
+    statistics = np.array([(picture.mean(), picture.std()) for picture in pixels])
+    limits = np.quantile(statistics, _THIRDS, axis=0)
+    thirds = (statistics[:, None, :] > limits[None]).sum(axis=1)
+    return [("appearance", int(brightness), int(contrast)) for brightness, contrast in thirds]

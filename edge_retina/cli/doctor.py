@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
     STDOUT,
     debug_option,
@@ -15,12 +18,13 @@ from edge_retina.cli.options import (
     set_option,
 )
 from edge_retina.config import ModelConfig, load_config
-from edge_retina.errors import EdgeRetinaError
+from edge_retina.errors import EdgeRetinaError, RunError
 from edge_retina.files import write_text
+from edge_retina.run_directory import RunDirectory
 
 
 @click.command("doctor")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", metavar="DATA|RUN", type=click.Path(path_type=Path))
 @click.option(
     "--image-size",
     type=int,
@@ -38,6 +42,24 @@ from edge_retina.files import write_text
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the advice as a config file, with its reasons.",
 )
+@click.option(
+    "--quantization",
+    is_flag=True,
+    help="Look into the int8 model of RUN, layer by layer, on pictures of its validation split.",
+)
+@click.option("--method", type=click.Choice(["qat", "ptq"]), help="Of --quantization.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="How many --quantization looks at.",
+)
+@click.option(
+    "--ablate",
+    is_flag=True,
+    help="With --quantization: also leave each layer in float in turn; takes a minute or more.",
+)
 @set_option
 @json_option
 @seed_option
@@ -47,32 +69,81 @@ def command(
     image_size: int | None,
     html: Path | None,
     write_config: Path | None,
+    quantization: bool,
+    method: str | None,
+    pictures: int,
+    ablate: bool,
     overrides: tuple[str, ...],
     json_target: str | None,
     seed: int | None,
 ) -> None:
     """Say what is wrong with DATA, how well anchors cover it, and what to change.
 
+    With --quantization: say which layers of RUN lose what int8 loses, and which setting helps.
+
     Errors stop training or spoil it; warnings cost accuracy or make a metric wrong; notes are worth
     knowing. The exit code is 0 whatever is found.
 
-    Example: edge-retina doctor data/bccd --image-size 320 --html doctor.html
+    Examples: edge-retina doctor data/bccd --image-size 320 --html doctor.html
+
+    edge-retina doctor runs/mine --quantization --ablate
     """
+    if quantization:
+        text, page, document = _look_at_layers(
+            RunDirectory(data), with_seed(overrides, seed), method, pictures, ablate=ablate
+        )
+        patch = None
+    else:
+        text, page, document, patch = _look_at_data(
+            data, with_seed(overrides, seed), image_size, html
+        )
+    if json_target != STDOUT:
+        click.echo(text)
+    if html is not None:
+        _write("--html", html, page)
+    if write_config is not None:
+        if patch is None:
+            raise click.UsageError("--write-config goes with DATA, not with --quantization")
+        _write("--write-config", write_config, patch)
+    emit_json(document, json_target)
+
+
+def _look_at_data(
+    data: Path, overrides: Sequence[str], image_size: int | None, html: Path | None
+) -> tuple[str, str, dict[str, Any], str]:
+    """Return a data set's diagnosis as text, page, JSON document and config."""
     from edge_retina.doctor.advice import config_patch
     from edge_retina.doctor.examine import examine
     from edge_retina.doctor.page import render_page
     from edge_retina.doctor.text import render_text
 
-    seeded = overrides if seed is None else (*overrides, f"seed={seed}")
-    config = load_config(overrides=seeded)
-    diagnosis = examine(data, image_size=image_size, config=config)
-    if json_target != STDOUT:
-        click.echo(render_text(diagnosis))
-    if html is not None:
-        _write("--html", html, render_page(diagnosis, links_from=html.parent))
-    if write_config is not None:
-        _write("--write-config", write_config, config_patch(diagnosis.advice))
-    emit_json(diagnosis.to_dict(), json_target)
+    if RunDirectory(data).config_file.is_file():
+        raise RunError(f"{data}: is a run directory; ask for --quantization, or give the data set")
+    diagnosis = examine(data, image_size=image_size, config=load_config(overrides=overrides))
+    page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
+    return render_text(diagnosis), page, diagnosis.to_dict(), config_patch(diagnosis.advice)
+
+
+def _look_at_layers(
+    run: RunDirectory, overrides: Sequence[str], method: str | None, count: int, *, ablate: bool
+) -> tuple[str, str, dict[str, Any]]:
+    """Return an int8 model's diagnosis as text, page and JSON document."""
+    from edge_retina.doctor.quantization_page import render_quantization_page
+    from edge_retina.doctor.quantization_text import render_quantization
+    from edge_retina.workflow.microscope import examine_quantization
+    from edge_retina.workflow.prepare import read_data, trained_config
+
+    config = trained_config(run, overrides=overrides)
+    data = read_data(config)
+    diagnosis = examine_quantization(
+        run,
+        config,
+        method=method,
+        pictures=[example.path for example in (data.val or data.train)[:count]],
+        ablate=ablate,
+    )
+    page = render_quantization_page(diagnosis, name=config.name)
+    return render_quantization(diagnosis), page, diagnosis.to_dict()
 
 
 def _write(option: str, path: Path, text: str) -> None:

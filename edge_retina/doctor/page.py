@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from edge_retina.report.charts import BarGroup, Series, bar_chart, line_chart
 from edge_retina.report.html import page_frame
 from edge_retina.report.tables import Column, Figure, figures, percent, table
 
-_OWN_STYLE = """\
+PAGE_STYLE = """\
 .finding {
   border-left: .3rem solid var(--severity); padding: .1rem 0 .1rem .9rem; margin: .9rem 0;
 }
@@ -65,7 +66,7 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
     splits = ", ".join(f"{split} {len(items)}" for split, items in known.examples.items())
     body = (
         f'<section class="plain">{figures(_headline(diagnosis))}</section>',
-        _findings(diagnosis, links_from),
+        findings_section(diagnosis.findings, root=known.root, links_from=links_from),
         _advice(diagnosis),
         _distributions(diagnosis),
         _anchors(diagnosis),
@@ -76,7 +77,7 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
         f"Looked at for a network input of {diagnosis.objects.image_size} px."
     )
     return page_frame(
-        name, body, subtitle=subtitle, window_title=f"{name}: doctor", style=_OWN_STYLE
+        name, body, subtitle=subtitle, window_title=f"{name}: doctor", style=PAGE_STYLE
     )
 
 
@@ -98,8 +99,9 @@ def _headline(diagnosis: Diagnosis) -> list[Figure]:
     return items
 
 
-def _findings(diagnosis: Diagnosis, links_from: Path) -> str:
-    items = [_finding(item, diagnosis.survey.root, links_from) for item in diagnosis.findings]
+def findings_section(findings: Iterable[Finding], *, root: Path, links_from: Path) -> str:
+    """Return findings as a section; names of files under `root` become links."""
+    items = [_finding(item, root, links_from) for item in findings]
     return _section("Findings", "".join(items) or "<p>Nothing to complain about.</p>")
 
 

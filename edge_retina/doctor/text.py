@@ -14,7 +14,7 @@ _CASES = 3  # shown of each finding; the HTML and JSON forms have more
 def render_text(diagnosis: Diagnosis) -> str:
     """Return what was found, errors first, then anchors and advice."""
     blocks = [_headline(diagnosis)]
-    blocks += [_finding(finding) for finding in diagnosis.findings]
+    blocks += [finding_text(finding) for finding in diagnosis.findings]
     if not diagnosis.findings:
         blocks.append("Nothing to complain about.")
     if diagnosis.anchors is not None:
@@ -48,7 +48,8 @@ def _headline(diagnosis: Diagnosis) -> str:
     )
 
 
-def _finding(finding: Finding) -> str:
+def finding_text(finding: Finding) -> str:
+    """Return a finding with its first cases, why it matters and what to do."""
     head = f"{finding.severity.upper()} {finding.code}: {finding.title}: {finding.count}"
     lines = [head]
     lines += [_wrapped("  - ", case_text(case)) for case in finding.cases[:_CASES]]

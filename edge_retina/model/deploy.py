@@ -26,7 +26,9 @@ class _Step:
     output: int
 
 
-def build_deploy_graph(model: keras.Model) -> keras.Model:
+def build_deploy_graph(
+    model: keras.Model, *, relu6: bool = True, resize: bool = False
+) -> keras.Model:
     """Turn a float RetinaNet into a flat graph of conv, depthwise, ReLU6, add, concat and reshape.
 
     Every BatchNorm is folded into the convolution before it; a zero padding before a stride-2
@@ -35,6 +37,10 @@ def build_deploy_graph(model: keras.Model) -> keras.Model:
 
     Args:
         model: from `build_retinanet`.
+        relu6: keep ReLU6; False puts ReLU in its place, which cross-layer equalisation needs. The
+            outputs are then those of `model` only where no activation is above 6.
+        resize: double maps by RESIZE_NEAREST_NEIGHBOR instead of concatenations, which int16 has
+            no kernels for.
 
     Returns:
         A model from (B, H, W, 3) to a list: class logits (B, A_l, K) of every level, finest first,
@@ -44,7 +50,7 @@ def build_deploy_graph(model: keras.Model) -> keras.Model:
         ExportError: a layer or a pattern that can't be folded.
     """
     steps = _steps(model)
-    builder = _Builder(steps, levels=_levels(model))
+    builder = _Builder(steps, levels=_levels(model), relu6=relu6, resize=resize)
     for step in steps:
         builder.add(step)
     outputs = [x for output in model.outputs for x in builder.by_level[id(output)]]
@@ -100,10 +106,13 @@ class _Builder:
         by_level: new tensors of each level by the id of the output that joined them.
     """
 
-    def __init__(self, steps: list[_Step], *, levels: tuple[int, ...]) -> None:
+    def __init__(
+        self, steps: list[_Step], *, levels: tuple[int, ...], relu6: bool, resize: bool
+    ) -> None:
         self.tensors: dict[int, tf.Tensor] = {}
         self.by_level: dict[int, list[tf.Tensor]] = {}
         self._levels = levels
+        self._relu6, self._resize = relu6, resize
         self._users: dict[int, list[_Step]] = {}
         self._makers = {step.output: step for step in steps}
         for step in steps:
@@ -127,15 +136,22 @@ class _Builder:
         ):
             self.by_level[step.output] = [self.tensors[i] for i in step.inputs]
         elif isinstance(layer, keras.layers.UpSampling2D):
-            self.tensors[step.output] = _double(self.tensors[step.inputs[0]], name=layer.name)
+            x = self.tensors[step.inputs[0]]
+            copied = type(layer).from_config(layer.get_config())
+            self.tensors[step.output] = copied(x) if self._resize else _double(x, name=layer.name)
         elif isinstance(layer, (keras.layers.ReLU, keras.layers.Add, keras.layers.Reshape)):
             inputs = [self.tensors[i] for i in step.inputs]
-            copy = type(layer).from_config(layer.get_config())
-            self.tensors[step.output] = copy(inputs if len(inputs) > 1 else inputs[0])
+            self.tensors[step.output] = self._copy(layer)(inputs if len(inputs) > 1 else inputs[0])
         else:
             raise ExportError(
                 f"layer {layer.name} ({type(layer).__name__}) has no place in the deploy graph"
             )
+
+    def _copy(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        settings = layer.get_config()
+        if isinstance(layer, keras.layers.ReLU) and not self._relu6:
+            settings = settings | {"max_value": None}
+        return type(layer).from_config(settings)
 
     def _add_convolution(self, step: _Step) -> None:
         layer = step.layer

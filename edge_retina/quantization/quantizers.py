@@ -65,6 +65,15 @@ class PerChannelWeights(_Quantizer):
         return {"channel_axis": self.channel_axis}
 
 
+class PerTensorWeights(PerChannelWeights):
+    """The same with one scale for the whole tensor."""
+
+    def bound_of(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the largest absolute weight of all, once for each channel (C,)."""
+        bound = super().bound_of(kernel)
+        return tf.fill(tf.shape(bound), tf.reduce_max(bound))
+
+
 class CalibratedRange(_Quantizer):
     """Asymmetric int8 with one range for the tensor, set by calibration, free to drift for a while.
 
@@ -103,6 +112,13 @@ class CalibratedRange(_Quantizer):
                 low.assign_add(self._rate * (batch_low - low))
             batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
             high.assign_add(self._rate * (batch_high - high))
+        return self._quantise(inputs, low, high)
+
+    def step_of(self, weights: dict[str, tf.Variable]) -> float:
+        """Return the width of a step."""
+        return (float(weights["high"]) - float(weights["low"])) / 255
+
+    def _quantise(self, inputs: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high, num_bits=8)
 
     def get_config(self) -> dict[str, Any]:
@@ -110,12 +126,34 @@ class CalibratedRange(_Quantizer):
         return {"fixed_low": self._fixed_low}
 
 
+class Calibrated16BitRange(CalibratedRange):
+    """Symmetric int16 -32767..32767, the only int16 that TFLite's kernels know."""
+
+    def step_of(self, weights: dict[str, tf.Variable]) -> float:
+        """Return the width of a step."""
+        return max(-float(weights["low"]), float(weights["high"])) / 32767
+
+    def _quantise(self, inputs: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+        bound = tf.maximum(-low, high)
+        return tf.quantization.fake_quant_with_min_max_vars(
+            inputs, -bound, bound, num_bits=16, narrow_range=True
+        )
+
+
 class FixedRange(_Quantizer):
     """A range known beforehand: that of the network's input."""
 
-    def __init__(self, low: float, high: float) -> None:
-        """The range, of which zero must be a multiple of the scale away from `low`."""
-        self.low, self.high = low, high
+    def __init__(self, low: float, high: float, *, bits: int = 8) -> None:
+        """The range, of which zero must be a multiple of the scale away from `low`.
+
+        With 16 bits the integers are -32767..32767.
+        """
+        self.low, self.high, self.bits = low, high, bits
+
+    @property
+    def step(self) -> float:
+        """Width of a step."""
+        return (self.high - self.low) / (2**self.bits - (2 if self.bits == 16 else 1))
 
     def build(
         self, tensor_shape: Any, name: str, layer: keras.layers.Layer
@@ -125,8 +163,43 @@ class FixedRange(_Quantizer):
 
     def __call__(self, inputs: tf.Tensor, training: bool, weights: Any, **_: Any) -> tf.Tensor:
         """Return the fake-quantised tensor."""
-        return tf.quantization.fake_quant_with_min_max_args(inputs, self.low, self.high, num_bits=8)
+        return tf.quantization.fake_quant_with_min_max_args(
+            inputs, self.low, self.high, num_bits=self.bits, narrow_range=self.bits == 16
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"low": self.low, "high": self.high}
+        return {"low": self.low, "high": self.high, "bits": self.bits}
+
+
+class Switchable(_Quantizer):
+    """Another quantiser that can be switched off, to see what it costs. Not for conversion."""
+
+    def __init__(self, quantizer: _Quantizer, active: tf.Variable) -> None:
+        """`active`: scalar, 1 to quantise and 0 to let everything through."""
+        self.quantizer, self._active = quantizer, active
+
+    def build(
+        self, tensor_shape: Any, name: str, layer: keras.layers.Layer
+    ) -> dict[str, tf.Variable]:
+        """Create the variables of the other quantiser."""
+        return self.quantizer.build(tensor_shape, name, layer)
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+    ) -> tf.Tensor:
+        """Return the fake-quantised tensor, or `inputs`."""
+        quantised = self.quantizer(inputs, training, weights)
+        return tf.where(self._active > 0.5, quantised, inputs)
+
+    def bound_of(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the bound of the other quantiser, of weights."""
+        return self.quantizer.bound_of(kernel)
+
+    def step_of(self, weights: dict[str, tf.Variable]) -> float:
+        """Return the step of the other quantiser, of activations."""
+        return self.quantizer.step_of(weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the other quantiser's arguments."""
+        return self.quantizer.get_config()

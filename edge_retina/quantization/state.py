@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 from edge_retina.errors import RunError
 from edge_retina.files import atomic_path, write_json
 from edge_retina.model.deploy import build_deploy_graph
+from edge_retina.model.keras import keras
 from edge_retina.model.predictor import load_float_model
+from edge_retina.quantization.layer_configs import kernel_of
 from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
+from edge_retina.quantization.recipe import Recipe, recipe_from_dict
 from edge_retina.run_directory import RunDirectory
 
 _WEIGHTS, _RECORD = "weights.npz", "quantization.json"
@@ -28,12 +31,20 @@ class QuantizationRecord:
         calibration: image ids, seed and hash of the calibration set.
         steps: of QAT; 0 for PTQ.
         ranges: (low, high) of every quantised output by layer name.
+        recipe: what was quantised how, see `Recipe`.
+        options: the fields of the config's `quantize` section that changed the float graph or the
+            ranges.
+        best_step: whose weights were kept, by the accuracy of the fake-quantised model on the
+            validation split; 0 if they were not compared.
     """
 
     method: str
     calibration: dict[str, Any]
     steps: int
     ranges: dict[str, tuple[float, float]]
+    recipe: dict[str, Any] = field(default_factory=lambda: Recipe().to_dict())
+    options: dict[str, Any] = field(default_factory=dict)
+    best_step: int = 0
 
 
 def save_quantized(directory: Path, quantized: QuantizedModel, record: QuantizationRecord) -> None:
@@ -62,6 +73,12 @@ def load_record(run: RunDirectory, method: str) -> QuantizationRecord:
         raise RunError(f"{path}: damaged ({error}); quantize again") from None
 
 
+def deploy_graph(trained: keras.Model, recipe: Recipe, *, relu: str) -> keras.Model:
+    """Build the deploy graph that a recipe needs; `relu` is "relu6" or "relu"."""
+    int16 = recipe.activations == "int16"
+    return build_deploy_graph(trained, relu6=relu == "relu6", resize=int16)
+
+
 def load_quantized(run: RunDirectory, method: str) -> tuple[QuantizedModel, QuantizationRecord]:
     """Rebuild the quantised model of a RUN.
 
@@ -69,9 +86,28 @@ def load_quantized(run: RunDirectory, method: str) -> tuple[QuantizedModel, Quan
         RunError: the RUN was not quantised by this method.
     """
     record = load_record(run, method)
-    quantized = build_quantized_model(build_deploy_graph(load_float_model(run)))
+    recipe = recipe_from_dict(record.recipe)
+    deploy = deploy_graph(load_float_model(run), recipe, relu=record.options.get("relu", "relu6"))
+    quantized = build_quantized_model(deploy, recipe)
     weights = run.require(run.quantized_dir(method) / _WEIGHTS, f"quantize --method {method}")
     with np.load(weights) as arrays:
         quantized.set_weights(dict(arrays))
     quantized.set_activation_ranges(record.ranges)
     return quantized, record
+
+
+def float_twin(
+    run: RunDirectory, quantized: QuantizedModel, record: QuantizationRecord
+) -> keras.Model:
+    """Return the deploy graph with the weights of a quantised model, not quantised.
+
+    What differs between the two is quantisation alone, also after QAT has moved the weights.
+    """
+    twin = deploy_graph(
+        load_float_model(run), quantized.recipe, relu=record.options.get("relu", "relu6")
+    )
+    for name, value in quantized.weights().items():
+        layer, part = name.split("/")
+        target = twin.get_layer(layer)
+        (kernel_of(target) if part == "kernel" else target.bias).assign(value)
+    return twin

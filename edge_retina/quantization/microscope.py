@@ -1,0 +1,276 @@
+"""Layer by layer: float, simulation and .tflite file on the same real pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from flatbuffers import Builder
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
+    QuantizeWrapperV2,
+)
+
+from edge_retina.calibration.layer_error import LayerError, LayerSums, weight_snr_db
+from edge_retina.model.keras import keras, tf
+from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.quantization.quantized_model import (
+    LAYER_PREFIX,
+    MODEL_NAME,
+    QuantizedModel,
+    class_logit_layers,
+    fused_convolution,
+    logit_floor,
+)
+from edge_retina.runtime.graph import read_graph
+from edge_retina.runtime.image import normalize
+from edge_retina.runtime.model_file import MODEL_IDENTIFIER
+
+_COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """What the microscope saw.
+
+    Attributes:
+        layers: in the order of computation.
+        unmatched_layers: quantised outputs that no tensor of the file belongs to.
+        unmatched_tensors: int8 tensors of the file that no quantised output belongs to.
+    """
+
+    layers: tuple[LayerError, ...]
+    unmatched_layers: tuple[str, ...]
+    unmatched_tensors: tuple[str, ...]
+
+
+def compare_layers(
+    deploy: keras.Model,
+    quantized: QuantizedModel,
+    images: Sequence[np.ndarray],
+    *,
+    score_threshold: float,
+    file: Path | None = None,
+    use_xnnpack: bool = True,
+) -> LayerComparison:
+    """Compare every quantised output on some pictures.
+
+    Args:
+        deploy: the float graph that was quantised.
+        quantized: what was made of it.
+        images: uint8 (H, W, 3) pictures of the network's size.
+        score_threshold: of the exported detector.
+        file: the .tflite file converted from `quantized`; None leaves its columns empty.
+        use_xnnpack: False runs the file on TFLite's own kernels, whose fixed-point scaling rounds
+            twice.
+    """
+    ranges = quantized.activation_ranges()
+    names = list(ranges)
+    wrappers = {
+        layer.layer.name: layer
+        for layer in quantized.model.layers
+        if isinstance(layer, QuantizeWrapperV2)
+    }
+    probe = _probe(deploy, quantized, wrappers, names)
+    tensors = _FileTensors(file, use_xnnpack=use_xnnpack) if file else None
+    replay = _replay(deploy, wrappers, names) if tensors else None
+    sums = _sums(deploy, ranges, score_threshold)
+    for image in images:
+        batch = tf.constant(normalize(image[None]))
+        exact, simulated, alone = probe(batch)
+        inside = tensors.run(image) if tensors else {}
+        replayed = replay(batch, inside) if replay else {}
+        for name, true, fake, own in zip(names, exact, simulated, alone, strict=True):
+            sums[name].add(
+                true.numpy(), fake.numpy(), own.numpy(), inside.get(name), replayed.get(name)
+            )
+    weights = _weight_snr(deploy, quantized)
+    layers = tuple(
+        sums[name].result(weight_snr_db=weights.get(_kernel_name(deploy, name))) for name in names
+    )
+    known = tensors.names if tensors else set(names)
+    return LayerComparison(
+        layers,
+        unmatched_layers=tuple(name for name in names if name not in known),
+        unmatched_tensors=tuple(sorted(known - set(names))),
+    )
+
+
+def _probe(
+    deploy: keras.Model,
+    quantized: QuantizedModel,
+    wrappers: dict[str, QuantizeWrapperV2],
+    names: Sequence[str],
+) -> Callable[[tf.Tensor], list[list[tf.Tensor]]]:
+    """Return a function from images to the outputs: all float, all simulated, each alone."""
+    outputs = _outputs(quantized.model)
+    exact = keras.Model(deploy.inputs, [deploy.get_layer(name).output for name in names])
+    simulated = keras.Model(quantized.model.inputs, [outputs[name] for name in names])
+    alone = keras.Model(
+        deploy.inputs,
+        [_alone(deploy.get_layer(name), wrappers, inputs=lambda tensor: tensor) for name in names],
+    )
+
+    @tf.function
+    def probe(images: tf.Tensor) -> list[list[tf.Tensor]]:
+        return [model(images, training=False) for model in (exact, simulated, alone)]
+
+    return probe
+
+
+def _replay(
+    deploy: keras.Model, wrappers: dict[str, QuantizeWrapperV2], names: Sequence[str]
+) -> Callable[[tf.Tensor, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Return a function that simulates each layer on what those before it gave in the file."""
+    image = keras.Input(deploy.input_shape[1:])
+    given = {name: keras.Input(deploy.get_layer(name).output_shape[1:]) for name in names}
+
+    def inputs(tensor: tf.Tensor) -> tf.Tensor:
+        layer = tensor._keras_history.layer
+        if isinstance(layer, keras.layers.InputLayer):
+            return image
+        return given[layer.name] if layer.name in given else layer(_each(layer.input, inputs))
+
+    outputs = [_alone(deploy.get_layer(name), wrappers, inputs=inputs) for name in names]
+    model = keras.Model([image, *given.values()], outputs)
+    run = tf.function(lambda tensors: model(tensors, training=False))
+
+    def replay(images: tf.Tensor, inside: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if set(names) - set(inside):
+            return {}  # the file lacks a tensor, and with it the input of others
+        tensors = [tf.constant(inside[name], tf.float32) for name in names]
+        outputs = run([images, *tensors])
+        return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+    return replay
+
+
+def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
+    """Return the outputs of a quantised model's wrapped layers by the names of what they wrap.
+
+    `layer.output` won't do: the layers were called before, when they were cloned.
+    """
+    return {
+        node.layer.layer.name: node.outputs
+        for nodes in model._nodes_by_depth.values()
+        for node in nodes
+        if isinstance(node.layer, QuantizeWrapperV2)
+    }
+
+
+def _alone(
+    layer: keras.layers.Layer,
+    wrappers: dict[str, QuantizeWrapperV2],
+    *,
+    inputs: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """Return the output of a layer with its own quantisation.
+
+    Args:
+        layer: of the deploy graph.
+        wrappers: quantised layers by name.
+        inputs: what to give it instead of a tensor of the deploy graph.
+    """
+    convolution = fused_convolution(layer)
+    if convolution is None:
+        return wrappers[layer.name](_each(layer.input, inputs))
+    inner = wrappers.get(convolution.name, convolution)  # the recipe may leave it in float
+    return wrappers[layer.name](inner(inputs(convolution.input)))
+
+
+def _each(tensors, function: Callable[[tf.Tensor], tf.Tensor]):
+    """Apply a function to a tensor, or to each of a list."""
+    return [function(x) for x in tensors] if isinstance(tensors, list) else function(tensors)
+
+
+def _sums(
+    deploy: keras.Model, ranges: dict[str, tuple[float, float]], score_threshold: float
+) -> dict[str, LayerSums]:
+    logits, floor = class_logit_layers(deploy), logit_floor(score_threshold)
+    return {
+        name: LayerSums(
+            name,
+            kernel=_kernel_name(deploy, name),
+            low=low,
+            high=high,
+            floor=max(low, floor) if name in logits else -np.inf,
+        )
+        for name, (low, high) in ranges.items()
+    }
+
+
+def _kernel_name(deploy: keras.Model, name: str) -> str:
+    layer = deploy.get_layer(name)
+    convolution = fused_convolution(layer)
+    if convolution is not None:
+        return convolution.name
+    return name if channel_axis(layer) is not None else ""
+
+
+def _weight_snr(deploy: keras.Model, quantized: QuantizedModel) -> dict[str, float]:
+    kernels = {name: variable.numpy() for name, variable in quantized.variables().items()}
+    return {
+        name: weight_snr_db(
+            kernels[f"{name}/kernel"], error, channel_axis=channel_axis(deploy.get_layer(name)) or 3
+        )
+        for name, error in quantized.kernel_errors().items()
+    }
+
+
+class _FileTensors:
+    """The int8 tensors inside a .tflite file, by the layer that makes them.
+
+    Attributes:
+        names: of the layers.
+    """
+
+    def __init__(self, path: Path, *, use_xnnpack: bool) -> None:
+        graph = read_graph(path)
+        self._tensors = {}
+        for operator in graph.operators:
+            index = operator.outputs[0]
+            tensor = graph.tensors[index]
+            if operator.name in _COMPUTING and tensor.dtype in ("int8", "int16"):
+                self._tensors[_layer_of(tensor.name)] = (index, tensor)
+        self.names = set(self._tensors)
+        kernels = (
+            OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+        self._interpreter = Interpreter(
+            model_content=_with_outputs(path, [index for index, _ in self._tensors.values()]),
+            experimental_op_resolver_type=kernels,
+        )
+        self._interpreter.allocate_tensors()
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the real values of every tensor for a uint8 picture (H, W, 3)."""
+        self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image[None])
+        self._interpreter.invoke()
+        return {
+            name: (self._interpreter.get_tensor(index).astype(np.float64) - tensor.zero_points[0])
+            * tensor.scales[0]
+            for name, (index, tensor) in self._tensors.items()
+        }
+
+
+def _with_outputs(path: Path, outputs: Sequence[int]) -> bytes:
+    """Return a .tflite file with other outputs: XNNPACK shows nothing else of what it computes."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    model.subgraphs[0].outputs = list(outputs)
+    model.signatureDefs = []
+    builder = Builder(path.stat().st_size)
+    builder.Finish(model.Pack(builder), file_identifier=MODEL_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _layer_of(tensor: str) -> str:
+    """Return the layer whose output a tensor is; the tensor's own name if it tells none.
+
+    The converter joins the names of what it fuses, that of the output first.
+    """
+    match = re.match(rf"{MODEL_NAME}/(?:{LAYER_PREFIX})?([^/;]+)/", tensor)
+    return match.group(1) if match else tensor
