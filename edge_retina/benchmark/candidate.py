@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 BACKENDS = ("keras", "tflite-builtin", "tflite-xnnpack")
-_PRECISION_SUFFIXES = ("_float32", "_int8")
+_PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class BenchmarkResult:
     Attributes:
         model: as the user named it.
         sha256: of the file that holds the weights.
-        precision: "float32" or "int8".
+        precision: "float32", "float16" or "int8".
         backend: "keras", "tflite-builtin" or "tflite-xnnpack".
         threads: of the network's execution.
         size_bytes: of the file.

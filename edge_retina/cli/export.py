@@ -15,7 +15,18 @@ from edge_retina.cli.options import (
     seed_option,
     set_option,
 )
+from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
 from edge_retina.run_directory import RunDirectory
+
+
+def _split_precisions(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(","))
+    for name in names:
+        if name not in PRECISIONS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(PRECISIONS)}")
+    return names
 
 
 @click.command("export")
@@ -23,9 +34,16 @@ from edge_retina.run_directory import RunDirectory
 @out_option("The export directory.")
 @click.option(
     "--precision",
-    default="float32,int8",
+    default=",".join(DEFAULT_PRECISIONS),
     show_default=True,
-    help="Which files to write, separated by commas.",
+    callback=_split_precisions,
+    help=f"Which files to write, separated by commas: of {', '.join(PRECISIONS)}.",
+)
+@click.option(
+    "--no-nms",
+    is_flag=True,
+    help="Write NAME_raw_*.tflite with box codes and scores of every anchor instead, for clients "
+    "that decode and run NMS by themselves.",
 )
 @click.option(
     "--method",
@@ -39,7 +57,8 @@ from edge_retina.run_directory import RunDirectory
 def command(
     run: Path,
     out: Path,
-    precision: str,
+    precision: tuple[str, ...],
+    no_nms: bool,
     method: str | None,
     overrides: tuple[str, ...],
     json_target: str | None,
@@ -68,9 +87,10 @@ def command(
         directory,
         out,
         config=config,
-        precisions=tuple(part.strip() for part in precision.split(",")),
+        precisions=precision,
         method=method or available_method(directory, config.quantize.method),
         pictures=pictures,
+        nms=not no_nms,
     )
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edge_retina.calibration.pinned import write_pinned
+from edge_retina.calibration.selection import CalibrationSet
 from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import debug_option, emit_json, json_option, seed_option, set_option
 from edge_retina.run_directory import RunDirectory
@@ -18,6 +20,12 @@ from edge_retina.run_directory import RunDirectory
     type=click.Choice(["qat", "ptq"]),
     help="With training (qat) or by calibration alone (ptq); by default the config's.",
 )
+@click.option(
+    "--pin",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write which pictures calibrated, for quantize.calibration_set on another machine.",
+)
 @set_option
 @json_option
 @seed_option
@@ -25,6 +33,7 @@ from edge_retina.run_directory import RunDirectory
 def command(
     run: Path,
     method: str | None,
+    pin: Path | None,
     overrides: tuple[str, ...],
     json_target: str | None,
     seed: int | None,
@@ -44,6 +53,13 @@ def command(
 
     forget_from(directory, f"quantize-{method}")  # `run` must not take the result for its own
     record = quantize_run(directory, config, method=method, train=data.train, val=data.val)
+    if pin is not None:
+        write_pinned(
+            pin,
+            CalibrationSet(**record.calibration),
+            dataset=config.name,
+            split=config.data.train_split,
+        )
     click.echo(f"int8-ready model ({method}): {directory.quantized_dir(method)}")
     emit_json(
         {"method": method, "steps": record.steps, "calibration": record.calibration}, json_target

@@ -6,33 +6,34 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_retina import __version__
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.errors import ExportError
 from edge_retina.export.convert import convert
-from edge_retina.export.detection_graph import OUTPUTS, detection_function
+from edge_retina.export.description import describe_export
+from edge_retina.export.detection_graph import detection_function
 from edge_retina.export.metadata import with_metadata
+from edge_retina.export.precision import DEFAULT_PRECISIONS, INPUT_DTYPES, PRECISIONS
+from edge_retina.export.raw_graph import raw_function
 from edge_retina.export.verify import verify_deploy_graph, verify_file
-from edge_retina.files import sha256_file, write_text
+from edge_retina.files import write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
-from edge_retina.runtime.image import MEAN, STD
-from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
+from edge_retina.runtime.manifest import Manifest
+from edge_retina.runtime.model_file import read_labels
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("float32", "int8")
-_DTYPES = {"float32": "float32", "int8": "uint8"}
+_FOLDING_PICTURES = 4
 
 
 def export_run(
@@ -40,9 +41,10 @@ def export_run(
     out: Path,
     *,
     config: Config,
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Sequence[str] = DEFAULT_PRECISIONS,
     method: str | None = None,
     pictures: Sequence[Path] = (),
+    nms: bool = True,
 ) -> Manifest:
     """Write the artefact directory of a RUN.
 
@@ -50,9 +52,10 @@ def export_run(
         run: trained, and quantised if int8 is wanted.
         out: the directory; files of an earlier export are replaced at the very end.
         config: resolved; `export` says what is baked in.
-        precisions: of "float32" and "int8".
+        precisions: of `PRECISIONS`.
         method: "qat" or "ptq"; None for that of the config.
         pictures: real ones, on which the files are compared with the model they were made from.
+        nms: False leaves decoding and NMS to the client.
 
     Raises:
         ExportError: conversion or verification failed; `out` is as it was.
@@ -66,35 +69,75 @@ def export_run(
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
-        quantization: dict[str, Any] = {"method": "none"}
-        verification: dict[str, dict[str, Any]] = {}
-        for precision in precisions:
-            int8 = precision == "int8"
-            model, how = _int8_model(run, method) if int8 else (_float_model(run), quantization)
-            quantization = how
-            path = staging / f"{config.name}_{precision}.tflite"
-            _write_model(path, model, grid=grid, labels=labels, config=config, int8=int8)
-            if pictures:
-                reference = KerasPredictor(
-                    join_levels(model), anchors=grid, labels=labels, export=config.export
-                )
-                share = verify_file(path, reference, pictures, int8=int8)
-                verification[path.name] = {"pictures": len(pictures), "agreement": share}
-        manifest = dataclasses.replace(
-            _manifest(staging, config, labels, grid, precisions, quantization),
-            verification=verification,
+        models, quantization = _models(run, precisions, method, pictures)
+        dtypes = _input_dtypes(models, quantization)
+        stem = config.name if nms else f"{config.name}_raw"
+        paths = {precision: staging / f"{stem}_{precision}.tflite" for precision in models}
+        for precision, model in models.items():
+            uint8_input = dtypes[precision] == "uint8"
+            content = _content(
+                model,
+                precision,
+                grid=grid,
+                labels=labels,
+                config=config,
+                nms=nms,
+                uint8_input=uint8_input,
+            )
+            paths[precision].write_bytes(content)
+            log.info("%s: %.1f MB", paths[precision].name, len(content) / 1e6)
+        manifest = describe_export(
+            staging,
+            config=config,
+            labels=labels,
+            grid=grid,
+            dtypes={path.name: dtypes[precision] for precision, path in paths.items()},
+            quantization=quantization,
+            nms=nms,
         )
-        manifest.save(staging)
+        manifest.save(staging)  # a file without NMS is decoded with it
+        if pictures:
+            verification = {
+                paths[precision].name: _verify(
+                    paths[precision], model, precision, pictures, grid=grid, config=config
+                )
+                for precision, model in models.items()
+            }
+            manifest = dataclasses.replace(manifest, verification=verification)
+            manifest.save(staging)
         _publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 
-def _float_model(run: RunDirectory) -> keras.Model:
+def _models(
+    run: RunDirectory, precisions: Sequence[str], method: str, pictures: Sequence[Path]
+) -> tuple[dict[str, keras.Model], dict[str, Any]]:
+    """Return the model of each precision, and what the manifest says of the int8 one."""
+    models: dict[str, keras.Model] = {}
+    quantization: dict[str, Any] = {"method": "none"}
+    if set(precisions) - {"int8"}:
+        deploy = _float_model(run, pictures)
+        models = {precision: deploy for precision in precisions if precision != "int8"}
+    if "int8" in precisions:
+        models["int8"], quantization = _int8_model(run, method)
+    return models, quantization
+
+
+def _input_dtypes(precisions: Iterable[str], quantization: dict[str, Any]) -> dict[str, str]:
+    """Return the type of the input by precision; a dynamic-range file takes float32."""
+    dynamic = quantization.get("recipe_rules", {}).get("activations") == "dynamic"
+    return {
+        precision: "float32" if precision == "int8" and dynamic else INPUT_DTYPES[precision]
+        for precision in precisions
+    }
+
+
+def _float_model(run: RunDirectory, pictures: Sequence[Path]) -> keras.Model:
     trained = load_float_model(run)
     deploy = build_deploy_graph(trained)
-    verify_deploy_graph(trained, deploy)
+    verify_deploy_graph(trained, deploy, pictures[:_FOLDING_PICTURES])
     return deploy
 
 
@@ -103,63 +146,61 @@ def _int8_model(run: RunDirectory, method: str) -> tuple[keras.Model, dict[str, 
     quantized, record = load_quantized(run, method)
     return quantized.model, {
         "method": record.method,
-        "recipe": "per-channel weights, per-tensor activations of each level, int8",
+        "recipe": record.recipe["description"],
+        "recipe_rules": record.recipe,
+        "options": record.options,
         "calibration": record.calibration,
         "steps": record.steps,
+        "best_step": record.best_step,
     }
 
 
-def _write_model(
-    path: Path,
+def _content(
     model: keras.Model,
+    precision: str,
     *,
     grid: AnchorGrid,
     labels: tuple[str, ...],
     config: Config,
-    int8: bool,
-) -> None:
-    function = detection_function(model, anchors=grid, export=config.export)
-    content = with_metadata(
-        convert(function, int8=int8),
+    nms: bool,
+    uint8_input: bool,
+) -> bytes:
+    """Return the .tflite file of a deploy graph, float or fake-quantised."""
+    raw_anchors_norm = None
+    if nms:
+        function = detection_function(model, anchors=grid, export=config.export)
+    else:
+        function = raw_function(model)
+        raw_anchors_norm = grid.boxes_px() / np.float32(grid.image_size)
+    return with_metadata(
+        convert(
+            function,
+            int8=precision == "int8",
+            float16=precision == "float16",
+            uint8_input=uint8_input,
+        ),
         labels=labels,
         name=config.name,
+        raw_anchors_norm=raw_anchors_norm,
         **dataclasses.asdict(config.metadata),
     )
-    path.write_bytes(content)
-    log.info("%s: %.1f MB", path.name, path.stat().st_size / 1e6)
 
 
-def _manifest(
-    directory: Path,
-    config: Config,
-    labels: tuple[str, ...],
+def _verify(
+    path: Path,
+    model: keras.Model,
+    precision: str,
+    pictures: Sequence[Path],
+    *,
     grid: AnchorGrid,
-    precisions: Sequence[str],
-    quantization: dict[str, Any],
-) -> Manifest:
-    rows = config.export.max_detections
-    shapes = {"boxes": (1, rows, 4), "classes": (1, rows), "scores": (1, rows), "count": (1,)}
-    return Manifest(
-        edge_retina_version=__version__,
-        input=InputSpec(
-            height=grid.image_size,
-            width=grid.image_size,
-            dtype={f"{config.name}_{p}.tflite": _DTYPES[p] for p in precisions},
-            mean=MEAN,
-            std=STD,
-        ),
-        outputs=tuple(OutputSpec(name, i, shapes[name]) for i, name in enumerate(OUTPUTS)),
-        labels=labels,
-        anchors={"min_level": grid.min_level, "shapes": np.array(grid.shapes).tolist()},
-        thresholds=dataclasses.asdict(config.export),
-        quantization=quantization,
-        metrics={},
-        files={
-            path.name: FileEntry(path.stat().st_size, sha256_file(path))
-            for path in sorted(directory.iterdir())
-        },
-        config=config.to_dict(),
+    config: Config,
+) -> dict[str, Any]:
+    """Compare a file with its model; return what the manifest says of that."""
+    reference = KerasPredictor(
+        join_levels(model), anchors=grid, labels=read_labels(path), export=config.export
     )
+    share = verify_file(path, reference, pictures, precision=precision)
+    return {"pictures": len(pictures), "agreement": share}
 
 
 def _publish(staging: Path, out: Path) -> None:

@@ -7,15 +7,28 @@ from flatbuffers import Builder
 
 from edge_retina.errors import ExportError
 from edge_retina.export.detection_graph import OUTPUTS
+from edge_retina.export.wide_bias import widen_biases
 from edge_retina.model.keras import tf
+from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES
+
+_CONTRACTS = (OUTPUTS, RAW_OUTPUT_NAMES)
 
 
-def convert(function: tf.types.experimental.PolymorphicFunction, *, int8: bool) -> bytes:
+def convert(
+    function: tf.types.experimental.PolymorphicFunction,
+    *,
+    int8: bool,
+    float16: bool = False,
+    uint8_input: bool = True,
+) -> bytes:
     """Convert a detection function.
 
     Args:
-        function: from `detection_function`.
+        function: from `detection_function` or `raw_function`.
         int8: the model in it is fake-quantised: int8 body, uint8 input. Else all float32.
+        uint8_input: False lets an int8 file take float32, for models that don't quantise the image
+            as pixels.
+        float16: store the constants as float16; for a float model.
 
     Raises:
         ExportError: the converter refused, or the outputs are not the contract's.
@@ -32,7 +45,10 @@ def convert(function: tf.types.experimental.PolymorphicFunction, *, int8: bool) 
         # The ranges are in the graph: no representative data set. Operations without ranges
         # (decode, NMS) stay float.
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.inference_input_type = tf.uint8
+        converter.inference_input_type = tf.uint8 if uint8_input else tf.float32
+    elif float16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     try:
         content = converter.convert()
     except Exception as error:  # the converter raises its own kinds and bare ones
@@ -42,7 +58,7 @@ def convert(function: tf.types.experimental.PolymorphicFunction, *, int8: bool) 
 
 
 def order_outputs(content: bytes) -> bytes:
-    """Put the subgraph's outputs into the order boxes, classes, scores, count.
+    """Put the subgraph's outputs into the order boxes, classes, scores, count; raw: boxes, scores.
 
     The converter sorts them; clients that read outputs by position need this order.
     """
@@ -51,10 +67,15 @@ def order_outputs(content: bytes) -> bytes:
         raise ExportError("the converted model must have one subgraph and one signature")
     signature = model.signatureDefs[0]
     by_name = {_text(output.name): output.tensorIndex for output in signature.outputs}
-    if set(by_name) != set(OUTPUTS):
-        raise ExportError(f"the converted model has outputs {sorted(by_name)}, expected {OUTPUTS}")
+    order = next((names for names in _CONTRACTS if set(names) == set(by_name)), None)
+    if order is None:
+        raise ExportError(
+            f"the converted model has outputs {sorted(by_name)}, expected {OUTPUTS} or "
+            f"{RAW_OUTPUT_NAMES}"
+        )
     signature.signatureKey = "serving_default"
-    model.subgraphs[0].outputs = [by_name[name] for name in OUTPUTS]
+    model.subgraphs[0].outputs = [by_name[name] for name in order]
+    widen_biases(model)
     builder = Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

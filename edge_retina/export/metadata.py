@@ -17,6 +17,7 @@ from flatbuffers import Builder
 
 from edge_retina.errors import ExportError, ModelError
 from edge_retina.export.metadata_buffer import pack
+from edge_retina.export.raw_metadata import custom_metadata, raw_outputs
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.metadata import ENTRY_NAME, read_metadata
 from edge_retina.runtime.model_file import LABELS_NAME, MODEL_IDENTIFIER
@@ -25,7 +26,8 @@ from edge_retina.runtime.model_file import LABELS_NAME, MODEL_IDENTIFIER
 OUTPUT_NAMES = ("location", "category", "score", "number of detections")
 # Our boxes are ymin xmin ymax xmax; BOUNDARIES means left, top, right, bottom, at these places.
 _YXYX = [1, 0, 3, 2]
-_PARSER_VERSION = "1.2.0"  # of the schema: tensor groups are the newest thing used
+# Of the schema: tensor groups are the newest thing used, custom metadata in a raw file
+_PARSER_VERSION, _RAW_PARSER_VERSION = "1.2.0", "1.5.0"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same model gives the same bytes
 
 
@@ -38,6 +40,7 @@ def with_metadata(
     version: str = "",
     author: str = "",
     license: str = "",
+    raw_anchors_norm: np.ndarray | None = None,
 ) -> bytes:
     """Return a detector's .tflite file with metadata and labels inside.
 
@@ -49,6 +52,7 @@ def with_metadata(
         version: of the model, as its makers count.
         author: who made it.
         license: under which it may be used.
+        raw_anchors_norm: for a file without NMS: its anchors (A, 4), yxyx in fractions.
 
     Raises:
         ExportError: not such a file, or a label that doesn't fit on a line of its own.
@@ -57,7 +61,7 @@ def with_metadata(
     if content[4:8] != MODEL_IDENTIFIER:
         raise ExportError(f"not a TFLite file (bytes 4..8 are {content[4:8]!r})")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    height, width = _check_tensors(model)
+    image_hw = _check_tensors(model, _shapes(raw_anchors_norm, labels))
     texts = {
         "name": name,
         "description": description or f"Object detector for {_count(labels)}",
@@ -67,8 +71,8 @@ def with_metadata(
     }
     document = {
         **{field: text for field, text in texts.items() if text},
-        "subgraph_metadata": [_subgraph(height, width)],
-        "min_parser_version": _PARSER_VERSION,
+        "subgraph_metadata": [_input(image_hw) | _output(raw_anchors_norm, labels)],
+        "min_parser_version": _PARSER_VERSION if raw_anchors_norm is None else _RAW_PARSER_VERSION,
     }
     written = _with_labels(_with_buffer(model, pack(document)), labels)
     _read_back(written, document)
@@ -79,7 +83,8 @@ def _count(labels: Sequence[str]) -> str:
     return f"{len(labels)} class" if len(labels) == 1 else f"{len(labels)} classes"
 
 
-def _subgraph(height: int, width: int) -> dict[str, Any]:
+def _input(image_hw: tuple[int, int]) -> dict[str, Any]:
+    height, width = image_hw
     properties = {"color_space": "RGB", "default_size": {"width": width, "height": height}}
     image = {
         "name": "image",
@@ -89,8 +94,16 @@ def _subgraph(height: int, width: int) -> dict[str, Any]:
         "process_units": [{"options": {"NormalizationOptions": {"mean": [MEAN], "std": [STD]}}}],
         "stats": {"max": [(255 - MEAN) / STD], "min": [(0 - MEAN) / STD]},
     }
+    return {"input_tensor_metadata": [image]}
+
+
+def _output(raw_anchors_norm: np.ndarray | None, labels: Sequence[str]) -> dict[str, Any]:
+    if raw_anchors_norm is not None:
+        return {
+            "output_tensor_metadata": raw_outputs(labels_name=LABELS_NAME),
+            "custom_metadata": custom_metadata(raw_anchors_norm, num_classes=len(labels)),
+        }
     return {
-        "input_tensor_metadata": [image],
         "output_tensor_metadata": _outputs(),
         "output_tensor_groups": [
             {"name": "detection_result", "tensor_names": list(OUTPUT_NAMES[:3])}
@@ -149,7 +162,19 @@ def _check_labels(labels: Sequence[str]) -> None:
             )
 
 
-def _check_tensors(model: schema.ModelT) -> tuple[int, int]:
+def _shapes(
+    raw_anchors_norm: np.ndarray | None, labels: Sequence[str]
+) -> dict[str, tuple[int | str, ...]]:
+    """Return the outputs' shapes by name; N is any number."""
+    if raw_anchors_norm is not None:
+        anchors = len(raw_anchors_norm)
+        return {"boxes": (1, anchors, 4), "scores": (1, anchors, len(labels))}
+    return {"boxes": (1, "N", 4), "classes": (1, "N"), "scores": (1, "N"), "count": (1,)}
+
+
+def _check_tensors(
+    model: schema.ModelT, expected: dict[str, tuple[int | str, ...]]
+) -> tuple[int, int]:
     """Return the height and width of the input."""
     if len(model.subgraphs) != 1:
         raise ExportError(f"the model has {len(model.subgraphs)} subgraphs; clients take one only")
@@ -157,10 +182,11 @@ def _check_tensors(model: schema.ModelT) -> tuple[int, int]:
     inputs = [_shape(graph, index) for index in graph.inputs]
     outputs = [_shape(graph, index) for index in graph.outputs]
     rows = outputs[0][1] if outputs and len(outputs[0]) == 3 else 0
-    if outputs != [(1, rows, 4), (1, rows), (1, rows), (1,)]:
+    wanted = [tuple(rows if x == "N" else x for x in shape) for shape in expected.values()]
+    if outputs != wanted:
+        texts = [f"{name} {shape}".replace("'", "") for name, shape in expected.items()]
         raise ExportError(
-            f"the model's outputs are {outputs}, expected boxes (1, N, 4), classes (1, N), "
-            "scores (1, N), count (1,) in this order"
+            f"the model's outputs are {outputs}, expected {', '.join(texts)} in this order"
         )
     if len(inputs) != 1 or len(inputs[0]) != 4:
         raise ExportError(f"the model's inputs are {inputs}, expected one picture (1, H, W, 3)")

@@ -9,7 +9,7 @@ from flatbuffers import Builder
 
 from edge_retina.runtime.metadata_schema import (
     ENUMS,
-    FILE_IDENTIFIER,
+    FILE_IDENTIFIERS,
     ROOT,
     TABLES,
     UNIONS,
@@ -18,17 +18,20 @@ from edge_retina.runtime.metadata_schema import (
 )
 
 _NUMBER_SLOTS = {
+    "bool": Builder.PrependBoolSlot,
     "int": Builder.PrependInt32Slot,
     "uint": Builder.PrependUint32Slot,
     "float": Builder.PrependFloat32Slot,
 }
+_DATA_ALIGNMENT = 16  # force_align of CustomMetadata.data: a flatbuffer is read in place
 _NUMPY_TYPES = {"int": np.int32, "uint": np.uint32, "float": np.float32}
 
 
-def pack(document: dict[str, Any]) -> bytes:
-    """Return a ModelMetadata flatbuffer of a dictionary as `runtime.metadata.unpack` gives it."""
+def pack(document: dict[str, Any], *, root: str = ROOT) -> bytes:
+    """Return a flatbuffer, its table `root`, of what `runtime.metadata.unpack` gives."""
     builder = Builder(1024)
-    builder.Finish(_write_table(builder, ROOT, document), file_identifier=FILE_IDENTIFIER)
+    start = _write_table(builder, root, document)
+    builder.Finish(start, file_identifier=FILE_IDENTIFIERS[root])
     return bytes(builder.Output())
 
 
@@ -63,6 +66,9 @@ def _write_child(builder: Builder, kind: str, value: Any) -> int:
         return 0
     if kind == "string":
         return builder.CreateString(value)
+    if kind == "bytes":
+        builder.Prep(_DATA_ALIGNMENT, len(value))
+        return builder.CreateByteVector(value)
     if kind in TABLES:
         return _write_table(builder, kind, value)
     if kind in UNIONS:

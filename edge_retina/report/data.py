@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_retina.calibration.layer_error import LayerError
 from edge_retina.report.metrics_log import AccuracyPoint, LossPoint
 
 
@@ -95,6 +96,7 @@ class ReportData:
         accuracy_curve: on the validation split, by step.
         anchors: None if unknown.
         examples: pictures of the test split.
+        layer_errors: what int8 does to each layer, in the order of computation.
         notes: plain sentences that the reader should see first, such as warnings.
     """
 
@@ -108,4 +110,5 @@ class ReportData:
     accuracy_curve: tuple[AccuracyPoint, ...] = ()
     anchors: AnchorSummary | None = None
     examples: tuple[ExamplePictures, ...] = ()
+    layer_errors: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import edge_retina
 from edge_retina.files import write_text
 from edge_retina.report import sections
 from edge_retina.report.data import ReportData
+from edge_retina.report.layer_errors import layer_errors
 
 _STYLE = Path(__file__).with_name("page.css")
 
@@ -30,6 +31,7 @@ def render_report(data: ReportData) -> str:
         sections.curves(data.losses, data.accuracy_curve),
         sections.examples(data.examples),
         sections.anchors(data.anchors),
+        layer_errors(data.layer_errors),
         sections.config(data.config),
         sections.environment(data.environment),
     )

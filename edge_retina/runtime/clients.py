@@ -12,11 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_retina.errors import ModelError
 from edge_retina.runtime.graph import Graph
+from edge_retina.runtime.metadata import detector_options
+from edge_retina.runtime.metadata_schema import DETECTOR_ENTRY
 
 POSTPROCESS = "TFLite_Detection_PostProcess"  # a custom operator that all these runtimes have
 _OUTPUT_NAMES = ("location", "category", "score", "number of detections")
+_RAW_OUTPUT_NAMES = ("location", "score")
 _YXYX = [1, 0, 3, 2]
+# Found by comparing results; its Python and web options offer no other.
+_MEDIAPIPE_NMS = (
+    "runs its own NMS: across classes, IoU above 0.3, best class of each anchor; it needs a "
+    "score_threshold"
+)
 # Operators of exported detectors that these runtimes don't have
 _NOT_IN_MICRO = frozenset({"TOPK_V2", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"})
 
@@ -28,7 +37,8 @@ class ClientVerdict:
     Attributes:
         client: its name.
         accepts: it loads the file and its results can be used.
-        reasons: why not, each with what would be needed.
+        reasons: why not, each with what would be needed; of a client that accepts, what it does
+            otherwise than others.
     """
 
     client: str
@@ -48,18 +58,24 @@ def judge_clients(
     """
     runtime, detector = _runtime(graph), _detector(graph)
     tasks = [*runtime, *detector, *_task(graph, metadata, content)]
+    raw = is_raw(graph)
+    mediapipe = [*runtime, *_raw_task(graph, metadata, content)] if raw else tasks
     return (
         _verdict("LiteRT Interpreter, tf.lite, tflite-runtime", runtime),
         _verdict("LiteRT CompiledModel", [*runtime, *_compiled(graph)]),
         _verdict("LiteRT.js", [*runtime, *_compiled(graph)]),
-        _verdict("MediaPipe Tasks ObjectDetector", [*tasks, *_one_normalisation(metadata)]),
+        _verdict(
+            "MediaPipe Tasks ObjectDetector",
+            [*mediapipe, *_one_normalisation(metadata)],
+            note=_MEDIAPIPE_NMS if raw else "",
+        ),
         _verdict("Task Library ObjectDetector", tasks),
         _verdict("TensorFlow Lite Micro", [*runtime, *_missing(graph)]),
     )
 
 
-def _verdict(client: str, reasons: list[str]) -> ClientVerdict:
-    return ClientVerdict(client, not reasons, tuple(reasons))
+def _verdict(client: str, reasons: list[str], *, note: str = "") -> ClientVerdict:
+    return ClientVerdict(client, not reasons, tuple(reasons) or ((note,) if note else ()))
 
 
 def _runtime(graph: Graph) -> list[str]:
@@ -77,28 +93,46 @@ def _compiled(graph: Graph) -> list[str]:
 
 def _missing(graph: Graph) -> list[str]:
     names = dict.fromkeys(op.name for op in graph.operators if op.name in _NOT_IN_MICRO)
-    return [f"has no {name}" for name in names]
+    halves = any(tensor.dtype == "float16" for tensor in graph.tensors)
+    return [f"has no {name}" for name in names] + (["has no float16"] if halves else [])
+
+
+def is_raw(graph: Graph) -> bool:
+    """Tell whether the outputs are those of a detector without NMS: [1,A,4] and [1,A,K]."""
+    shapes = [tensor.shape for tensor in graph.output_tensors]
+    if [len(shape) for shape in shapes] != [3, 3]:
+        return False
+    return shapes[0][2] == 4 and shapes[0][:2] == shapes[1][:2] == (1, shapes[0][1])
 
 
 def _detector(graph: Graph) -> list[str]:
     """Say what keeps the tensors from being a detector's."""
-    reasons = []
-    if graph.subgraphs != 1:
-        reasons.append(f"{graph.subgraphs} subgraphs; one is needed")
-    inputs, outputs = graph.input_tensors, graph.output_tensors
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
-        reasons.append(f"inputs {_shapes(inputs)}; one picture [1,H,W,3] is needed")
-    elif inputs[0].dtype not in ("uint8", "float32"):
-        reasons.append(f"input is {inputs[0].dtype}; uint8 or float32 is needed")
+    reasons = _picture(graph)
+    outputs = graph.output_tensors
     rows = outputs[0].shape[1] if outputs and len(outputs[0].shape) == 3 else 0
     if [tensor.shape for tensor in outputs] != [(1, rows, 4), (1, rows), (1, rows), (1,)]:
         reasons.append(
             f"outputs {_shapes(outputs)}; boxes [1,N,4], classes [1,N], scores [1,N], count [1] "
             "are needed"
         )
-    wrong = sorted({tensor.dtype for tensor in outputs} - {"float32"})
-    if wrong:
-        reasons.append(f"outputs of {', '.join(wrong)}; float32 is needed")
+    return reasons + _float_outputs(graph)
+
+
+def _float_outputs(graph: Graph) -> list[str]:
+    wrong = sorted({tensor.dtype for tensor in graph.output_tensors} - {"float32"})
+    return [f"outputs of {', '.join(wrong)}; float32 is needed"] if wrong else []
+
+
+def _picture(graph: Graph) -> list[str]:
+    """Say what keeps the input from being one picture."""
+    reasons = []
+    if graph.subgraphs != 1:
+        reasons.append(f"{graph.subgraphs} subgraphs; one is needed")
+    inputs = graph.input_tensors
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
+        reasons.append(f"inputs {_shapes(inputs)}; one picture [1,H,W,3] is needed")
+    elif inputs[0].dtype not in ("uint8", "float32"):
+        reasons.append(f"input is {inputs[0].dtype}; uint8 or float32 is needed")
     return reasons
 
 
@@ -122,21 +156,53 @@ def _task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> l
         )
     if not described.get("output_tensor_groups"):
         reasons.append("no tensor group of the outputs")
-    reasons += _labels(outputs[1], content)
+    reasons += _labels(outputs[1], content, kind="TENSOR_VALUE_LABELS", place="classes")
+    return reasons + _float_input(graph, metadata)
+
+
+def _raw_task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> list[str]:
+    """Say what MediaPipe misses in the metadata of a detector without NMS."""
+    reasons = [*_picture(graph), *_float_outputs(graph)]
+    if metadata is None:
+        return [*reasons, "no metadata; export the model with 'edge-retina export'"]
+    subgraphs = metadata.get("subgraph_metadata", [])
+    outputs = subgraphs[0].get("output_tensor_metadata", []) if subgraphs else []
+    names = tuple(output.get("name", "") for output in outputs)
+    if names != _RAW_OUTPUT_NAMES:
+        needed = ", ".join(_RAW_OUTPUT_NAMES)
+        return [*reasons, f"outputs are named {', '.join(names) or 'nothing'}; needed: {needed}"]
+    box = _member(outputs[0].get("content"), "content_properties", "BoundingBoxProperties")
+    if box is None or box.get("type") != "BOUNDARIES":
+        reasons.append("boxes are not described as BOUNDARIES")
+    reasons += _labels(outputs[1], content, kind="TENSOR_AXIS_LABELS", place="scores")
+    try:
+        options = detector_options(metadata, where="metadata")
+    except ModelError as error:
+        return [*reasons, str(error)]
+    if options is None:
+        return [*reasons, f"no {DETECTOR_ENTRY} with the anchors"]
+    schema = (options.get("ssd_anchors_options") or {}).get("fixed_anchors_schema") or {}
+    described, actual = len(schema.get("anchors", [])), graph.output_tensors[0].shape[1]
+    if described != actual:
+        reasons.append(f"{described} anchors in the metadata, outputs of {actual}")
+    return reasons + _float_input(graph, metadata)
+
+
+def _float_input(graph: Graph, metadata: Mapping[str, Any]) -> list[str]:
     inputs = graph.input_tensors
     if inputs and inputs[0].dtype == "float32" and _normalisation(metadata) is None:
-        reasons.append("float32 input without normalisation")
-    return reasons
+        return ["float32 input without normalisation"]
+    return []
 
 
-def _labels(category: Mapping[str, Any], content: bytes) -> list[str]:
+def _labels(output: Mapping[str, Any], content: bytes, *, kind: str, place: str) -> list[str]:
     names = [
         file.get("name", "")
-        for file in category.get("associated_files", [])
-        if file.get("type") == "TENSOR_VALUE_LABELS"
+        for file in output.get("associated_files", [])
+        if file.get("type") == kind
     ]
     if not names:
-        return ["no associated file of type TENSOR_VALUE_LABELS at the classes"]
+        return [f"no associated file of type {kind} at the {place}"]
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return [f"{names[0]} is not inside the file"]
     try:

@@ -13,11 +13,12 @@ from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.model_file import check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
+from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES, RawDecoder, load_raw_decoder
 
 OUTPUT_NAMES = ("boxes", "classes", "scores", "count")
 _SIGNATURE = "serving_default"
 
-RawOutputs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+RawOutputs = tuple[np.ndarray, ...]
 
 
 class TFLiteDetector:
@@ -30,12 +31,14 @@ class TFLiteDetector:
         """Open a model.
 
         Args:
-            path: a .tflite file with the tensor contract of an export directory.
+            path: a .tflite file with the tensor contract of an export directory. One without NMS
+                inside is decoded with the manifest beside it.
             num_threads: of the interpreter, 1 or more.
             use_xnnpack: False runs LiteRT's own kernels without any delegate.
 
         Raises:
-            ModelError: not a whole TFLite file, unexpected inputs or outputs, or no labels.
+            ModelError: not a whole TFLite file, unexpected inputs or outputs, no labels or other
+                ones, or no manifest for a file without NMS.
         """
         self.path = Path(path)
         if num_threads < 1:
@@ -43,8 +46,14 @@ class TFLiteDetector:
         check_model_file(self.path)
         self._interpreter = _open(self.path, num_threads, use_xnnpack)
         self._input = _check_input(self.path, self._interpreter)
-        self._output_indices = _check_outputs(self.path, self._interpreter)
+        outputs = _check_outputs(self.path, self._interpreter)
+        self._output_indices = [int(output["index"]) for output in outputs]
         self._labels = read_labels(self.path)
+        self._decoder: RawDecoder | None = None
+        if len(outputs) == len(RAW_OUTPUT_NAMES):
+            _, num_anchors, num_classes = outputs[1]["shape"]
+            _check_label_count(self.path, self._labels, int(num_classes))
+            self._decoder = load_raw_decoder(self.path, num_anchors=int(num_anchors))
         self._use_xnnpack = use_xnnpack
 
     @property
@@ -60,8 +69,11 @@ class TFLiteDetector:
 
     @property
     def precision(self) -> str:
-        """What the model computes in: "int8" if it takes pixel values, else "float32"."""
-        return "int8" if self._input["dtype"] == np.uint8 else "float32"
+        """What the weights are stored in: "int8" if any or the picture, "float16" or "float32"."""
+        dtypes = {tensor["dtype"] for tensor in self._interpreter.get_tensor_details()}
+        if dtypes & {np.int8, np.uint8}:
+            return "int8"
+        return "float16" if np.float16 in dtypes else "float32"
 
     @property
     def delegate(self) -> DelegateInfo | None:
@@ -75,18 +87,22 @@ class TFLiteDetector:
         return pixels if self._input["dtype"] == np.uint8 else normalize(pixels)
 
     def invoke(self, tensor: np.ndarray) -> RawOutputs:
-        """Run the network; return boxes (1, N, 4), classes (1, N), scores (1, N) and count (1,)."""
+        """Run the network; return boxes (1, N, 4), classes (1, N), scores (1, N) and count (1,).
+
+        Without NMS inside: box codes (1, A, 4) and scores (1, A, K).
+        """
         self._interpreter.set_tensor(self._input["index"], tensor)
         self._interpreter.invoke()
-        boxes, classes, scores, count = map(self._interpreter.get_tensor, self._output_indices)
-        return boxes, classes, scores, count
+        return tuple(map(self._interpreter.get_tensor, self._output_indices))
 
     def postprocess(self, raw: RawOutputs) -> Detections:
-        """Take the used rows, best score first.
+        """Take the used rows, best score first; decode and suppress what has no NMS inside.
 
         Raises:
             ModelError: the model names a class it has no label for.
         """
+        if self._decoder is not None:
+            return self._decoder.decode(*raw)
         boxes, classes, scores, count = raw
         used = int(count[0])
         order = np.argsort(-scores[0, :used], kind="stable")
@@ -139,23 +155,33 @@ def _check_input(path: Path, interpreter: Interpreter) -> dict[str, Any]:
     )
 
 
-def _check_outputs(path: Path, interpreter: Interpreter) -> tuple[int, int, int, int]:
-    """Return the tensor indices of boxes, classes, scores and count."""
+def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]:
+    """Return boxes, classes, scores and count; without NMS inside: boxes and scores."""
     outputs = interpreter.get_output_details()
     if _SIGNATURE in interpreter.get_signature_list():
         by_name = interpreter.get_signature_runner(_SIGNATURE).get_output_details()
-        if set(by_name) == set(OUTPUT_NAMES):
-            outputs = [by_name[name] for name in OUTPUT_NAMES]
-    if len(outputs) == 4 and all(output["dtype"] == np.float32 for output in outputs):
-        boxes, classes, scores, count = (tuple(output["shape"]) for output in outputs)
-        rows = (1, boxes[1]) if len(boxes) == 3 else None
-        if boxes[::2] == (1, 4) and classes == scores == rows and count == (1,):
-            first, second, third, fourth = (int(output["index"]) for output in outputs)
-            return first, second, third, fourth
+        for names in (OUTPUT_NAMES, RAW_OUTPUT_NAMES):
+            if set(by_name) == set(names):
+                outputs = [by_name[name] for name in names]
+    shapes = [tuple(int(side) for side in output["shape"]) for output in outputs]
+    if shapes and len(shapes[0]) == 3 and all(x["dtype"] == np.float32 for x in outputs):
+        rows = shapes[0][1]
+        with_nms = [(1, rows, 4), (1, rows), (1, rows), (1,)]
+        if shapes in (with_nms, [(1, rows, 4), (1, rows, shapes[-1][-1])]):
+            return list(outputs)
     raise ModelError(
         f"{path}: expected the float32 outputs boxes [1,N,4], classes [1,N], scores [1,N], "
-        f"count [1], found {_describe(outputs)}; export the model with 'edge-retina export'"
+        f"count [1], or boxes [1,A,4], scores [1,A,K] of a model without NMS, found "
+        f"{_describe(outputs)}; export the model with 'edge-retina export'"
     )
+
+
+def _check_label_count(path: Path, labels: tuple[str, ...], num_classes: int) -> None:
+    if len(labels) != num_classes:
+        raise ModelError(
+            f"{path}: the model scores {num_classes} classes, but has {len(labels)} labels "
+            f"({', '.join(labels)}); the list is another model's: export the model again"
+        )
 
 
 def _describe(tensors: list[dict[str, Any]]) -> str:

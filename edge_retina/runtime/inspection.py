@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Quantization:
             DEQUANTIZE and hybrid operators) and "other" (indices and shapes).
         int8_macs_share: of the multiplications, 0..1.
         kernels: of convolutions and depthwise ones: how many have a scale for each channel, one
-            scale for all, or are float.
+            scale for all, or are float; "float16", if there are any stored so.
     """
 
     operators: dict[str, int]
@@ -104,12 +105,21 @@ def inspect_model(path: Path) -> Inspection:
         operators=_count(graph),
         macs=sum(op.macs for op in graph.operators),
         quantization=_quantization(graph),
-        metadata=metadata,
+        metadata=_readable(metadata),
         clients=judge_clients(graph, metadata, content),
         xnnpack=xnnpack,
         xnnpack_error=xnnpack_error,
         delegates=estimate_delegates(graph),
     )
+
+
+def _readable(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return metadata without the bytes of custom ones, which JSON can't hold: their length."""
+    readable = copy.deepcopy(metadata)
+    for graph in (readable or {}).get("subgraph_metadata", []):
+        for entry in graph.get("custom_metadata", []):
+            entry["data"] = f"{len(entry.get('data', b''))} bytes"
+    return readable
 
 
 def _measure_xnnpack(path: Path) -> tuple[DelegateInfo | None, str]:
@@ -172,15 +182,28 @@ def _computes_in(graph: Graph, operator: OperatorInfo) -> str:
 
 def _kernels(graph: Graph, name: str) -> dict[str, int]:
     found = {"per_channel": 0, "per_tensor": 0, "float": 0}
+    halves = _from_float16(graph)
     for op in graph.operators:
         if op.name == name and len(op.inputs) > 1:
             kernel = graph.tensors[op.inputs[1]]
-            if kernel.dtype not in _QUANTIZED:
+            if op.inputs[1] in halves:
+                found["float16"] = found.get("float16", 0) + 1
+            elif kernel.dtype not in _QUANTIZED:
                 found["float"] += 1
             else:
                 # tfmot's depthwise layers come out with a scale for each channel, all of them equal
                 found["per_channel" if len(set(kernel.scales)) > 1 else "per_tensor"] += 1
     return found
+
+
+def _from_float16(graph: Graph) -> set[int]:
+    """Return the tensors that are float16 constants made float32 by a DEQUANTIZE."""
+    return {
+        index
+        for op in graph.operators
+        if op.name == "DEQUANTIZE" and any(graph.tensors[i].dtype == "float16" for i in op.inputs)
+        for index in op.outputs
+    }
 
 
 def _share(part: int, whole: int) -> float:

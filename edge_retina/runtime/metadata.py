@@ -7,6 +7,7 @@ of one item: the member's name and table. `export.metadata` writes what this rea
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
@@ -14,11 +15,21 @@ from flatbuffers import number_types
 from flatbuffers.table import Table
 
 from edge_retina.errors import ModelError
-from edge_retina.runtime.metadata_schema import ENUMS, FILE_IDENTIFIER, ROOT, TABLES, UNIONS, slots
+from edge_retina.runtime.metadata_schema import (
+    DETECTOR_ENTRY,
+    DETECTOR_ROOT,
+    ENUMS,
+    FILE_IDENTIFIERS,
+    ROOT,
+    TABLES,
+    UNIONS,
+    slots,
+)
 
 ENTRY_NAME = "TFLITE_METADATA"  # of the model's metadata entry that points to the buffer
 
 _NUMBERS = {
+    "bool": number_types.BoolFlags,
     "int": number_types.Int32Flags,
     "uint": number_types.Uint32Flags,
     "float": number_types.Float32Flags,
@@ -46,24 +57,40 @@ def read_metadata(content: bytes, *, where: str) -> dict[str, Any] | None:
     return None if packed is None else unpack(packed, where=where)
 
 
-def unpack(packed: bytes, *, where: str) -> dict[str, Any]:
-    """Return a ModelMetadata flatbuffer as a dictionary.
+def detector_options(metadata: Mapping[str, Any], *, where: str) -> dict[str, Any] | None:
+    """Return the ObjectDetectorOptions of a detector without NMS; None if there are none.
+
+    Args:
+        metadata: from `read_metadata`.
+        where: names the file in an error message.
+
+    Raises:
+        ModelError: they can't be read.
+    """
+    for graph in metadata.get("subgraph_metadata", [])[:1]:
+        for entry in graph.get("custom_metadata", []):
+            if entry.get("name") == DETECTOR_ENTRY:
+                return unpack(entry.get("data", b""), where=where, root=DETECTOR_ROOT)
+    return None
+
+
+def unpack(packed: bytes, *, where: str, root: str = ROOT) -> dict[str, Any]:
+    """Return a flatbuffer with the table `root` as a dictionary.
 
     Raises:
         ModelError: another file identifier, or offsets that point nowhere.
     """
-    if packed[4:8] != FILE_IDENTIFIER:
+    name = ENTRY_NAME if root == ROOT else DETECTOR_ENTRY
+    if packed[4:8] != FILE_IDENTIFIERS[root]:
         raise ModelError(
-            f"{where}: {ENTRY_NAME} is not TFLite metadata (bytes 4..8 are {packed[4:8]!r}, "
-            f"expected {FILE_IDENTIFIER!r}); write it again by exporting the model again"
+            f"{where}: {name} is not TFLite metadata (bytes 4..8 are {packed[4:8]!r}, "
+            f"expected {FILE_IDENTIFIERS[root]!r}); write it again by exporting the model again"
         )
     try:
-        (root,) = struct.unpack_from("<I", packed)
-        return _read_table(Table(packed, root), ROOT)
+        (start,) = struct.unpack_from("<I", packed)
+        return _read_table(Table(packed, start), root)
     except _BROKEN as error:
-        raise ModelError(
-            f"{where}: {ENTRY_NAME} is broken ({error}); export the model again"
-        ) from None
+        raise ModelError(f"{where}: {name} is broken ({error}); export the model again") from None
 
 
 def _metadata_buffer(content: bytes) -> bytes | None:
@@ -92,12 +119,15 @@ def _read_field(table: Table, slot: int, kind: str) -> Any:
             kind, table.Get(number_types.Int8Flags, table.Pos + place) if place else 0
         )
     if kind in _NUMBERS:
-        return table.Get(_NUMBERS[kind], table.Pos + place) if place else 0
+        numbers = _NUMBERS[kind]
+        return table.Get(numbers, table.Pos + place) if place else numbers.py_type(0)
     if not place:
         return None
     place += table.Pos
     if kind in UNIONS:
         return _read_union(table, slot, kind, place)
+    if kind == "bytes":
+        return _read_bytes(table, slot)
     if kind.startswith("["):
         return _read_vector(table, slot, kind[1:-1])
     return _read_reference(table, place, kind)
@@ -110,6 +140,15 @@ def _read_union(table: Table, slot: int, kind: str, place: int) -> dict[str, Any
         return None
     name = UNIONS[kind][member]
     return {name: _read_table(Table(table.Bytes, table.Indirect(place)), name)}
+
+
+def _read_bytes(table: Table, slot: int) -> bytes:
+    offset = table.Offset(4 + 2 * slot)
+    start, length = table.Vector(offset), table.VectorLen(offset)
+    found = bytes(table.Bytes[start : start + length])
+    if len(found) != length:
+        raise IndexError(f"{length} bytes at {start}, {len(found)} are there")
+    return found
 
 
 def _read_vector(table: Table, slot: int, kind: str) -> list[Any]:

@@ -1,18 +1,21 @@
 """The TFLite metadata schema as data: tables, unions and enums by name.
 
 A field's place in its tuple is its slot in the flatbuffer, so fields are only ever appended; a
-union takes two slots, its type and its value. Kinds: `string`, `float`, `int`, `uint`, the name of
-an enum, a union or a table, and most of these in brackets for a vector.
+union takes two slots, its type and its value. Kinds: `string`, `bool`, `float`, `int`, `uint`,
+`bytes`, the name of an enum, a union or a table, and most of these in brackets for a vector.
 
 Source: metadata_schema.fbs, version 1.5.0 (file identifier M001), of MediaPipe Tasks, without the
-options of text models and custom data, which no detector has: an unknown member of a union is read
-as an empty table.
+options of text models, which no detector has: an unknown member of a union is read as an empty
+table; and object_detector_metadata_schema.fbs, version 1.0.0 (V001), a flatbuffer of its own inside
+the custom metadata of detectors without NMS.
 """
 
 from __future__ import annotations
 
-FILE_IDENTIFIER = b"M001"
 ROOT = "ModelMetadata"
+DETECTOR_ROOT = "ObjectDetectorOptions"
+FILE_IDENTIFIERS = {ROOT: b"M001", DETECTOR_ROOT: b"V001"}
+DETECTOR_ENTRY = "DETECTOR_METADATA"  # name of the custom metadata with the detector's options
 
 ENUMS: dict[str, tuple[str, ...]] = {
     "AssociatedFileType": (
@@ -90,6 +93,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("stats", "Stats"),
         ("associated_files", "[AssociatedFile]"),
     ),
+    "CustomMetadata": (("name", "string"), ("data", "bytes")),
     "SubGraphMetadata": (
         ("name", "string"),
         ("description", "string"),
@@ -100,6 +104,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("output_process_units", "[ProcessUnit]"),
         ("input_tensor_groups", "[TensorGroup]"),
         ("output_tensor_groups", "[TensorGroup]"),
+        ("custom_metadata", "[CustomMetadata]"),
     ),
     "ModelMetadata": (
         ("name", "string"),
@@ -110,6 +115,33 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("license", "string"),
         ("associated_files", "[AssociatedFile]"),
         ("min_parser_version", "string"),
+    ),
+    "FixedAnchor": (
+        ("x_center", "float"),
+        ("y_center", "float"),
+        ("width", "float"),
+        ("height", "float"),
+    ),
+    "FixedAnchorsSchema": (("anchors", "[FixedAnchor]"),),
+    "SsdAnchorsOptions": (("fixed_anchors_schema", "FixedAnchorsSchema"),),
+    "TensorsDecodingOptions": (
+        ("num_classes", "int"),
+        ("num_boxes", "int"),
+        ("num_coords", "int"),
+        ("keypoint_coord_offset", "int"),
+        ("num_keypoints", "int"),
+        ("num_values_per_keypoint", "int"),
+        ("x_scale", "float"),
+        ("y_scale", "float"),
+        ("w_scale", "float"),
+        ("h_scale", "float"),
+        ("apply_exponential_on_box_size", "bool"),
+        ("sigmoid_score", "bool"),
+    ),
+    "ObjectDetectorOptions": (
+        ("min_parser_version", "string"),
+        ("ssd_anchors_options", "SsdAnchorsOptions"),
+        ("tensors_decoding_options", "TensorsDecodingOptions"),
     ),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_retina.boxes.anchors import default_shapes
+from edge_retina.calibration.layer_error import LayerError
 from edge_retina.config import Config
 from edge_retina.datasets import Example
 from edge_retina.evaluation.drawing import draw_detections, draw_ground_truth
@@ -39,6 +40,7 @@ def write_run_report(
     train: Sequence[Example],
     examples: Sequence[Example],
     split: str,
+    layer_errors: Sequence[LayerError],
 ) -> Path:
     """Write report.html of a RUN and return its path.
 
@@ -50,6 +52,7 @@ def write_run_report(
         train: the training split, for the anchors' coverage.
         examples: the measured split, for pictures.
         split: its name.
+        layer_errors: of the int8 model.
     """
     labels = run.load_labels()
     curves = read_metrics_log(run.metrics_file)
@@ -64,6 +67,7 @@ def write_run_report(
         accuracy_curve=curves.accuracy,
         anchors=_anchors(config, train),
         examples=_pictures(run, config, labels, examples, split),
+        layer_errors=tuple(layer_errors),
         notes=(*curves.warnings, *_warnings(benchmark["results"])),
     )
     write_report(run.report_file, data)

@@ -29,6 +29,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import load_manifest
+from edge_retina.workflow.microscope import examine_quantization
 from edge_retina.workflow.prepare import PreparedData, prepare_run
 from edge_retina.workflow.report import write_run_report
 
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 STAGES = ("train", "quantize-ptq", "quantize-qat", "export", "evaluate", "benchmark", "report")
 _TIMED_PICTURES = 8
+_MICROSCOPE_PICTURES = 4
 
 
 def forget_from(run: RunDirectory, stage: str) -> None:
@@ -148,6 +150,11 @@ class Workflow:
 
         def work() -> dict[str, Any]:
             split, examples = self.measured_split()
+            pictures = self._data().verification_pictures()[:_MICROSCOPE_PICTURES]
+            diagnosis = examine_quantization(
+                self.run, self.config, method=self.config.quantize.method, pictures=pictures
+            )
+            write_json(self.run.results_file("quantization"), diagnosis.to_dict())
             write_run_report(
                 self.run,
                 self.config,
@@ -156,6 +163,7 @@ class Workflow:
                 train=self._data().train,
                 examples=examples,
                 split=split,
+                layer_errors=diagnosis.layers,
             )
             return {}
 

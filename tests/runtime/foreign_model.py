@@ -53,12 +53,19 @@ class ForeignModel:
         return len(self._graph.tensors) - 1
 
     def operator(
-        self, name: str, inputs: list[int], outputs: list[int], options: object = None
+        self,
+        name: str,
+        inputs: list[int],
+        outputs: list[int],
+        options: object = None,
+        *,
+        version: int = 3,
     ) -> None:
         """Add an operator: a built-in one, or a custom one by its own name."""
         code = schema.OperatorCodeT()
         number = getattr(schema.BuiltinOperator, name, schema.BuiltinOperator.CUSTOM)
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 3
+        code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
+        code.version = version
         if number == schema.BuiltinOperator.CUSTOM:
             code.customCode = name
         self._model.operatorCodes.append(code)

@@ -1,0 +1,89 @@
+"""What manifest.json says of an export."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_retina import __version__
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
+from edge_retina.config import Config
+from edge_retina.export.detection_graph import OUTPUTS
+from edge_retina.files import sha256_file
+from edge_retina.runtime.image import MEAN, STD
+from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
+from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES
+
+
+def describe_export(
+    directory: Path,
+    *,
+    config: Config,
+    labels: tuple[str, ...],
+    grid: AnchorGrid,
+    dtypes: dict[str, str],
+    quantization: dict[str, Any],
+    nms: bool,
+) -> Manifest:
+    """Return the manifest of the files that lie in `directory`.
+
+    Args:
+        directory: with all of them; no other files.
+        config: resolved.
+        labels: class names by index.
+        grid: the anchors.
+        dtypes: of the input, by file name.
+        quantization: of the int8 file, how it was made.
+        nms: whether decoding and NMS are inside the files.
+    """
+    return Manifest(
+        edge_retina_version=__version__,
+        input=InputSpec(
+            height=grid.image_size, width=grid.image_size, dtype=dtypes, mean=MEAN, std=STD
+        ),
+        outputs=_outputs(grid, len(labels), config.export.max_detections, nms=nms),
+        labels=labels,
+        anchors=_anchors(grid),
+        thresholds=dataclasses.asdict(config.export),
+        quantization=quantization,
+        metrics={},
+        files={
+            path.name: FileEntry(path.stat().st_size, sha256_file(path))
+            for path in sorted(directory.iterdir())
+        },
+        config=config.to_dict(),
+    )
+
+
+def _outputs(grid: AnchorGrid, num_classes: int, rows: int, *, nms: bool) -> tuple[OutputSpec, ...]:
+    names: tuple[str, ...] = OUTPUTS
+    shapes: tuple[tuple[int, ...], ...] = ((1, rows, 4), (1, rows), (1, rows), (1,))
+    if not nms:
+        names = RAW_OUTPUT_NAMES
+        shapes = tuple((1, sum(grid.level_counts()), width) for width in (4, num_classes))
+    return tuple(
+        OutputSpec(name, index, shape)
+        for index, (name, shape) in enumerate(zip(names, shapes, strict=True))
+    )
+
+
+def _anchors(grid: AnchorGrid) -> dict[str, Any]:
+    """Return all that a device needs to decode raw outputs, with the input's size and the labels.
+
+    Level l has cells of 2**l px; a shape is (height, width) in px around the centre of its cell.
+    """
+    return {
+        "min_level": grid.min_level,
+        "shapes": np.array(grid.shapes).tolist(),
+        "count": sum(grid.level_counts()),
+        "order": "level, row, column, shape",
+        "box_code": {
+            "order": "ty, tx, th, tw",
+            "scales": list(CODE_SCALES),
+            "max_log_size": MAX_LOG_SIZE,
+        },
+    }

@@ -1,0 +1,204 @@
+"""The export directory of a small random model: its files, its manifest, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.config import AnchorConfig, Config, ExportConfig, ModelConfig
+from edge_retina.errors import ExportError
+from edge_retina.files import sha256_file
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Detections
+from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.runtime.inspection import inspect_model
+from edge_retina.runtime.manifest import Manifest, load_manifest
+
+pytestmark = pytest.mark.tf
+
+LABELS = ("a", "b", "c")
+ANCHORS = (64 + 16 + 4) * 2
+
+
+@pytest.fixture(scope="module")
+def exports(
+    make_retinanet: Callable[..., Any],
+    blurred_pictures: Callable[[int, int], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SimpleNamespace:
+    """Export directories with NMS inside and without, of one float model."""
+    from edge_retina.export import artefact
+    from edge_retina.model.deploy import build_deploy_graph
+
+    root = tmp_path_factory.mktemp("artefact")
+    model, grid = make_retinanet()
+    pictures = []
+    for index, picture in enumerate(blurred_pictures(4, 11)):
+        pictures.append(root / f"{index}.png")
+        cv2.imwrite(str(pictures[-1]), picture)
+    config = dataclasses.replace(
+        Config(),
+        name="tiny",
+        model=ModelConfig(image_size=64, max_level=5, fpn_channels=16, head_depth=1),
+        anchors=AnchorConfig(shapes=grid.shapes),
+        export=ExportConfig(max_detections=50, candidates=200),
+    )
+    run = RunDirectory(root / "run")
+    run.save_labels(LABELS)
+    deploy = build_deploy_graph(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artefact, "_float_model", lambda run, pictures: deploy)
+        with_nms, raw = (
+            artefact.export_run(
+                run,
+                root / name,
+                config=config,
+                precisions=precisions,
+                pictures=pictures,
+                nms=nms,
+            )
+            for name, precisions, nms in (
+                ("nms", ("float32", "float16"), True),
+                ("raw", ("float32",), False),
+            )
+        )
+    return SimpleNamespace(
+        root=root, run=run, config=config, pictures=pictures, with_nms=with_nms, raw=raw
+    )
+
+
+def found_on(exports: SimpleNamespace, file: str) -> list[Detections]:
+    detector = TFLiteDetector(exports.root / file)
+    return [detector.predict(cv2.imread(str(path))[..., ::-1]) for path in exports.pictures]
+
+
+def test_files_are_those_that_the_manifest_describes(exports: SimpleNamespace) -> None:
+    expected = {
+        "nms": {"tiny_float32.tflite", "tiny_float16.tflite"},
+        "raw": {"tiny_raw_float32.tflite"},
+    }
+    for directory, manifest in (("nms", exports.with_nms), ("raw", exports.raw)):
+        assert set(manifest.files) == expected[directory] | {"labels.txt"}
+        assert manifest.input.dtype == dict.fromkeys(expected[directory], "float32")
+        for name, entry in manifest.files.items():
+            assert entry.sha256 == sha256_file(exports.root / directory / name)
+        assert load_manifest(exports.root / directory) == manifest
+
+
+def test_outputs_of_the_manifest(exports: SimpleNamespace) -> None:
+    def outputs(manifest: Manifest) -> list[tuple[str, int, tuple[int, ...]]]:
+        return [dataclasses.astuple(output) for output in manifest.outputs]
+
+    assert outputs(exports.raw) == [("boxes", 0, (1, ANCHORS, 4)), ("scores", 1, (1, ANCHORS, 3))]
+    assert outputs(exports.with_nms) == [
+        ("boxes", 0, (1, 50, 4)),
+        ("classes", 1, (1, 50)),
+        ("scores", 2, (1, 50)),
+        ("count", 3, (1,)),
+    ]
+
+
+def test_a_device_can_decode_with_the_manifest_alone(exports: SimpleNamespace) -> None:
+    """Written from the manifest's words, with nothing of this package but its first output."""
+    manifest = load_manifest(exports.root / "raw").to_dict()
+    anchors, size = manifest["anchors"], manifest["input"]["height"]
+    assert anchors["order"] == "level, row, column, shape"
+    boxes = []
+    for level, shapes in enumerate(anchors["shapes"], start=anchors["min_level"]):
+        stride = 2**level
+        cells = range(-(-size // stride))
+        boxes += [
+            ((row + 0.5) * stride, (column + 0.5) * stride, height, width)
+            for row in cells
+            for column in cells
+            for height, width in shapes
+        ]
+    assert len(boxes) == anchors["count"] == ANCHORS
+    y, x, h, w = np.array(boxes).T / size
+
+    detector = TFLiteDetector(exports.root / "raw" / "tiny_raw_float32.tflite")
+    picture = cv2.imread(str(exports.pictures[0]))[..., ::-1]
+    codes, scores = detector.invoke(detector.preprocess(picture))
+    best = int(scores[0].max(axis=1).argmax())
+    assert anchors["box_code"]["order"] == "ty, tx, th, tw"
+    ty, tx, th, tw = codes[0, best] / anchors["box_code"]["scales"]
+    cy, cx = ty * h[best] + y[best], tx * w[best] + x[best]
+    th, tw = np.minimum([th, tw], anchors["box_code"]["max_log_size"])
+    half_h, half_w = h[best] * np.exp(th) / 2, w[best] * np.exp(tw) / 2
+    box = np.clip([cy - half_h, cx - half_w, cy + half_h, cx + half_w], 0, 1)
+    found = detector.predict(picture)
+    np.testing.assert_allclose(found.boxes_norm[0], box, atol=1e-5)
+    assert found.scores[0] == pytest.approx(scores[0, best].max(), abs=1e-5)
+
+
+def test_without_nms_the_same_is_found(exports: SimpleNamespace) -> None:
+    with_nms = found_on(exports, "nms/tiny_float32.tflite")
+    raw = found_on(exports, "raw/tiny_raw_float32.tflite")
+    assert sum(map(len, raw)) > 50
+    for one, other in zip(with_nms, raw, strict=True):
+        np.testing.assert_array_equal(one.classes, other.classes)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+        np.testing.assert_allclose(one.boxes_norm, other.boxes_norm, atol=1e-4)
+
+
+def test_float16_finds_nearly_the_same_in_half_the_size(exports: SimpleNamespace) -> None:
+    from edge_retina.export.verify import count_found
+
+    full = found_on(exports, "nms/tiny_float32.tflite")
+    half = found_on(exports, "nms/tiny_float16.tflite")
+    found = sum(count_found(a, b, min_iou=0.95) for a, b in zip(full, half, strict=True))
+    total = sum(map(len, full))
+    assert total > 50
+    assert found >= 0.95 * total
+    sizes = {name: entry.bytes for name, entry in exports.with_nms.files.items()}
+    assert 0.45 < sizes["tiny_float16.tflite"] / sizes["tiny_float32.tflite"] < 0.6
+
+
+def test_float16_keeps_the_contract(exports: SimpleNamespace) -> None:
+    full, half = (
+        TFLiteDetector(exports.root / f"nms/tiny_{p}.tflite") for p in ("float32", "float16")
+    )
+    assert (full.precision, half.precision) == ("float32", "float16")
+    assert half.labels == LABELS
+    assert half.delegate is not None
+    assert half.delegate.nodes_delegated > 0
+    picture = cv2.imread(str(exports.pictures[0]))[..., ::-1]
+    for one, other in zip(
+        full.invoke(full.preprocess(picture)), half.invoke(half.preprocess(picture)), strict=True
+    ):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        assert other.dtype == np.float32
+
+
+def test_inspection_of_float16(exports: SimpleNamespace) -> None:
+    found = inspect_model(exports.root / "nms" / "tiny_float16.tflite")
+    kernels = found.quantization.kernels["CONV_2D"]
+    assert kernels["float16"] > 35
+    assert kernels["float"] == 0
+    assert set(found.quantization.operators) == {"float", "other"}
+    verdicts = {item.client.split()[0]: item for item in found.clients}
+    assert verdicts["MediaPipe"].accepts
+    assert "has no float16" in verdicts["TensorFlow"].reasons
+
+
+def test_every_file_was_compared_with_its_model(exports: SimpleNamespace) -> None:
+    for manifest in (exports.with_nms, exports.raw):
+        assert set(manifest.verification) == {x for x in manifest.files if x != "labels.txt"}
+        for record in manifest.verification.values():
+            assert record["pictures"] == 4
+            assert record["agreement"] >= 0.95
+
+
+@pytest.mark.parametrize("precisions", [("float8",), ("float32", "float8"), ()])
+def test_unknown_precisions(exports: SimpleNamespace, precisions: tuple[str, ...]) -> None:
+    from edge_retina.export.artefact import export_run
+
+    with pytest.raises(ExportError, match="allowed are float32, float16, int8"):
+        export_run(exports.run, exports.root / "x", config=exports.config, precisions=precisions)
+    assert not (exports.root / "x").exists()
