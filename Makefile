@@ -45,7 +45,7 @@ CLIENT_PICTURES ?= --pictures ../shared/data/bccd/JPEGImages 14 --pictures ../sh
 
 test-clients: setup  ## EXPORT's files in every client beside `edge-retina predict`, each in its own environment
 	$(BIN)/python -m tests.clients.run $(EXPORT)/*.tflite $(CLIENT_PICTURES) \
-	  --json benchmarks/results/clients.json --doc docs/clients.md
+	  --json benchmarks/results/clients.json --doc docs/clients.md --readme README.md
 
 fmt: setup  ## format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .

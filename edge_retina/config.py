@@ -151,7 +151,7 @@ class ExportConfig:
     score_threshold: float = 0.05
     nms_iou: float = 0.5
     class_agnostic: bool = False
-    candidates: int = 1000  # (anchor, class) pairs that enter NMS, best scores first
+    candidates: int = 2000  # (anchor, class) pairs that enter NMS, best scores first
 
 
 @dataclass(frozen=True)

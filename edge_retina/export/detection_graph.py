@@ -21,8 +21,8 @@ from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
 
 OUTPUTS = ("boxes", "classes", "scores", "count")
-# The kernel keeps what is strictly above its threshold; a score at the threshold counts too.
-_JUST_BELOW_ZERO = -1e-6
+# From so many classes on, choosing the anchors first is faster: benchmarks/results/nms_designs.md
+_MANY_CLASSES = 20
 
 
 def detection_function(
@@ -68,23 +68,22 @@ def postprocess(
     codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
     lowest = _logit(export.score_threshold)
     margin = tf.concat([tf.reshape(x, [-1, num_classes]) - lowest for x in cls_levels], axis=0)
-    flat = tf.reshape(margin, [-1])
-    margins, index = tf.math.top_k(flat, min(export.candidates, flat.shape[0]))
-    anchor = index // num_classes
-    label = tf.cast(index - anchor * num_classes, tf.float32)
+    margins, anchor, label = _best_pairs(margin, export.candidates)
     boxes = _decode(tf.gather(codes, anchor), anchors_norm, anchor)
     apart = boxes if export.class_agnostic else boxes + 2.0 * tf.reshape(label, [-1, 1])
     # The kernel crosses out a kept box by its IoU with itself, which is 0 for a box without area:
     # it would be kept again and again, in all rows that are left.
     real = tf.reduce_min(apart[:, 2:] - apart[:, :2], axis=1) > SMALLEST_SIDE
-    # Suppression only compares, so it works on the margins; the sigmoid is for the rows that are
-    # left.
+    # Suppression only compares, so it is given ranks; scores are for the rows that are left. Of
+    # equal scores, which int8 heads have many of, the kernel takes any first: its heap's order is
+    # another in MediaPipe 1.2.2 and browsers than in LiteRT's Python package. Top-k's is not.
+    ranks = tf.constant(np.arange(margins.shape[0], 0, -1, np.float32))
     kept, count = tf.raw_ops.NonMaxSuppressionV4(
         boxes=apart,
-        scores=tf.where(real, margins, -1.0),
+        scores=tf.where(tf.logical_and(real, margins >= 0.0), ranks, 0.0),
         max_output_size=export.max_detections,
         iou_threshold=export.nms_iou,
-        score_threshold=_JUST_BELOW_ZERO,
+        score_threshold=0.0,  # the kernel keeps what is strictly above
         pad_to_max_output_size=True,
     )
     used = tf.cast(tf.range(export.max_detections) < count, tf.float32)
@@ -96,6 +95,26 @@ def postprocess(
         "scores": tf.reshape(scores * used, [1, rows]),
         "count": tf.cast(tf.reshape(count, [1]), tf.float32),
     }
+
+
+def _best_pairs(margin: tf.Tensor, candidates: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return value, anchor and label, (N,) each, of the best pairs of `margin` (A, K), best first.
+
+    Of equal ones the lower anchor comes first, then the lower class.
+    """
+    anchors, num_classes = margin.shape
+    first = None
+    if num_classes >= _MANY_CLASSES and candidates < anchors:
+        # A pair among the best N belongs to an anchor whose best class is among the best N: else N
+        # anchors would have a better pair each. Sorted, so that equal pairs keep their order.
+        best = tf.math.top_k(tf.reduce_max(margin, axis=1), candidates)[1]
+        first = -tf.math.top_k(-best, candidates)[0]
+        margin = tf.gather(margin, first)
+    flat = tf.reshape(margin, [-1])
+    margins, index = tf.math.top_k(flat, min(candidates, flat.shape[0]))
+    row = index // num_classes
+    label = tf.cast(index - row * num_classes, tf.float32)
+    return margins, row if first is None else tf.gather(first, row), label
 
 
 def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf.Tensor:

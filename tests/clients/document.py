@@ -1,8 +1,8 @@
-"""The table of clients in a Markdown file."""
+"""The tables of clients in Markdown files: the full one in docs/, the short one in the README."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +11,73 @@ from edge_retina.files import write_text
 BEGIN, END = "<!-- clients: begin -->", "<!-- clients: end -->"
 _COLUMNS = ("float32", "int8")
 
+Cell = Mapping[str, Any]
 
-def write_table(path: Path, document: Mapping[str, Any]) -> None:
+
+def write_table(path: Path, table: str) -> None:
     """Replace what stands between the two marks of `path`.
 
     Raises:
         ValueError: the marks are missing.
     """
     text = path.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{path}: the marks {BEGIN} and {END} are missing")
     head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    write_text(path, f"{head}{BEGIN}\n{table(document)}{END}{tail}")
+    _, end, tail = rest.partition(END)
+    if not end:
+        raise ValueError(f"{path}: the marks {BEGIN} and {END} are missing")
+    write_text(path, f"{head}{BEGIN}\n{table}{END}{tail}")
 
 
-def table(document: Mapping[str, Any]) -> str:
-    """Return the table: a row for each client, a column for each precision."""
-    clients = list(dict.fromkeys(cell["client"] for cell in document["cells"]))
-    lines = [
-        "| client | version | float32 | int8 | originals: float32 | originals: int8 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for client in clients:
-        cells = {
-            column: cell
-            for cell in document["cells"]
-            for column in _COLUMNS
-            if cell["client"] == client and Path(cell["model"]).stem.endswith(column)
-        }
-        version = next((cell["version"] for cell in cells.values() if cell["version"]), "")
-        texts = [_verdict(cells.get(column)) for column in _COLUMNS]
-        texts += [_originals(cells.get(column)) for column in _COLUMNS]
-        lines.append(f"| {client} | {version} | {' | '.join(texts)} |")
-    return "\n".join(lines) + "\n"
+def full_table(document: Mapping[str, Any]) -> str:
+    """Return a row for each client with the numbers behind the verdicts."""
+    head = ["client", "version", *_COLUMNS, "class names"]
+    head += [f"originals: {column}" for column in _COLUMNS]
+    return _markdown(
+        head,
+        [
+            [
+                client,
+                _version(cells.values()),
+                *(_verdict(cells.get(column)) for column in _COLUMNS),
+                _names(document, client),
+                *(_originals(cells.get(column)) for column in _COLUMNS),
+            ]
+            for client, cells in _by_client(document).items()
+        ],
+    )
 
 
-def _verdict(cell: Mapping[str, Any] | None) -> str:
+def short_table(document: Mapping[str, Any]) -> str:
+    """Return a row for each client with verdicts; numbers only where a cell is not green."""
+    return _markdown(
+        ["client", "version", *_COLUMNS, "class names"],
+        [
+            [
+                client,
+                _version(cells.values()),
+                *(_short_verdict(cells.get(column)) for column in _COLUMNS),
+                _names(document, client),
+            ]
+            for client, cells in _by_client(document).items()
+        ],
+    )
+
+
+def _by_client(document: Mapping[str, Any]) -> dict[str, dict[str, Cell]]:
+    """Return the cells by client and column, clients in the order of the run."""
+    found: dict[str, dict[str, Cell]] = {}
+    for cell in document["cells"]:
+        for column in _COLUMNS:
+            if Path(cell["model"]).stem.endswith(column):
+                found.setdefault(cell["client"], {})[column] = cell
+    return found
+
+
+def _version(cells: Any) -> str:
+    return next((cell["version"] for cell in cells if cell["version"]), "")
+
+
+def _verdict(cell: Cell | None) -> str:
     if cell is None:
         return "–"
     if "network" not in cell:
@@ -55,7 +85,23 @@ def _verdict(cell: Mapping[str, Any] | None) -> str:
     return f"{cell['verdict']}: {_agreement(cell['network'])}"
 
 
-def _originals(cell: Mapping[str, Any] | None) -> str:
+def _short_verdict(cell: Cell | None) -> str:
+    return "green" if cell is not None and cell["verdict"] == "green" else _verdict(cell)
+
+
+def _names(document: Mapping[str, Any], client: str) -> str:
+    """Return how many rows of the detector with known classes agree, over both its files."""
+    cells = [cell for cell in document["class_names"] if cell["client"] == client]
+    if not cells:
+        return "–"
+    errors = [f"{cell['verdict']}: `{cell['error']}`" for cell in cells if "error" in cell]
+    if errors:
+        return "; ".join(errors)
+    agreed, rows = (sum(cell["objects"][name] for cell in cells) for name in ("agreed", "rows"))
+    return f"green: {agreed}/{rows}"
+
+
+def _originals(cell: Cell | None) -> str:
     if cell is None or "original" not in cell:
         return "–"
     return _agreement(cell["original"])
@@ -68,3 +114,8 @@ def _agreement(found: Mapping[str, Any]) -> str:
         f"{found['agreed']}/{found['rows']} ({found['same']} the same object; median "
         f"{found['median_box_px']:.1f} px)"
     )
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

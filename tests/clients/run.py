@@ -3,7 +3,8 @@
 Run: `make test-clients EXPORT=runs/mine/export`, which calls `python -m tests.clients.run`. Two
 sets of pictures are compared: the originals, which a client resizes its own way, and the same at
 the network's size, where it has nothing to resize. Clients that leave resizing to the app must
-agree on both; those that resize themselves on the second.
+agree on both; those that resize themselves on the second. Then every client is given the detector
+of `class_names.py`, whose classes, names and boxes are known beforehand.
 """
 
 from __future__ import annotations
@@ -14,85 +15,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edge_retina.files import sha256_file, write_json
 from edge_retina.runtime.detector import TFLiteDetector
+from tests.clients.class_names import LABELS, draw_pictures, names_at, write_models
+from tests.clients.client import CLIENTS, Client, ClientError, run_client, written_command
 from tests.clients.comparison import compare
-from tests.clients.document import write_table
-from tests.clients.environments import (
-    ROOT,
-    NoEnvironmentError,
-    environment_python,
-    web_directory,
-)
+from tests.clients.document import full_table, short_table, write_table
+from tests.clients.environments import NoEnvironmentError
 from tests.clients.pictures import gather, stretched
 
-HERE = Path(__file__).parent
-_TIMEOUT_S = 600
 _PREDICT_SCORE = "0.2"
 _SAME_OBJECTS = 0.95
 
 Rows = dict[str, list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Client:
-    """One way to load the file.
-
-    Attributes:
-        name: for people.
-        script: in this directory.
-        environment: in requirements/; "" for the package's own.
-        options: of the script.
-        resizes: it brings the picture to the network's size in its own way.
-        whole_pixels: it cuts boxes to whole pixels.
-        int8_backend: of `edge-retina predict`, whose int8 kernels are the nearest to the client's.
-    """
-
-    name: str
-    script: str
-    environment: str = ""
-    options: tuple[str, ...] = ()
-    resizes: bool = False
-    whole_pixels: bool = False
-    int8_backend: str = "xnnpack"
-
-    @property
-    def is_web(self) -> bool:
-        """Whether it runs in a browser."""
-        return self.script.endswith(".mjs")
-
-    def backend(self, model: Path) -> str:
-        """Return the backend to compare with; float kernels differ by rounding alone."""
-        return self.int8_backend if model.stem.endswith("int8") else "xnnpack"
-
-
-def _task(name: str, script: str, environment: str, *options: str) -> Client:
-    return Client(name, script, environment, options, resizes=True, whole_pixels=True)
-
-
-CLIENTS = (
-    Client("LiteRT Interpreter", "with_interpreter.py", options=("ai_edge_litert",)),
-    Client("LiteRT CompiledModel", "with_compiled_model.py"),
-    Client("TensorFlow tf.lite.Interpreter", "with_interpreter.py", options=("tensorflow",)),
-    Client(
-        "tflite-runtime",
-        "with_interpreter.py",
-        "tflite-runtime-2.14",
-        ("tflite_runtime",),
-        int8_backend="builtin",  # on 3 pictures 108 of 130 rows agreed, with XNNPACK 38 of 131
-    ),
-    _task("MediaPipe Tasks, image", "with_mediapipe.py", "mediapipe-1.2.2", "image"),
-    _task("MediaPipe Tasks, video", "with_mediapipe.py", "mediapipe-1.2.2", "video"),
-    _task("MediaPipe Tasks 0.10, image", "with_mediapipe.py", "mediapipe-0.10.21", "image"),
-    _task("MediaPipe Tasks 0.10, video", "with_mediapipe.py", "mediapipe-0.10.21", "video"),
-    _task("Task Library (tflite-support)", "with_task_library.py", "tflite-support-0.4.4"),
-    _task("MediaPipe Tasks for the web", "with_web.mjs", "web", "mediapipe"),
-    Client("LiteRT.js", "with_web.mjs", "web", ("litert",), resizes=True),
-)
 
 
 def main() -> int:
@@ -115,17 +54,21 @@ def main() -> int:
             for client in CLIENTS:
                 cells.append(_cell(client, model, sets, expected[client.backend(model)], work))
                 print(_line(cells[-1]), flush=True)
+        names = _class_names(work / "names")
     document = {
         "schema_version": 1,
         "models": {model.name: sha256_file(model) for model in args.models},
         "pictures": [[Path(path).name, int(count)] for path, count in args.pictures],
         "cells": cells,
+        "class_names": names,
     }
     if args.json:
         write_json(args.json, document)
     if args.doc:
-        write_table(args.doc, document)
-    return int(any(cell["verdict"] == "red" for cell in cells))
+        write_table(args.doc, full_table(document))
+    if args.readme:
+        write_table(args.readme, short_table(document))
+    return int(any(cell["verdict"] == "red" for cell in [*cells, *names]))
 
 
 def _arguments() -> argparse.Namespace:
@@ -141,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--doc", type=Path, help="a Markdown file whose table is replaced")
+    parser.add_argument("--readme", type=Path, help="another, with the short form of the table")
     return parser.parse_args()
 
 
@@ -165,37 +109,53 @@ def _cell(
     """Run one client on one model."""
     cell: dict[str, Any] = {"client": client.name, "model": model.name, "version": ""}
     try:
-        program, directory = _program(client)
-    except NoEnvironmentError as error:
-        return {**cell, "verdict": "skipped", "error": str(error)}
-    for name, pictures in sets.items():
-        out = work / "found.json"
-        files = [str(path.resolve()) for path in (HERE / client.script, model, pictures)]
-        error = _call([program, *files, str(out), *client.options], directory)
-        if error:
-            return {**cell, "verdict": "red", "error": error}
-        result = json.loads(out.read_text())
-        agreement = compare(expected[name], result["pictures"], whole_pixels=client.whole_pixels)
-        cell["version"] = result["version"]
-        cell[name] = {**asdict(agreement), "is_full": agreement.is_full}
-    script = str((HERE / client.script).relative_to(ROOT))
-    cell["command"] = " ".join(
-        [_name(program), script, model.name, "PICTURES", "OUT", *client.options]
-    )
+        for name, pictures in sets.items():
+            result = run_client(client, model, pictures, work)
+            found = compare(expected[name], result["pictures"], whole_pixels=client.whole_pixels)
+            cell["version"] = result["version"]
+            cell[name] = {**asdict(found), "is_full": found.is_full}
+    except (NoEnvironmentError, ClientError) as error:
+        return {**cell, **_failure(error)}
+    cell["command"] = written_command(client, model)
     cell["compared_with"] = f"edge-retina predict --backend {client.backend(model)}"
     return {**cell, **_judge(client, model, cell)}
 
 
-def _call(command: list[str], directory: Path) -> str:
-    """Run a client; return the last line of its complaint, or nothing if it went well."""
+def _class_names(work: Path) -> list[dict[str, Any]]:
+    """Run every client on the detector whose classes are known; return a cell for each file."""
+    objects = draw_pictures(work / "pictures")
+    cells = []
+    for model in write_models(work):
+        for client in CLIENTS:
+            cells.append(_names_cell(client, model, objects, work))
+            print(f"{cells[-1]['verdict']:9}{model.name:26}{client.name:32}", end="")
+            print(cells[-1].get("error") or ", ".join(cells[-1]["printed"]), flush=True)
+    return cells
+
+
+def _names_cell(client: Client, model: Path, objects: Rows, work: Path) -> dict[str, Any]:
+    """Run one client; it is right if it finds these objects and no others."""
+    cell: dict[str, Any] = {"client": client.name, "model": model.name}
     try:
-        done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, timeout=_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        return f"took more than {_TIMEOUT_S} s"
-    lines = done.stderr.strip().splitlines() or ["no message"]
-    return lines[-1] if done.returncode else ""
+        result = run_client(client, model, work / "pictures", work)
+    except (NoEnvironmentError, ClientError) as error:
+        return {**cell, **_failure(error)}
+    found = compare(objects, result["pictures"], whole_pixels=client.whole_pixels)
+    cell["version"] = result["version"]
+    cell["objects"] = {**asdict(found), "is_full": found.is_full}
+    # By class index, of the first picture, in which the objects are in this order
+    first = next(iter(objects))
+    cell["expected"] = list(LABELS)
+    cell["printed"] = names_at(objects[first], result["pictures"][first])
+    if found.is_full:
+        return {**cell, "verdict": "green"}
+    printed = ", ".join(name or "nothing" for name in cell["printed"])
+    return {**cell, "verdict": "red", "error": f"{_rows(cell['objects'])}; printed: {printed}"}
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    verdict = "skipped" if isinstance(error, NoEnvironmentError) else "red"
+    return {"verdict": verdict, "error": str(error)}
 
 
 def _judge(client: Client, model: Path, cell: Mapping[str, Any]) -> dict[str, str]:
@@ -212,25 +172,6 @@ def _judge(client: Client, model: Path, cell: Mapping[str, Any]) -> dict[str, st
         "verdict": "rounding" if rounding else "red",
         "error": "; ".join(f"{name}: {_rows(cell[name])}" for name in needed),
     }
-
-
-def _program(client: Client) -> tuple[str, Path]:
-    """Return what runs the client's script, and the directory to run it in.
-
-    Raises:
-        NoEnvironmentError: the client can't be installed here.
-    """
-    if client.is_web:
-        return "node", web_directory()
-    if client.environment:
-        return str(environment_python(client.environment)), ROOT
-    return sys.executable, ROOT
-
-
-def _name(program: str) -> str:
-    """Return a program's path from the repository on: no machine's path gets into a file."""
-    path = Path(program)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def _rows(agreement: Mapping[str, Any]) -> str:

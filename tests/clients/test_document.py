@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients.document import table, write_table
+from tests.clients.document import BEGIN, END, full_table, short_table, write_table
 
 
 def cell(model: str, verdict: str, **more: Any) -> dict[str, Any]:
@@ -26,29 +27,56 @@ DOCUMENT = {
     "cells": [
         cell("m_float32.tflite", "green", network=agreement(4, 4), original=agreement(3, 4)),
         cell("m_int8.tflite", "red", error="no metadata"),
-    ]
+    ],
+    "class_names": [
+        cell("names_float32.tflite", "green", objects=agreement(50, 50)),
+        cell("names_int8.tflite", "green", objects=agreement(50, 50)),
+    ],
 }
+OFF_BY_ONE = cell("names_int8.tflite", "red", objects=agreement(0, 50), error="printed: bus")
 
 
 def test_a_row_has_both_precisions_and_a_red_cell_its_error() -> None:
-    assert table(DOCUMENT).splitlines()[2] == (
-        "| C | 1.0 | green: 4/4 | red: `no metadata` | 3/4 (4 the same object; median 0.2 px) | – |"
+    assert full_table(DOCUMENT).splitlines()[2] == (
+        "| C | 1.0 | green: 4/4 | red: `no metadata` | green: 100/100 | "
+        "3/4 (4 the same object; median 0.2 px) | – |"
     )
+
+
+def test_the_short_row_has_numbers_where_a_cell_is_not_green() -> None:
+    assert short_table(DOCUMENT).splitlines() == [
+        "| client | version | float32 | int8 | class names |",
+        "| --- | --- | --- | --- | --- |",
+        "| C | 1.0 | green | red: `no metadata` | green: 100/100 |",
+    ]
+
+
+def test_wrong_names_in_one_file_are_seen() -> None:
+    document = {**DOCUMENT, "class_names": [DOCUMENT["class_names"][0], OFF_BY_ONE]}
+    assert short_table(document).endswith("| red: `printed: bus` |\n")
+    assert "| – |" in short_table({**DOCUMENT, "class_names": []})
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "clients.md"
-    path.write_text("head\n<!-- clients: begin -->\nold\n<!-- clients: end -->\ntail\n")
-    write_table(path, DOCUMENT)
-    text = path.read_text()
-    assert text.startswith("head\n<!-- clients: begin -->\n| client |")
-    assert text.endswith("|\n<!-- clients: end -->\ntail\n")
-    assert "old" not in text
+    path.write_text(f"head\n{BEGIN}\nold\n{END}\ntail\n")
+    write_table(path, "| new |\n")
+    assert path.read_text() == f"head\n{BEGIN}\n| new |\n{END}\ntail\n"
 
 
-def test_a_file_without_marks_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["text", BEGIN, END, f"{END} {BEGIN}"])
+def test_a_file_without_marks_is_left_alone(tmp_path: Path, text: str) -> None:
     path = tmp_path / "clients.md"
-    path.write_text("text")
+    path.write_text(text)
     with pytest.raises(ValueError, match="marks"):
-        write_table(path, DOCUMENT)
-    assert path.read_text() == "text"
+        write_table(path, "| new |\n")
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "name, table", [("docs/clients.md", full_table), ("README.md", short_table)]
+)
+def test_the_tables_are_those_of_the_recorded_run(repository: Path, name: str, table: Any) -> None:
+    recorded = json.loads((repository / "benchmarks/results/clients.json").read_text())
+    text = (repository / name).read_text(encoding="utf-8")
+    assert text.partition(BEGIN)[2].partition(END)[0] == "\n" + table(recorded)
