@@ -23,10 +23,10 @@ from calibration.variants import SETS, Variant
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.calibration.pinned import write_pinned
 from edge_retina.config import Config
+from edge_retina.evaluation.agreement import compare_detections
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import detection_function
-from edge_retina.export.verify import count_found
 from edge_retina.files import sha256_file, write_json, write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
@@ -145,7 +145,9 @@ class Study:
     def _agreement(self, detector: TFLiteDetector) -> float:
         """Share of the float file's detections on the test split that the detector finds too."""
         found = sum(
-            count_found(expected, detector.predict(load_image(example.path)), min_iou=_IOU)
+            compare_detections(
+                expected, detector.predict(load_image(example.path)), min_iou=_IOU
+            ).classes
             for expected, example in zip(self.float_detections, self.data.test, strict=True)
         )
         return found / max(sum(len(expected) for expected in self.float_detections), 1)

@@ -21,6 +21,8 @@ class LayerError:
         snr_db: signal to noise of the simulation: power of the float values over the power of the
             difference, in decibels; what the layers before lost is in it.
         own_snr_db: the same where only this layer is quantised and gets float input.
+        channel_snr_db: `own_snr_db` of the median channel: one channel that is far larger than the
+            others has nearly all of the signal and hides what they lose.
         weight_snr_db: of the worst output channel of the kernel; None without a quantised one.
         cosine: of the angle between the float and the simulated values.
         range_use: share of the range's width that float values reach.
@@ -40,6 +42,7 @@ class LayerError:
     high: float
     snr_db: float
     own_snr_db: float
+    channel_snr_db: float
     weight_snr_db: float | None
     cosine: float
     range_use: float
@@ -73,11 +76,11 @@ class LayerSums:
         self._name, self._kernel, self._low, self._high = name, kernel, low, high
         self._floor = floor
         self._count = 0
-        self._signal = self._noise = self._own_noise = self._file_noise = 0.0
+        self._noise = self._file_noise = 0.0
         self._dot = self._simulated = 0.0
         self._beyond = self._near = self._equal = self._compared = 0
         self._least, self._most = np.inf, -np.inf
-        self._channel_size: np.ndarray | None = None
+        self._channel_size = self._signal = self._own_noise = np.zeros(1)  # each (C,) from then on
 
     def add(
         self,
@@ -96,21 +99,18 @@ class LayerSums:
             file: those of the .tflite file; None if it has no such tensor.
             replayed: those of the simulation on the file's own input to the layer; None likewise.
         """
-        size = np.abs(exact).reshape(-1, exact.shape[-1]).max(axis=0)
-        self._channel_size = (
-            size if self._channel_size is None else np.maximum(self._channel_size, size)
+        channels = exact.shape[-1]
+        self._channel_size = np.maximum(
+            self._channel_size, np.abs(exact).reshape(-1, channels).max(axis=0)
         )
         step = (self._high - self._low) / _LEVELS
-        exact, simulated, own = (
-            np.maximum(values.ravel().astype(np.float64), self._floor)
-            for values in (exact, simulated, own)
-        )
+        exact, simulated, own = (self._counted(values) for values in (exact, simulated, own))
         self._count += exact.size
-        self._signal += float(exact @ exact)
-        self._simulated += float(simulated @ simulated)
-        self._dot += float(exact @ simulated)
+        self._signal = self._signal + np.square(exact).sum(axis=0)
+        self._own_noise = self._own_noise + np.square(exact - own).sum(axis=0)
+        self._simulated += _power(simulated)
+        self._dot += float((exact * simulated).sum())
         self._noise += _power(exact - simulated)
-        self._own_noise += _power(exact - own)
         beyond = (exact < self._low - step / 2) | (exact > self._high + step / 2)
         self._beyond += int(beyond.sum())
         self._least = min(self._least, float(exact.min()))
@@ -118,32 +118,38 @@ class LayerSums:
         if file is not None and replayed is not None:
             equal = np.abs(file.ravel() - replayed.ravel()) <= step / 2
             self._equal += int(equal.sum())
-            values = np.maximum(file.ravel().astype(np.float64), self._floor)
+            values = self._counted(file)
             self._file_noise += _power(exact - values)
             self._near += int((np.abs(values - simulated) <= 1.001 * step).sum())
             self._compared += values.size
+
+    def _counted(self, values: np.ndarray) -> np.ndarray:
+        """Return values as (positions, C) float64, not below the floor."""
+        flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        return np.maximum(flat, self._floor)
 
     def result(self, *, weight_snr_db: float | None) -> LayerError:
         """Return the figures of all pictures."""
         width = max(self._high - self._low, 1e-12)
         used = min(self._most, self._high) - max(self._least, self._low)
-        sizes = self._channel_size if self._channel_size is not None else np.zeros(1)
-        alive = sizes[sizes > 0]
+        sizes = self._channel_size[self._channel_size > 0]
+        signal = float(self._signal.sum())
         compared = self._compared > 0
         return LayerError(
             name=self._name,
             kernel=self._kernel,
             low=self._low,
             high=self._high,
-            snr_db=_decibels(self._signal, self._noise),
-            own_snr_db=_decibels(self._signal, self._own_noise),
+            snr_db=_decibels(signal, self._noise),
+            own_snr_db=_decibels(signal, float(self._own_noise.sum())),
+            channel_snr_db=_median_decibels(self._signal, self._own_noise),
             weight_snr_db=weight_snr_db,
-            cosine=self._dot / max(np.sqrt(self._signal * self._simulated), 1e-12),
+            cosine=self._dot / max(np.sqrt(signal * self._simulated), 1e-12),
             range_use=float(np.clip(used / width, 0, 1)),
             saturated=self._beyond / max(self._count, 1),
-            channel_spread=float(alive.max() / np.median(alive)) if len(alive) else 1.0,
+            channel_spread=float(sizes.max() / np.median(sizes)) if len(sizes) else 1.0,
             rmse_steps=float(np.sqrt(self._noise / max(self._count, 1)) / (width / _LEVELS)),
-            tflite_snr_db=_decibels(self._signal, self._file_noise) if compared else None,
+            tflite_snr_db=_decibels(signal, self._file_noise) if compared else None,
             within_step=self._near / self._compared if compared else None,
             op_equal=self._equal / self._compared if compared else None,
         )
@@ -169,7 +175,14 @@ def weight_snr_db(kernel: np.ndarray, error: np.ndarray, *, channel_axis: int) -
 
 
 def _power(values: np.ndarray) -> float:
-    return float(values @ values)
+    return float(np.square(values).sum())
+
+
+def _median_decibels(signal: np.ndarray, noise: np.ndarray) -> float:
+    """Return the median over the channels that carry a signal."""
+    alive = signal > 0
+    pairs = zip(signal[alive], noise[alive], strict=True)
+    return float(np.median([_decibels(float(s), float(n)) for s, n in pairs] or [120.0]))
 
 
 def _decibels(signal: float, noise: float) -> float:

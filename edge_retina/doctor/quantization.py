@@ -15,6 +15,9 @@ SCHEMA_VERSION = 1
 # A layer that rounds well has 30 to 50 dB of its own. Under 20 dB the noise is a tenth of the
 # signal; MobileNet detectors lose visible mAP from single layers about there.
 _POOR_DB = 20.0
+# Of the median channel. A trained network that loses nothing visible has a head layer at 14 dB; one
+# channel that is 200 times the others leaves them -3 dB.
+_POOR_CHANNEL_DB = 10.0
 _POOR_WEIGHT_DB = 20.0
 _SATURATED = 0.005  # share of values; min/max ranges of good pictures leave about a thousandth out
 _MANY_LAYERS = 0.3  # share of the layers that saturate before the pictures are suspected
@@ -109,7 +112,7 @@ class QuantizationDiagnosis:
     @property
     def ranked(self) -> list[LayerError]:
         """The layers that lose most by themselves, worst first."""
-        return sorted(self.layers, key=lambda layer: layer.own_snr_db)[:_RANKED]
+        return sorted(self.layers, key=_margin_db)[:_RANKED]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document, version first."""
@@ -156,7 +159,7 @@ def recipe_rule(layer: LayerError) -> str:
 
 def _blamed(layers: Sequence[LayerError]) -> list[Finding]:
     """Return what is wrong with which layers; each is blamed once, for the first that fits."""
-    worst_first = sorted(layers, key=lambda layer: layer.own_snr_db)
+    worst_first = sorted(layers, key=_margin_db)
     saturated = [layer for layer in worst_first if layer.saturated > _SATURATED]
     if len(saturated) > _MANY_LAYERS * len(layers):
         by_share = sorted(saturated, key=lambda layer: -layer.saturated)
@@ -173,7 +176,7 @@ def _blamed(layers: Sequence[LayerError]) -> list[Finding]:
 
 
 def _cause(layer: LayerError) -> tuple[Kind, Case] | None:
-    poor = layer.own_snr_db < _POOR_DB
+    poor = _margin_db(layer) < 0
     if layer.saturated > _SATURATED:
         return _RANGE_TOO_SMALL, _saturation(layer)
     if layer.weight_snr_db is not None and layer.weight_snr_db < _POOR_WEIGHT_DB and poor:
@@ -190,6 +193,11 @@ def _cause(layer: LayerError) -> tuple[Kind, Case] | None:
     return _OTHER, Case(layer.name, _own(layer))
 
 
+def _margin_db(layer: LayerError) -> float:
+    """Return how far a layer is from being poor; negative if it is."""
+    return min(layer.own_snr_db - _POOR_DB, layer.channel_snr_db - _POOR_CHANNEL_DB)
+
+
 def _saturation(layer: LayerError) -> Case:
     return Case(
         layer.name,
@@ -199,7 +207,10 @@ def _saturation(layer: LayerError) -> Case:
 
 
 def _own(layer: LayerError) -> str:
-    return f"{layer.own_snr_db:.0f} dB by itself, {layer.snr_db:.0f} dB in the network"
+    return (
+        f"{layer.own_snr_db:.0f} dB by itself ({layer.channel_snr_db:.0f} dB in its median "
+        f"channel), {layer.snr_db:.0f} dB in the network"
+    )
 
 
 def _in_the_file(layers: Sequence[LayerError]) -> list[Finding]:

@@ -30,13 +30,14 @@ def render_quantization(diagnosis: QuantizationDiagnosis) -> str:
 def _ranking(layers: list[LayerError]) -> str:
     lines = [
         "Layers that lose most by themselves (signal to noise in dB)",
-        f"  {'layer':<28}{'alone':>7}{'here':>7}{'file':>7}{'weights':>9}{'range':>18}"
+        f"  {'layer':<28}{'alone':>7}{'channel':>9}{'here':>7}{'file':>7}{'weights':>9}{'range':>18}"
         f"{'used':>6}{'cut off':>9}",
     ]
     for layer in layers:
         span = f"{layer.low:.3g}..{layer.high:.3g}"
         lines.append(
-            f"  {layer.name:<28}{layer.own_snr_db:>7.1f}{layer.snr_db:>7.1f}"
+            f"  {layer.name:<28}{layer.own_snr_db:>7.1f}{layer.channel_snr_db:>9.1f}"
+            f"{layer.snr_db:>7.1f}"
             f"{_decibels(layer.tflite_snr_db):>7}{_decibels(layer.weight_snr_db):>9}{span:>18}"
             f"{layer.range_use:>6.0%}{layer.saturated:>9.2%}"
         )

@@ -199,8 +199,9 @@ def _verify(
     reference = KerasPredictor(
         join_levels(model), anchors=grid, labels=read_labels(path), export=config.export
     )
-    share = verify_file(path, reference, pictures, precision=precision)
-    return {"pictures": len(pictures), "agreement": share}
+    shares = verify_file(path, reference, pictures, precision=precision)
+    found = min(share["classes"] for share in shares.values())
+    return {"pictures": len(pictures), "agreement": found, "kernels": shares}
 
 
 def _publish(staging: Path, out: Path) -> None:

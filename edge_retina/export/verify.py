@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.boxes.iou import pairwise_iou
 from edge_retina.errors import ExportError
+from edge_retina.evaluation.agreement import Agreement, compare_detections
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras
-from edge_retina.runtime.detections import Detections, Predictor
+from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
 
@@ -22,20 +22,23 @@ _SCORE = 0.3
 
 @dataclass(frozen=True)
 class _Tolerance:
-    """What must be found again: this share of the objects, with at least this IoU."""
+    """What must be found again: this share of the objects, with this IoU and score."""
 
     share: float
     iou: float
+    score: float
 
 
 # A float file differs from Keras by rounding alone; a float16 file by the rounding of its weights
 # to 11 bits; an int8 file differs from its simulation by a step here and there, which may turn a
 # pair of near-equal boxes around.
 _TOLERANCES = {
-    "float32": _Tolerance(share=0.95, iou=0.99),
-    "float16": _Tolerance(share=0.95, iou=0.95),
-    "int8": _Tolerance(share=0.9, iou=0.9),
+    "float32": _Tolerance(share=0.95, iou=0.99, score=0.01),
+    "float16": _Tolerance(share=0.95, iou=0.95, score=0.02),
+    "int8": _Tolerance(share=0.9, iou=0.9, score=0.1),
 }
+_KERNELS = {"xnnpack": True, "builtin": False}
+_OUTPUTS = ("boxes", "classes", "scores")
 
 
 def verify_deploy_graph(
@@ -67,8 +70,8 @@ def verify_deploy_graph(
 
 def verify_file(
     path: Path, reference: Predictor, pictures: Sequence[Path], *, precision: str
-) -> float:
-    """Compare a written .tflite with the model it was made from.
+) -> dict[str, dict[str, float]]:
+    """Compare a written .tflite with the model it was made from, with and without XNNPACK.
 
     Args:
         path: the file; labels.txt must lie beside it, and the manifest if it has no NMS inside.
@@ -77,33 +80,42 @@ def verify_file(
         precision: of the file: what roundings are allowed for.
 
     Returns:
-        The share of the reference's detections above 0.3 that the file finds too: same class, IoU
-        of at least 0.99 for float32, 0.95 for float16, 0.9 for int8. 1 when there are none.
+        By kernels ("xnnpack", "builtin") and output ("boxes", "classes", "scores") the share of the
+        reference's detections above 0.3 that the file finds too: with an IoU of at least 0.99 for
+        float32, 0.95 for float16, 0.9 for int8; of the same class; with a score that differs by at
+        most 0.01, 0.02, 0.1. 1 when there are none.
 
     Raises:
-        ExportError: the share is too low.
+        ExportError: a share is too low; names the output.
     """
-    detector, tolerance = TFLiteDetector(path), _TOLERANCES[precision]
-    found = total = 0
-    for picture in pictures:
-        image = load_image(picture)
-        expected = reference.predict(image).above(_SCORE)
-        found += count_found(expected, detector.predict(image), min_iou=tolerance.iou)
-        total += len(expected)
-    share = found / total if total else 1.0
-    if share < tolerance.share:
-        raise ExportError(
-            f"{path.name}: finds only {found} of the {total} objects that the model it was made "
-            f"from finds on {len(pictures)} pictures, {tolerance.share:.0%} are needed; the "
-            "conversion is wrong"
+    tolerance = _TOLERANCES[precision]
+    images = [load_image(picture) for picture in pictures]
+    expected = [reference.predict(image).above(_SCORE) for image in images]
+    shares = {}
+    for kernels, use_xnnpack in _KERNELS.items():
+        detector = TFLiteDetector(path, use_xnnpack=use_xnnpack)
+        agreement = sum(
+            (
+                compare_detections(
+                    objects,
+                    detector.predict(image),
+                    min_iou=tolerance.iou,
+                    score_tolerance=tolerance.score,
+                )
+                for objects, image in zip(expected, images, strict=True)
+            ),
+            start=Agreement(),
         )
-    return share
+        _check_agreement(path, kernels, agreement, tolerance.share)
+        shares[kernels] = {output: agreement.share(output) for output in _OUTPUTS}
+    return shares
 
 
-def count_found(expected: Detections, got: Detections, *, min_iou: float) -> int:
-    """Return how many of `expected` have one in `got` of the same class and enough overlap."""
-    if not len(expected) or not len(got):
-        return 0
-    iou = pairwise_iou(expected.boxes_norm, got.boxes_norm)
-    same = expected.classes[:, None] == got.classes[None, :]
-    return int(((iou >= min_iou) & same).any(axis=1).sum())
+def _check_agreement(path: Path, kernels: str, agreement: Agreement, needed: float) -> None:
+    for output in _OUTPUTS:
+        if agreement.share(output) < needed:
+            raise ExportError(
+                f"{path.name}: its output '{output}' ({kernels} kernels) is right for only "
+                f"{getattr(agreement, output)} of the {agreement.objects} objects that the model "
+                f"it was made from finds; {needed:.0%} are needed; the conversion is wrong"
+            )

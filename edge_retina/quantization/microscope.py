@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -75,19 +76,21 @@ def compare_layers(
         for layer in quantized.model.layers
         if isinstance(layer, QuantizeWrapperV2)
     }
-    probe = _probe(deploy, quantized, wrappers, names)
+    probe = _probe(deploy, quantized, names)
+    alone = _each_alone(deploy, wrappers, names)
     tensors = _FileTensors(file, use_xnnpack=use_xnnpack) if file else None
-    replay = _replay(deploy, wrappers, names) if tensors else None
     sums = _sums(deploy, ranges, score_threshold)
     for image in images:
         batch = tf.constant(normalize(image[None]))
-        exact, simulated, alone = probe(batch)
+        exact, simulated = probe(batch)
+        own = alone(batch, exact)
         inside = tensors.run(image) if tensors else {}
-        replayed = replay(batch, inside) if replay else {}
-        for name, true, fake, own in zip(names, exact, simulated, alone, strict=True):
-            sums[name].add(
-                true.numpy(), fake.numpy(), own.numpy(), inside.get(name), replayed.get(name)
-            )
+        # If the file lacks a tensor, it lacks the input of others, too.
+        replayed = alone(batch, inside) if not set(names) - set(inside) else {}
+        for name in names:
+            values = (given[name].numpy() for given in (exact, simulated, own))
+            again = replayed[name].numpy() if name in replayed else None
+            sums[name].add(*values, inside.get(name), again)
     weights = _weight_snr(deploy, quantized)
     layers = tuple(
         sums[name].result(weight_snr_db=weights.get(_kernel_name(deploy, name))) for name in names
@@ -101,52 +104,46 @@ def compare_layers(
 
 
 def _probe(
-    deploy: keras.Model,
-    quantized: QuantizedModel,
-    wrappers: dict[str, QuantizeWrapperV2],
-    names: Sequence[str],
-) -> Callable[[tf.Tensor], list[list[tf.Tensor]]]:
-    """Return a function from images to the outputs: all float, all simulated, each alone."""
+    deploy: keras.Model, quantized: QuantizedModel, names: Sequence[str]
+) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]]:
+    """Return a function from images to the outputs by name: all float, all simulated."""
     outputs = _outputs(quantized.model)
-    exact = keras.Model(deploy.inputs, [deploy.get_layer(name).output for name in names])
-    simulated = keras.Model(quantized.model.inputs, [outputs[name] for name in names])
-    alone = keras.Model(
-        deploy.inputs,
-        [_alone(deploy.get_layer(name), wrappers, inputs=lambda tensor: tensor) for name in names],
+    exact = keras.Model(deploy.inputs, {name: deploy.get_layer(name).output for name in names})
+    simulated = keras.Model(quantized.model.inputs, {name: outputs[name] for name in names})
+    return tf.function(
+        lambda images: (exact(images, training=False), simulated(images, training=False))
     )
 
-    @tf.function
-    def probe(images: tf.Tensor) -> list[list[tf.Tensor]]:
-        return [model(images, training=False) for model in (exact, simulated, alone)]
 
-    return probe
-
-
-def _replay(
+def _each_alone(
     deploy: keras.Model, wrappers: dict[str, QuantizeWrapperV2], names: Sequence[str]
-) -> Callable[[tf.Tensor, dict[str, np.ndarray]], dict[str, np.ndarray]]:
-    """Return a function that simulates each layer on what those before it gave in the file."""
-    image = keras.Input(deploy.input_shape[1:])
-    given = {name: keras.Input(deploy.get_layer(name).output_shape[1:]) for name in names}
+) -> Callable[[tf.Tensor, dict[str, Any]], dict[str, tf.Tensor]]:
+    """Return a function that simulates each layer on what those before it are said to give.
 
-    def inputs(tensor: tf.Tensor) -> tf.Tensor:
-        layer = tensor._keras_history.layer
-        if isinstance(layer, keras.layers.InputLayer):
-            return image
-        return given[layer.name] if layer.name in given else layer(_each(layer.input, inputs))
+    Layers are called on plain tensors, which leaves no trace in the graphs they are part of: a call
+    on a Keras tensor would give a layer one more user, and it would no longer count as fused.
+    """
 
-    outputs = [_alone(deploy.get_layer(name), wrappers, inputs=inputs) for name in names]
-    model = keras.Model([image, *given.values()], outputs)
-    run = tf.function(lambda tensors: model(tensors, training=False))
+    @tf.function
+    def alone(images: tf.Tensor, given: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        def value(tensor: tf.Tensor) -> tf.Tensor:
+            layer = tensor._keras_history.layer
+            if isinstance(layer, keras.layers.InputLayer):
+                return images
+            return given[layer.name] if layer.name in given else computed(layer)
 
-    def replay(images: tf.Tensor, inside: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if set(names) - set(inside):
-            return {}  # the file lacks a tensor, and with it the input of others
-        tensors = [tf.constant(inside[name], tf.float32) for name in names]
-        outputs = run([images, *tensors])
-        return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+        def computed(layer: keras.layers.Layer) -> tf.Tensor:
+            sources = layer.input if isinstance(layer.input, list) else [layer.input]
+            values = [value(source) for source in sources]
+            quantised = wrappers.get(layer.name, layer)  # the recipe may leave it in float
+            return quantised(values if len(values) > 1 else values[0])
 
-    return replay
+        return {name: computed(deploy.get_layer(name)) for name in names}
+
+    def run(images: tf.Tensor, given: dict[str, Any]) -> dict[str, tf.Tensor]:
+        return alone(images, {name: tf.constant(x, tf.float32) for name, x in given.items()})
+
+    return run
 
 
 def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
@@ -160,31 +157,6 @@ def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
         for node in nodes
         if isinstance(node.layer, QuantizeWrapperV2)
     }
-
-
-def _alone(
-    layer: keras.layers.Layer,
-    wrappers: dict[str, QuantizeWrapperV2],
-    *,
-    inputs: Callable[[tf.Tensor], tf.Tensor],
-) -> tf.Tensor:
-    """Return the output of a layer with its own quantisation.
-
-    Args:
-        layer: of the deploy graph.
-        wrappers: quantised layers by name.
-        inputs: what to give it instead of a tensor of the deploy graph.
-    """
-    convolution = fused_convolution(layer)
-    if convolution is None:
-        return wrappers[layer.name](_each(layer.input, inputs))
-    inner = wrappers.get(convolution.name, convolution)  # the recipe may leave it in float
-    return wrappers[layer.name](inner(inputs(convolution.input)))
-
-
-def _each(tensors, function: Callable[[tf.Tensor], tf.Tensor]):
-    """Apply a function to a tensor, or to each of a list."""
-    return [function(x) for x in tensors] if isinstance(tensors, list) else function(tensors)
 
 
 def _sums(

@@ -13,13 +13,19 @@ from edge_retina.calibration.pinned import read_pinned
 from edge_retina.calibration.selection import CalibrationSet, select_calibration
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
+from edge_retina.errors import ConfigError
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
+from edge_retina.model.retinanet import build_retinanet
 from edge_retina.quantization.bias_correction import correct_biases
 from edge_retina.quantization.equalization import equalize
 from edge_retina.quantization.qat import train_quantized
-from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
+from edge_retina.quantization.quantized_model import (
+    QuantizedModel,
+    build_quantized_model,
+    computing_layers,
+)
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.recipe import Recipe, load_recipe
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
@@ -84,9 +90,16 @@ def quantize_model(
         val: likewise.
         labels: class names by index.
         metrics_file: where QAT logs its losses; None for nowhere.
+
+    Raises:
+        ConfigError: the recipe or the pinned calibration set doesn't fit.
     """
     settings = config.quantize
     recipe = load_recipe(settings.recipe)
+    if method == "qat" and recipe.activations == "dynamic":
+        raise ConfigError(
+            "quantize: a dynamic-range recipe has no ranges to train with; use --method ptq"
+        )
     chosen = choose_calibration(config, train, num_classes=len(labels))
     batches = _batches(chosen, train, config.model.image_size)
     deploy = deploy_graph(trained, recipe, relu=settings.relu)
@@ -119,6 +132,22 @@ def quantize_model(
         options={name: getattr(settings, name) for name in _OPTIONS},
         best_step=best_step,
     )
+
+
+def check_recipe(config: Config, *, num_classes: int) -> None:
+    """Refuse a recipe that doesn't fit the network, before an hour is spent on training it.
+
+    Args:
+        config: resolved.
+        num_classes: K.
+
+    Raises:
+        ConfigError: the recipe can't be read, or names a layer that doesn't exist.
+    """
+    recipe = load_recipe(config.quantize.recipe)
+    if recipe.layers:
+        model = build_retinanet(config.model, num_classes=num_classes, anchors=anchor_grid(config))
+        recipe.check_layers(computing_layers(deploy_graph(model, recipe, relu="relu6")))
 
 
 def choose_calibration(

@@ -25,6 +25,7 @@ def layer_errors(layers: Sequence[LayerError]) -> str:
     columns = [
         Column("Layer", text=True),
         Column("Alone dB"),
+        Column("Median channel dB"),
         Column("Network dB"),
         Column("File dB"),
         Column("Weights dB"),
@@ -54,6 +55,7 @@ def _cells(layer: LayerError) -> tuple[str, ...]:
     return (
         layer.name,
         f"{layer.own_snr_db:.1f}",
+        f"{layer.channel_snr_db:.1f}",
         f"{layer.snr_db:.1f}",
         _optional(layer.tflite_snr_db, ".1f"),
         _optional(layer.weight_snr_db, ".1f"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_retina.config import Config
 from edge_retina.doctor.quantization import QuantizationDiagnosis, diagnose_quantization
+from edge_retina.errors import RunError
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.image import load_image, normalize, stretch
 
@@ -36,7 +37,7 @@ def examine_quantization(
         ablate: also try every layer in float.
 
     Raises:
-        RunError: the RUN was not quantised by this method.
+        RunError: the RUN was not quantised by this method, or only its weights were.
     """
     from edge_retina.export.convert import convert
     from edge_retina.export.detection_graph import detection_function
@@ -47,6 +48,11 @@ def examine_quantization(
 
     method = method or available_method(run, config.quantize.method)
     quantized, record = load_quantized(run, method)
+    if not quantized.activation_ranges():
+        raise RunError(
+            f"{run.root}: its {record.method} model has no quantised activations "
+            f"({record.recipe['description']}); there is nothing to compare"
+        )
     deploy = float_twin(run, quantized, record)
     threshold = config.export.score_threshold
     function = detection_function(

@@ -20,11 +20,13 @@ from typing import Any
 from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
 from edge_retina.benchmark.local import run_benchmark
+from edge_retina.calibration.pinned import read_pinned
 from edge_retina.config import Config
 from edge_retina.datasets import Example, annotations_sha256
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record
 from edge_retina.files import write_json
+from edge_retina.quantization.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
@@ -59,10 +61,14 @@ class Workflow:
         self.run = run
         self.data: PreparedData | None = None
         self._upstream: list[Any] = []
+        self._recipe = Recipe()
+        self._calibration_sha256 = ""
 
     def prepare(self) -> PreparedData:
         """Read and check the data and fix the config; cheap, so it is done every time."""
+        self._recipe = load_recipe(self.config.quantize.recipe)
         self.config, self.data = prepare_run(self.config, self.run)
+        self._calibration_sha256 = self._read_calibration_set()
         self._upstream = self.data.fingerprint()
         return self.data
 
@@ -72,8 +78,10 @@ class Workflow:
         sections = ("seed", "model", "anchors", "matching", "augmentation", "loss", "train")
 
         def work() -> dict[str, Any]:
+            from edge_retina.quantization.quantize import check_recipe
             from edge_retina.training.trainer import Trainer
 
+            check_recipe(config, num_classes=len(data.dataset.labels))
             trainer = Trainer(
                 config,
                 labels=data.dataset.labels,
@@ -106,7 +114,14 @@ class Workflow:
             work,
             makes=[self.run.quantized_dir(method)],
             sections=("quantize", "export"),
+            upstream=[self._recipe.to_dict(), self._calibration_sha256],
         )
+
+    def _read_calibration_set(self) -> str:
+        """Return the hash of the pinned calibration set; "" if there is none."""
+        path = self.config.quantize.calibration_set
+        known = {example.image_id for example in self._data().train}
+        return read_pinned(Path(path), known=known).sha256 if path else ""
 
     def export(self) -> None:
         """Write the artefact directory; also the PTQ model as a file, to compare with."""

@@ -148,11 +148,13 @@ def test_without_nms_the_same_is_found(exports: SimpleNamespace) -> None:
 
 
 def test_float16_finds_nearly_the_same_in_half_the_size(exports: SimpleNamespace) -> None:
-    from edge_retina.export.verify import count_found
+    from edge_retina.evaluation.agreement import compare_detections
 
     full = found_on(exports, "nms/tiny_float32.tflite")
     half = found_on(exports, "nms/tiny_float16.tflite")
-    found = sum(count_found(a, b, min_iou=0.95) for a, b in zip(full, half, strict=True))
+    found = sum(
+        compare_detections(a, b, min_iou=0.95).classes for a, b in zip(full, half, strict=True)
+    )
     total = sum(map(len, full))
     assert total > 50
     assert found >= 0.95 * total

@@ -227,7 +227,7 @@ def test_the_outputs_are_near_the_simulation(
 def test_detections_are_those_of_the_simulation(
     int8_detector: SimpleNamespace, blurred_pictures: Callable[[int, int], Any]
 ):
-    from edge_retina.export.verify import count_found
+    from edge_retina.evaluation.agreement import compare_detections
     from edge_retina.model.deploy import join_levels
     from edge_retina.model.predictor import KerasPredictor
     from edge_retina.runtime.detections import Detections
@@ -256,6 +256,6 @@ def test_detections_are_those_of_the_simulation(
         )
         expected = predictor.predict(picture)
         total += len(expected)
-        found += count_found(expected, got, min_iou=0.9)
+        found += compare_detections(expected, got, min_iou=0.9).classes
     assert total > 50
     assert found >= 0.8 * total

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.errors import ExportError
+from edge_retina.runtime.detections import Detections
+from edge_retina.runtime.detector import TFLiteDetector
+
+pytestmark = pytest.mark.tf
+
+TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
+
+
+class Changed:
+    """The tiny detector with its detections changed: a model that the file was not made from."""
+
+    def __init__(self, change: Callable[[Detections], Detections]) -> None:
+        self._detector, self._change = TFLiteDetector(TINY), change
+
+    def predict(self, image: np.ndarray) -> Detections:
+        return self._change(self._detector.predict(image))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A bright picture: the tiny detector finds one object above 0.3 in it."""
+    path = tmp_path / "bright.png"
+    cv2.imwrite(str(path), np.full((40, 50, 3), 250, np.uint8))
+    return path
+
+
+def unchanged(found: Detections) -> Detections:
+    return found
+
+
+def moved(found: Detections) -> Detections:
+    return dataclasses.replace(found, boxes_norm=found.boxes_norm + np.float32(0.1))
+
+
+def renamed(found: Detections) -> Detections:
+    return dataclasses.replace(found, classes=1 - found.classes)
+
+
+def surer(found: Detections) -> Detections:
+    return dataclasses.replace(found, scores=found.scores + np.float32(0.2))
+
+
+def test_the_model_it_was_made_from_agrees_with_both_kernels(picture: Path):
+    from edge_retina.export.verify import verify_file
+
+    shares = verify_file(TINY, Changed(unchanged), [picture], precision="int8")
+    right = {"boxes": 1.0, "classes": 1.0, "scores": 1.0}
+    assert shares == {"xnnpack": right, "builtin": right}
+
+
+@pytest.mark.parametrize(
+    "change, output", [(moved, "boxes"), (renamed, "classes"), (surer, "scores")]
+)
+def test_another_model_is_told_by_the_output_that_differs(
+    picture: Path, change: Callable[[Detections], Detections], output: str
+):
+    from edge_retina.export.verify import verify_file
+
+    message = (
+        f"tiny_uint8.tflite: its output '{output}' (xnnpack kernels) is right for only 0 of the 1 "
+        "objects that the model it was made from finds; 90% are needed; the conversion is wrong"
+    )
+    with pytest.raises(ExportError) as caught:
+        verify_file(TINY, Changed(change), [picture], precision="int8")
+    assert str(caught.value) == message
