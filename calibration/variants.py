@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECIPES = Path(__file__).parent / "recipes"
+_CHOSEN = ('quantize.calibration_set=""',)  # not the pinned set of the config
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ def _recipe(name: str) -> str:
 
 def _images() -> list[Variant]:
     return [
-        Variant("images", f"{count} images", "ptq", (f"quantize.calibration_images={count}",))
+        Variant(
+            "images", f"{count} images", "ptq", (*_CHOSEN, f"quantize.calibration_images={count}")
+        )
         for count in (8, 16, 32, 64, 256, 512)
     ]
 
@@ -41,12 +44,13 @@ def _selection() -> list[Variant]:
     for strategy in ("stratified", "random"):
         for seed in (1, 2, 3):
             settings = (
+                *_CHOSEN,
                 "quantize.calibration_images=16",
                 f"quantize.calibration_selection={strategy}",
                 f"seed={seed}",
             )
             rows.append(Variant("selection", f"16 {strategy}, seed {seed}", "ptq", settings))
-    first = ("quantize.calibration_images=16", "quantize.calibration_selection=first")
+    first = (*_CHOSEN, "quantize.calibration_images=16", "quantize.calibration_selection=first")
     return [*rows, Variant("selection", "the first 16", "ptq", first)]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_LEVELS = 255  # steps of int8
+INT8_STEPS = 255
+INT16_STEPS = 65534  # -32767..32767
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class LayerError:
         kernel: name of the convolution; "" for an addition.
         low: lower end of its range.
         high: upper end.
+        steps: that the range is divided into.
         snr_db: signal to noise of the simulation: power of the float values over the power of the
             difference, in decibels; what the layers before lost is in it.
         own_snr_db: the same where only this layer is quantised and gets float input.
@@ -28,7 +30,7 @@ class LayerError:
         range_use: share of the range's width that float values reach.
         saturated: share of float values that lie beyond the range by more than half a step.
         channel_spread: how much larger the largest channel is than the median one.
-        rmse_steps: root mean square of the difference in steps of int8.
+        rmse_steps: root mean square of the difference in steps.
         tflite_snr_db: signal to noise of the .tflite file; None if its tensor was not found.
         within_step: share of the file's values that are within one step of the simulation's; what
             the layers before differ in is in it.
@@ -40,6 +42,7 @@ class LayerError:
     kernel: str
     low: float
     high: float
+    steps: int
     snr_db: float
     own_snr_db: float
     channel_snr_db: float
@@ -55,14 +58,23 @@ class LayerError:
 
     @property
     def step(self) -> float:
-        """Width of one step of int8."""
-        return (self.high - self.low) / _LEVELS
+        """Width of one step."""
+        return (self.high - self.low) / self.steps
 
 
 class LayerSums:
     """Adds up one layer's figures picture by picture."""
 
-    def __init__(self, name: str, *, kernel: str, low: float, high: float, floor: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        kernel: str,
+        low: float,
+        high: float,
+        floor: float,
+        steps: int = INT8_STEPS,
+    ) -> None:
         """Start at nothing.
 
         Args:
@@ -72,8 +84,10 @@ class LayerSums:
             high: upper end.
             floor: values below it are not told apart on purpose and count as equal to it;
                 `-inf` for all layers but the class logits.
+            steps: that the range is divided into.
         """
         self._name, self._kernel, self._low, self._high = name, kernel, low, high
+        self._steps = steps
         self._floor = floor
         self._count = 0
         self._noise = self._file_noise = 0.0
@@ -103,7 +117,7 @@ class LayerSums:
         self._channel_size = np.maximum(
             self._channel_size, np.abs(exact).reshape(-1, channels).max(axis=0)
         )
-        step = (self._high - self._low) / _LEVELS
+        step = (self._high - self._low) / self._steps
         exact, simulated, own = (self._counted(values) for values in (exact, simulated, own))
         self._count += exact.size
         self._signal = self._signal + np.square(exact).sum(axis=0)
@@ -140,6 +154,7 @@ class LayerSums:
             kernel=self._kernel,
             low=self._low,
             high=self._high,
+            steps=self._steps,
             snr_db=_decibels(signal, self._noise),
             own_snr_db=_decibels(signal, float(self._own_noise.sum())),
             channel_snr_db=_median_decibels(self._signal, self._own_noise),
@@ -148,7 +163,7 @@ class LayerSums:
             range_use=float(np.clip(used / width, 0, 1)),
             saturated=self._beyond / max(self._count, 1),
             channel_spread=float(sizes.max() / np.median(sizes)) if len(sizes) else 1.0,
-            rmse_steps=float(np.sqrt(self._noise / max(self._count, 1)) / (width / _LEVELS)),
+            rmse_steps=float(np.sqrt(self._noise / max(self._count, 1)) / (width / self._steps)),
             tflite_snr_db=_decibels(signal, self._file_noise) if compared else None,
             within_step=self._near / self._compared if compared else None,
             op_equal=self._equal / self._compared if compared else None,

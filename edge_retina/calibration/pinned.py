@@ -35,6 +35,13 @@ def read_pinned(path: Path, *, known: Collection[str]) -> CalibrationSet:
     ids, seed, strategy = (tree.get(key) for key in ("image_ids", "seed", "strategy"))
     if not (isinstance(ids, list) and ids and all(isinstance(i, str) for i in ids)):
         raise ConfigError(f"{path}: image_ids must be a list of picture names; {_MEND}")
+    if tree.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path}: schema_version is {tree.get('schema_version')!r}, expected {SCHEMA_VERSION}; "
+            f"{_MEND}"
+        )
+    if len(set(ids)) < len(ids):
+        raise ConfigError(f"{path}: image_ids names a picture twice; {_MEND}")
     if not isinstance(seed, int) or not isinstance(strategy, str):
         raise ConfigError(f"{path}: seed or strategy is missing; {_MEND}")
     chosen = calibration_set(ids, seed=seed, strategy=strategy)

@@ -55,8 +55,9 @@ def select_calibration(
 
     "stratified" takes pictures in a random order, each time the next one that holds the stratum
     seen least so far. Strata are: a class at a size (octaves of the square root of a box's share of
-    the picture), pictures without objects, and thirds of brightness by thirds of contrast. Of very
-    large sets a random part is looked at. "random" and "first" are for comparison.
+    the picture), pictures without objects, and thirds of the extent of brightness by those of
+    contrast. Of very large sets a random part is looked at. "random" and "first" are for
+    comparison.
 
     Args:
         examples: to choose from; their pictures are read for "stratified".
@@ -105,6 +106,9 @@ def _appearance_strata(examples: Sequence[Example]) -> list[_Stratum]:
     """Return for each picture in which third of brightness and of contrast it lies."""
     pixels = [load_image(e.path)[::_PIXEL_STRIDE, ::_PIXEL_STRIDE] for e in examples]
     statistics = np.array([(picture.mean(), picture.std()) for picture in pixels])
-    limits = np.quantile(statistics, _THIRDS, axis=0)
+    # Thirds of the extent, not of the pictures: the few dark or bright ones are a stratum of their
+    # own then, however few.
+    low, high = statistics.min(axis=0), statistics.max(axis=0)
+    limits = low + np.array(_THIRDS)[:, None] * (high - low)
     thirds = (statistics[:, None, :] > limits[None]).sum(axis=1)
     return [("appearance", int(brightness), int(contrast)) for brightness, contrast in thirds]

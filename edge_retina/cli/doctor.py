@@ -88,11 +88,13 @@ def command(
 
     edge-retina doctor runs/mine --quantization --ablate
     """
+    if quantization and write_config is not None:
+        raise click.UsageError("--write-config goes with DATA, not with --quantization")
     if quantization:
         text, page, document = _look_at_layers(
             RunDirectory(data), with_seed(overrides, seed), method, pictures, ablate=ablate
         )
-        patch = None
+        patch = ""
     else:
         text, page, document, patch = _look_at_data(
             data, with_seed(overrides, seed), image_size, html
@@ -102,8 +104,6 @@ def command(
     if html is not None:
         _write("--html", html, page)
     if write_config is not None:
-        if patch is None:
-            raise click.UsageError("--write-config goes with DATA, not with --quantization")
         _write("--write-config", write_config, patch)
     emit_json(document, json_target)
 

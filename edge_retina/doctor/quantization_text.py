@@ -30,8 +30,8 @@ def render_quantization(diagnosis: QuantizationDiagnosis) -> str:
 def _ranking(layers: list[LayerError]) -> str:
     lines = [
         "Layers that lose most by themselves (signal to noise in dB)",
-        f"  {'layer':<28}{'alone':>7}{'channel':>9}{'here':>7}{'file':>7}{'weights':>9}{'range':>18}"
-        f"{'used':>6}{'cut off':>9}",
+        f"  {'layer':<28}{'alone':>7}{'channel':>9}{'here':>7}{'file':>7}{'weights':>9}"
+        f"{'range':>18}{'used':>6}{'cut off':>9}",
     ]
     for layer in layers:
         span = f"{layer.low:.3g}..{layer.high:.3g}"

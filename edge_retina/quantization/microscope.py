@@ -16,7 +16,13 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapp
     QuantizeWrapperV2,
 )
 
-from edge_retina.calibration.layer_error import LayerError, LayerSums, weight_snr_db
+from edge_retina.calibration.layer_error import (
+    INT8_STEPS,
+    INT16_STEPS,
+    LayerError,
+    LayerSums,
+    weight_snr_db,
+)
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.layer_configs import channel_axis
 from edge_retina.quantization.quantized_model import (
@@ -79,14 +85,13 @@ def compare_layers(
     probe = _probe(deploy, quantized, names)
     alone = _each_alone(deploy, wrappers, names)
     tensors = _FileTensors(file, use_xnnpack=use_xnnpack) if file else None
-    sums = _sums(deploy, ranges, score_threshold)
+    sums = _sums(deploy, quantized, score_threshold)
     for image in images:
         batch = tf.constant(normalize(image[None]))
         exact, simulated = probe(batch)
         own = alone(batch, exact)
         inside = tensors.run(image) if tensors else {}
-        # If the file lacks a tensor, it lacks the input of others, too.
-        replayed = alone(batch, inside) if not set(names) - set(inside) else {}
+        replayed = alone(batch, inside) if tensors else {}
         for name in names:
             values = (given[name].numpy() for given in (exact, simulated, own))
             again = replayed[name].numpy() if name in replayed else None
@@ -110,9 +115,12 @@ def _probe(
     outputs = _outputs(quantized.model)
     exact = keras.Model(deploy.inputs, {name: deploy.get_layer(name).output for name in names})
     simulated = keras.Model(quantized.model.inputs, {name: outputs[name] for name in names})
-    return tf.function(
-        lambda images: (exact(images, training=False), simulated(images, training=False))
-    )
+
+    @tf.function
+    def probe(images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        return exact(images, training=False), simulated(images, training=False)
+
+    return probe
 
 
 def _each_alone(
@@ -120,8 +128,9 @@ def _each_alone(
 ) -> Callable[[tf.Tensor, dict[str, Any]], dict[str, tf.Tensor]]:
     """Return a function that simulates each layer on what those before it are said to give.
 
-    Layers are called on plain tensors, which leaves no trace in the graphs they are part of: a call
-    on a Keras tensor would give a layer one more user, and it would no longer count as fused.
+    What is not said is simulated in its turn. Layers are called on plain tensors, which leaves no
+    trace in the graphs they are part of: a call on a Keras tensor would give a layer one more user,
+    and it would no longer count as fused.
     """
 
     @tf.function
@@ -160,9 +169,15 @@ def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
 
 
 def _sums(
-    deploy: keras.Model, ranges: dict[str, tuple[float, float]], score_threshold: float
+    deploy: keras.Model, quantized: QuantizedModel, score_threshold: float
 ) -> dict[str, LayerSums]:
+    ranges = quantized.activation_ranges()
     logits, floor = class_logit_layers(deploy), logit_floor(score_threshold)
+    steps = INT8_STEPS
+    if quantized.recipe.activations == "int16":
+        steps = INT16_STEPS
+        bounds = {name: max(-low, high) for name, (low, high) in ranges.items()}
+        ranges = {name: (-bound, bound) for name, bound in bounds.items()}
     return {
         name: LayerSums(
             name,
@@ -170,6 +185,7 @@ def _sums(
             low=low,
             high=high,
             floor=max(low, floor) if name in logits else -np.inf,
+            steps=steps,
         )
         for name, (low, high) in ranges.items()
     }

@@ -119,3 +119,36 @@ def test_what_can_not_be_folded_is_refused(build: Callable[[Any, Any], Any], mes
 
     with pytest.raises(ExportError, match=message):
         build_deploy_graph(refused(build))
+
+
+def test_relu_in_the_place_of_relu6(make_retinanet: Callable[..., Any], deploy: Any):
+    from edge_retina.model.deploy import build_deploy_graph
+
+    changed = build_deploy_graph(make_retinanet(head_depth=1)[0], relu6=False)
+    assert [layer.name for layer in changed.layers] == [layer.name for layer in deploy.layers]
+    limits = {
+        (name, layer.max_value and float(layer.max_value))
+        for name, model in (("relu", changed), ("relu6", deploy))
+        for layer in model.layers
+        if type(layer).__name__ == "ReLU"
+    }
+    assert limits == {("relu", None), ("relu6", 6.0)}
+    small, large = images(2, 64) * 0.01, images(2, 64) * 30
+    for batch, same in ((small, True), (large, False)):
+        close = [
+            np.allclose(a, b, atol=1e-4 * np.abs(b).max())
+            for a, b in zip(changed(batch), deploy(batch), strict=True)
+        ]
+        assert all(close) == same  # equal as long as nothing is above 6
+
+
+def test_resizing_computes_the_same(make_retinanet: Callable[..., Any], deploy: Any):
+    from edge_retina.model.deploy import build_deploy_graph
+
+    changed = build_deploy_graph(make_retinanet(head_depth=1)[0], resize=True)
+    kinds = [type(layer).__name__ for layer in changed.layers]
+    assert kinds.count("UpSampling2D") == 2
+    assert "Concatenate" not in kinds
+    batch = images(2, 64)
+    for expected, found in zip(deploy(batch), changed(batch), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())

@@ -143,3 +143,44 @@ def test_every_pixel_value_is_exact():
     pixels = np.arange(256, dtype=np.uint8)
     fake = FixedRange(-1.0, 127 / 128)(normalize(pixels), False, {}).numpy()
     np.testing.assert_array_equal(fake * 128 + 128, pixels)
+
+
+def test_16_bits_are_symmetric():
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.quantizers import Calibrated16BitRange
+
+    quantizer = Calibrated16BitRange(tf.Variable(0.0))
+    variables = built(quantizer, (1,))
+    variables["low"].assign(-1.0)
+    variables["high"].assign(3.2767)  # steps of 1e-4 on both sides
+    assert quantizer.step_of(variables) == pytest.approx(1e-4)
+    values = np.array([0, 3e-5, 7e-5, 1.00004, -2.00006, 3.2767, -3.2767, 9, -9], np.float32)
+    whole = quantizer(values, False, variables).numpy() / 1e-4
+    expected = [0, 0, 1, 10000, -20001, 32767, -32767, 32767, -32767]
+    np.testing.assert_allclose(whole, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("bits, step", [(8, 2 / 255), (16, 2 / 65534)])
+def test_the_step_of_a_fixed_range(bits: int, step: float):
+    from edge_retina.quantization.quantizers import FixedRange
+
+    quantizer = FixedRange(-1.0, 1.0, bits=bits)
+    assert quantizer.step == pytest.approx(step)
+    values = np.linspace(-1, 1, 1001, dtype=np.float32)
+    fake = quantizer(values, False, {}).numpy()
+    assert np.abs(fake - values).max() <= 0.51 * step  # float32 of its own
+    np.testing.assert_allclose(fake / step, np.rint(fake / step), atol=0.02)
+
+
+@pytest.mark.parametrize("active", [0.0, 1.0])
+def test_switched_off_everything_goes_through(active: float):
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.quantizers import CalibratedRange, Switchable
+
+    inner = CalibratedRange(tf.Variable(0.0))
+    quantizer = Switchable(inner, tf.Variable(active))
+    variables = built(quantizer, (1,))
+    values = np.array([-7.0, 0.001, 0.5, 7.0], np.float32)
+    expected = inner(values, False, variables) if active else values
+    np.testing.assert_array_equal(quantizer(values, False, variables), expected)
+    assert quantizer.step_of(variables) == inner.step_of(variables) == pytest.approx(2 / 255)

@@ -79,3 +79,68 @@ def test_calibration_batches_hold_every_picture_in_order(tmp_path: Path):
     assert [batch.shape for batch in batches] == [(8, 64, 32, 3), (2, 64, 32, 3)]
     values = np.concatenate(batches)[:, 5, 5, 0]
     np.testing.assert_array_equal(values, (20 * np.arange(10) - 128) / 128)
+
+
+@pytest.fixture(scope="module")
+def narrow(int8_detector: SimpleNamespace, blurred_pictures: Callable[[int, int], Any]) -> Any:
+    """Ranges of some pictures by each method."""
+    from edge_retina.quantization.ranges import measure_ranges
+
+    images = normalize(blurred_pictures(12, seed=3))
+
+    def measure(**options: Any) -> dict[str, tuple[float, float]]:
+        batches = [images[:8], images[8:]]
+        return measure_ranges(int8_detector.deploy, batches, score_threshold=0.05, **options)
+
+    return measure
+
+
+def test_percentiles_are_those_of_the_values(
+    int8_detector: SimpleNamespace, blurred_pictures: Callable[[int, int], Any], narrow: Any
+):
+    from edge_retina.model.keras import keras
+
+    found = narrow(method="percentile", percentile=98.0)
+    names = ["Conv1_relu", "p3_lateral", "box_p3_out_pw"]
+    deploy = int8_detector.deploy
+    probe = keras.Model(deploy.input, [deploy.get_layer(name).output for name in names])
+    for name, output in zip(names, probe(normalize(blurred_pictures(12, seed=3))), strict=True):
+        values = output.numpy()
+        bin_width = (values.max() - values.min()) / 2048
+        low, high = np.quantile(values, (0.01, 0.99))
+        expected = min(low, 0), max(high, 0)
+        np.testing.assert_allclose(found[name], expected, atol=1.5 * bin_width, err_msg=name)
+
+
+def test_no_method_goes_beyond_the_extremes(narrow: Any):
+    full = narrow()
+    for method in ("percentile", "mse"):
+        found = narrow(method=method, percentile=99.0)
+        assert set(found) == set(full)
+        inside = [
+            full[name][0] - 1e-5 <= low <= 0 <= high <= full[name][1] + 1e-5
+            for name, (low, high) in found.items()
+            if not name.startswith("cls")
+        ]
+        assert all(inside)
+        assert sum(found[name] != full[name] for name in full) > 0.5 * len(full)
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+def test_no_method_cuts_the_upper_end_of_class_logits(narrow: Any, method: str):
+    full, found = narrow(), narrow(method=method, percentile=90.0)
+    for level in (3, 4, 5):
+        name = f"cls_p{level}_out_pw"
+        assert found[name][1] == full[name][1]
+        other = f"cls_p{level}_out_dw"
+        assert method == "mse" or found[other][1] < full[other][1]
+
+
+def test_levels_share_their_union(narrow: Any):
+    own, shared = narrow(), narrow(shared_levels=True)
+    for part in ("cls_p{}_conv0_relu", "box_p{}_out_pw"):
+        names = [part.format(level) for level in (3, 4, 5)]
+        union = min(own[name][0] for name in names), max(own[name][1] for name in names)
+        assert [shared[name] for name in names] == [union] * 3
+    for name in ("p3_smooth_relu", "p4_lateral", "block_3_depthwise_relu"):
+        assert shared[name] == own[name]
