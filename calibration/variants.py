@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECIPES = Path(__file__).parent / "recipes"
-_CHOSEN = ('quantize.calibration_set=""',)  # not the pinned set of the config
+# Every PTQ row but the main one differs from this by what its name says.
+_PLAIN = (
+    "quantize.ranges=minmax",
+    "quantize.relu=relu6",
+    "quantize.equalize=false",
+    "quantize.correct_bias=false",
+)
+_CHOSEN = 'quantize.calibration_set=""'  # instead of the pinned set of the config
+_RELU, _CLE = "quantize.relu=relu", "quantize.equalize=true"
+_CORRECT, _MSE = "quantize.correct_bias=true", "quantize.ranges=mse"
+_LAST = "quantize.evaluations=0"  # keep the last weights
 
 
 @dataclass(frozen=True)
@@ -26,95 +36,74 @@ class Variant:
     overrides: tuple[str, ...] = ()
 
 
+def _plain(group: str, name: str, *overrides: str) -> Variant:
+    return Variant(group, name, "ptq", (*_PLAIN, *overrides))
+
+
+def _qat(name: str, *overrides: str) -> Variant:
+    return Variant("qat", name, "qat", (_LAST, *overrides))
+
+
 def _recipe(name: str) -> str:
     return f"quantize.recipe={RECIPES / name}.toml"
 
 
-def _images() -> list[Variant]:
-    return [
-        Variant(
-            "images", f"{count} images", "ptq", (*_CHOSEN, f"quantize.calibration_images={count}")
-        )
-        for count in (8, 16, 32, 64, 256, 512)
-    ]
+def _selected(strategy: str, seed: int) -> Variant:
+    return _plain(
+        "selection",
+        f"16 {strategy}, seed {seed}",
+        _CHOSEN,
+        "quantize.calibration_images=16",
+        f"quantize.calibration_selection={strategy}",
+        f"seed={seed}",
+    )
 
 
-def _selection() -> list[Variant]:
-    rows = []
-    for strategy in ("stratified", "random"):
-        for seed in (1, 2, 3):
-            settings = (
-                *_CHOSEN,
-                "quantize.calibration_images=16",
-                f"quantize.calibration_selection={strategy}",
-                f"seed={seed}",
-            )
-            rows.append(Variant("selection", f"16 {strategy}, seed {seed}", "ptq", settings))
-    first = (*_CHOSEN, "quantize.calibration_images=16", "quantize.calibration_selection=first")
-    return [*rows, Variant("selection", "the first 16", "ptq", first)]
-
-
-MAIN = (
-    Variant("main", "PTQ", "ptq"),
-    Variant("main", "QAT", "qat"),
-)
-PEER = Variant("peer", "tfmot quantize_model", "tfmot")
+MAIN = (Variant("main", "PTQ", "ptq"), Variant("main", "QAT", "qat"))
+PEER = (Variant("peer", "tfmot quantize_model", "tfmot"),)
 PTQ = (
-    *_images(),
-    *_selection(),
-    Variant("ranges", "percentile 99.99", "ptq", ("quantize.ranges=percentile",)),
-    Variant(
-        "ranges",
-        "percentile 99.9",
-        "ptq",
-        ("quantize.ranges=percentile", "quantize.percentile=99.9"),
+    _plain("base", "base"),
+    *(
+        _plain("images", f"{count} images", _CHOSEN, f"quantize.calibration_images={count}")
+        for count in (8, 16, 32, 64, 256, 512)
     ),
-    Variant("ranges", "mse", "ptq", ("quantize.ranges=mse",)),
-    Variant("graph", "ReLU", "ptq", ("quantize.relu=relu",)),
-    Variant("graph", "CLE", "ptq", ("quantize.equalize=true",)),
-    Variant("graph", "ReLU + CLE", "ptq", ("quantize.relu=relu", "quantize.equalize=true")),
-    Variant("graph", "bias correction", "ptq", ("quantize.correct_bias=true",)),
-    Variant("recipes", "depthwise per tensor", "ptq", (_recipe("per_tensor_depthwise"),)),
-    Variant("recipes", "all per tensor", "ptq", (_recipe("per_tensor"),)),
-    Variant(
-        "recipes",
-        "all per tensor, ReLU + CLE",
-        "ptq",
-        (_recipe("per_tensor"), "quantize.relu=relu", "quantize.equalize=true"),
+    *(_selected(strategy, seed) for strategy in ("stratified", "random") for seed in (1, 2, 3)),
+    _plain(
+        "selection",
+        "the first 16",
+        _CHOSEN,
+        "quantize.calibration_images=16",
+        "quantize.calibration_selection=first",
     ),
-    Variant(
-        "recipes",
-        "all per tensor, bias correction",
-        "ptq",
-        (_recipe("per_tensor"), "quantize.correct_bias=true"),
-    ),
-    Variant("recipes", "ranges shared by levels", "ptq", (_recipe("shared_ranges"),)),
-    Variant("recipes", "float box tail", "ptq", (_recipe("float_box_tail"),)),
-    Variant("recipes", "int16 x int8", "ptq", (_recipe("int16x8"),)),
-    Variant("recipes", "dynamic range", "ptq", (_recipe("dynamic_range"),)),
+    _plain("ranges", "percentile 99.99", "quantize.ranges=percentile"),
+    _plain("ranges", "percentile 99.9", "quantize.ranges=percentile", "quantize.percentile=99.9"),
+    _plain("ranges", "mse", _MSE),
+    _plain("graph", "ReLU", _RELU),
+    _plain("graph", "CLE", _CLE),
+    _plain("graph", "ReLU + CLE", _RELU, _CLE),
+    _plain("graph", "bias correction", _CORRECT),
+    _plain("graph", "bias correction + mse", _CORRECT, _MSE),
+    _plain("graph", "bias correction + CLE", _CORRECT, _CLE),
+    _plain("recipes", "depthwise per tensor", _recipe("per_tensor_depthwise")),
+    _plain("recipes", "all per tensor", _recipe("per_tensor")),
+    _plain("recipes", "all per tensor, ReLU + CLE", _recipe("per_tensor"), _RELU, _CLE),
+    _plain("recipes", "all per tensor, bias correction", _recipe("per_tensor"), _CORRECT),
+    _plain("recipes", "ranges shared by levels", _recipe("shared_ranges")),
+    _plain("recipes", "float box tail", _recipe("float_box_tail")),
+    _plain("recipes", "int16 x int8", _recipe("int16x8")),
+    _plain("recipes", "dynamic range", _recipe("dynamic_range")),
 )
 QAT = (
-    Variant("qat", "last weights", "qat", ("quantize.evaluations=0",)),
-    Variant("qat", "100 steps", "qat", ("quantize.steps=100", "quantize.evaluations=0")),
-    Variant("qat", "200 steps", "qat", ("quantize.steps=200", "quantize.evaluations=0")),
-    Variant("qat", "800 steps", "qat", ("quantize.steps=800", "quantize.evaluations=0")),
-    Variant("qat", "no distillation", "qat", ("quantize.distillation=0", "quantize.evaluations=0")),
-    Variant(
-        "qat",
-        "depthwise per tensor",
-        "qat",
-        (_recipe("per_tensor_depthwise"), "quantize.evaluations=0"),
-    ),
-    Variant(
-        "qat",
-        "ranges shared by levels",
-        "qat",
-        (_recipe("shared_ranges"), "quantize.evaluations=0"),
-    ),
+    _qat("last weights"),
+    _qat("100 steps", "quantize.steps=100"),
+    _qat("800 steps", "quantize.steps=800"),
+    _qat("no distillation", "quantize.distillation=0"),
+    _qat("depthwise per tensor", _recipe("per_tensor_depthwise")),
+    _qat("ranges shared by levels", _recipe("shared_ranges")),
 )
 SETS = {
     "main": MAIN,
-    "ptq": (*MAIN, PEER, *PTQ),
-    "qat": (*MAIN, PEER, *QAT),
-    "all": (*MAIN, PEER, *PTQ, *QAT),
+    "ptq": (*MAIN, *PEER, *PTQ),
+    "qat": (*MAIN, *PEER, *QAT),
+    "all": (*MAIN, *PEER, *PTQ, *QAT),
 }

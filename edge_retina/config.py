@@ -133,7 +133,7 @@ class QuantizeConfig:
     percentile: float = 99.99  # of a tensor's values that its range holds, for "percentile"
     relu: str = "relu6"  # "relu" puts ReLU in the place of ReLU6
     equalize: bool = False  # even out the channels of neighbouring layers first
-    correct_bias: bool = False  # PTQ: take the mean error of rounded weights out of the biases
+    correct_bias: bool = True  # take the mean error of rounded weights out of the biases
     epochs: int = 8
     steps: int = 0  # if above 0: this many steps, whatever `epochs` says
     learning_rate: float = 0.00005

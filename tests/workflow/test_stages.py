@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge_retina.config import Config
+from edge_retina.errors import ConfigError
 from edge_retina.files import write_json, write_text
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow import stages
@@ -63,7 +64,10 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     stand_ins = {
         "edge_retina.training.trainer": {"Trainer": Trainer},
-        "edge_retina.quantization.quantize": {"quantize_run": quantize_run},
+        "edge_retina.quantization.quantize": {
+            "quantize_run": quantize_run,
+            "check_recipe": lambda _config, num_classes: None,
+        },
         "edge_retina.export.artefact": {"export_run": export_run},
     }
     for name, members in stand_ins.items():
@@ -72,6 +76,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(stages.Workflow, "_evaluate", step("evaluate"))
     monkeypatch.setattr(stages.Workflow, "_benchmark", step("benchmark"))
+    diagnosis = SimpleNamespace(layers=(), to_dict=dict)
+    monkeypatch.setattr(stages, "examine_quantization", lambda *_, **__: diagnosis)
     monkeypatch.setattr(stages, "write_run_report", write_run_report)
     return done
 
@@ -201,3 +207,27 @@ def test_tensorflow_is_not_needed_to_find_everything_done(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
     )
     assert result.stdout == "False\n", result.stderr
+
+
+def test_an_edited_recipe_is_another_recipe(
+    config: Config, run: RunDirectory, done: list[str], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    write_text(recipe, 'weights = "per-tensor"\n')
+    config = config.replace(quantize=dataclasses.replace(config.quantize, recipe=str(recipe)))
+    run_all(config, run)
+    del done[:]
+    write_text(recipe, 'weights = "per-channel"\n')
+    run_all(config, run)
+    assert once(done)[:2] == ["quantize-ptq", "quantize-qat"]
+
+
+def test_a_bad_recipe_stops_before_anything_is_done(
+    config: Config, run: RunDirectory, done: list[str], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    write_text(recipe, 'weight = "per-tensor"\n')
+    config = config.replace(quantize=dataclasses.replace(config.quantize, recipe=str(recipe)))
+    with pytest.raises(ConfigError, match="unknown key 'weight'; did you mean 'weights'"):
+        run_all(config, run)
+    assert done == []
