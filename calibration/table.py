@@ -29,7 +29,8 @@ def render(report: dict[str, Any]) -> str:
         if group == "main":
             chosen = [row for row in rows if row["group"] == "float"] + chosen
         elif chosen:
-            chosen = [by_name[_FIRST_ROW.get(group, "base")], *chosen]
+            first = by_name.get(_FIRST_ROW.get(group, "base"))
+            chosen = [*([first] if first else []), *chosen]
         if chosen:
             parts.append(f"## {title}\n\n{_table(chosen, splits, reference)}\n")
     return "\n".join(parts)

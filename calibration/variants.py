@@ -95,7 +95,6 @@ PTQ = (
 )
 QAT = (
     _qat("last weights"),
-    _qat("100 steps", "quantize.steps=100"),
     _qat("800 steps", "quantize.steps=800"),
     _qat("no distillation", "quantize.distillation=0"),
     _qat("depthwise per tensor", _recipe("per_tensor_depthwise")),
