@@ -8,7 +8,8 @@ TFLite's own:
 - op by op, given the same input: is what a layer gives equal?
 - end to end: how many raw head outputs are within one step?
 - and how many would be if one pixel of the picture were one grey level brighter? A network that
-  makes much of that makes much of any rounding.
+  makes much of that makes much of any rounding. The mAP of the simulation on such pictures says how
+  much of a difference in mAP is nothing but that.
 """
 
 from __future__ import annotations
@@ -24,17 +25,22 @@ import numpy as np
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.calibration.layer_error import LayerError
+from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import write_json
-from edge_retina.model.predictor import anchor_grid
+from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.quantization.microscope import compare_layers
+from edge_retina.quantization.quantize import quantized_predictor
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.state import float_twin, load_quantized
 from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Detections, Predictor
+from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
 from edge_retina.workflow.prepare import check_data, read_data, trained_config
 
+_PERTURBATIONS = 3
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -58,6 +64,21 @@ def main(run: Path, method: str, pictures: int, out: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "int8.tflite"
         file.write_bytes(convert(function, int8=True))
+        (file.parent / "labels.txt").write_bytes(directory.labels_file.read_bytes())
+        labels = directory.load_labels()
+        simulation = quantized_predictor(quantized, config, labels)
+        predictors: dict[str, Predictor] = {
+            "simulation": simulation,
+            "file, XNNPACK": TFLiteDetector(file),
+            "file, built-in kernels": TFLiteDetector(file, use_xnnpack=False),
+        }
+        for seed in range(_PERTURBATIONS):
+            name = f"simulation, one pixel one level brighter, seed {seed}"
+            predictors[name] = _Perturbed(simulation, seed)
+        found["mAP"] = {
+            name: evaluate(predictor, data.test, labels=labels)[0].mAP
+            for name, predictor in predictors.items()
+        }
         for name, use_xnnpack in (("xnnpack", True), ("builtin", False)):
             seen = compare_layers(
                 float_twin(directory, quantized, record),
@@ -103,11 +124,9 @@ def _perturbed(quantized: QuantizedModel, images: Sequence[np.ndarray]) -> dict[
     steps = [(high - low) / 255 for low, high in (ranges[name] for name in _heads(quantized))]
     shares = []
     for number, image in enumerate(images):
-        row, column = np.random.default_rng(number).integers(0, image.shape[0], 2)
-        changed = image.astype(np.int16)
-        changed[row, column] += np.where(changed[row, column] < 255, 1, -1)
         before, after = (
-            quantized.model(normalize(x[None]), training=False) for x in (image, changed)
+            quantized.model(normalize(x[None]), training=False)
+            for x in (image, _one_pixel_brighter(image, number))
         )
         shares.append(
             [
@@ -116,6 +135,26 @@ def _perturbed(quantized: QuantizedModel, images: Sequence[np.ndarray]) -> dict[
             ]
         )
     return dict(zip(_heads(quantized), np.mean(shares, axis=0).tolist(), strict=True))
+
+
+class _Perturbed:
+    """A predictor that sees one pixel of the network's input one grey level brighter."""
+
+    def __init__(self, predictor: KerasPredictor, seed: int) -> None:
+        self.labels, self.input_hw = predictor.labels, predictor.input_hw
+        self._predictor, self._seed = predictor, seed
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        """Find objects in an (H, W, 3) uint8 RGB picture."""
+        small = stretch(image_rgb, self.input_hw)
+        return self._predictor.predict(_one_pixel_brighter(small, self._seed))
+
+
+def _one_pixel_brighter(image: np.ndarray, seed: int) -> np.ndarray:
+    row, column = np.random.default_rng(seed).integers(0, image.shape[0], 2)
+    changed = image.astype(np.int16)
+    changed[row, column] += np.where(changed[row, column] < 255, 1, -1)
+    return changed.astype(np.uint8)
 
 
 def _heads(quantized: QuantizedModel) -> list[str]:
