@@ -72,10 +72,10 @@ def test_a_conversion_that_fails_leaves_the_old_export(
 ) -> None:
     from edge_retina.export import artefact
 
-    def refuse(_function: object, *, int8: bool) -> bytes:
+    def refuse(_function: object, *, int8: bool, **settings: bool) -> bytes:
         if int8:  # the float file is written by then
             raise ExportError("the TFLite converter refused the model: for the test")
-        return convert(_function, int8=int8)
+        return convert(_function, int8=int8, **settings)
 
     convert = artefact.convert
     monkeypatch.setattr(artefact, "convert", refuse)

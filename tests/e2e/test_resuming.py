@@ -46,6 +46,7 @@ def test_a_stage_without_marker_is_done_again_and_what_follows_too(
         "stages/benchmark.json",
         "results/benchmark.json",
         "stages/report.json",
+        "results/quantization.json",
         "report.html",
     }
 
