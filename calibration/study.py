@@ -22,7 +22,7 @@ from calibration.table import render
 from calibration.variants import SETS, Variant
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.calibration.pinned import write_pinned
-from edge_retina.config import Config
+from edge_retina.config import Config, QuantizeConfig
 from edge_retina.evaluation.agreement import compare_detections
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.export.convert import convert
@@ -153,6 +153,12 @@ class Study:
         return found / max(sum(len(expected) for expected in self.float_detections), 1)
 
 
+def _without_directories(settings: QuantizeConfig) -> dict[str, Any]:
+    """Return the settings with files by their names: directories are this machine's."""
+    tree = asdict(settings)
+    return tree | {key: Path(tree[key]).name for key in ("recipe", "calibration_set")}
+
+
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--rows", type=click.Choice(list(SETS)), default="all", show_default=True)
@@ -171,7 +177,7 @@ def main(run: Path, rows: str, out: Path, again: bool) -> None:
     report |= {
         "command": f"python -m calibration.study runs/{name}",
         "environment": asdict(read_environment()),
-        "quantize": asdict(study.config.quantize),
+        "quantize": _without_directories(study.config.quantize),
     }
     done = {row["group"] + row["name"]: row for row in report["rows"]}
     for row in study.measure_float():
