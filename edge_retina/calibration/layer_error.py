@@ -56,11 +56,6 @@ class LayerError:
     within_step: float | None
     op_equal: float | None
 
-    @property
-    def step(self) -> float:
-        """Width of one step."""
-        return (self.high - self.low) / self.steps
-
 
 class LayerSums:
     """Adds up one layer's figures picture by picture."""

@@ -37,7 +37,6 @@ def test_signal_to_noise_by_hand() -> None:
         array(3, 4), array(3, 3.5), own=array(3, 4.05), file=array(3.5, 2.5), replayed=array(3, 4)
     )
     assert (found.name, found.kernel, found.low, found.high) == ("layer", "conv", 0.0, 5.1)
-    assert found.step == pytest.approx(0.02)
     assert found.snr_db == pytest.approx(20)
     assert found.own_snr_db == pytest.approx(40)
     assert found.tflite_snr_db == pytest.approx(10)

@@ -209,12 +209,16 @@ def test_tensorflow_is_not_needed_to_find_everything_done(
     assert result.stdout == "False\n", result.stderr
 
 
+def with_recipe(config: Config, recipe: Path) -> Config:
+    return config.replace(quantize=dataclasses.replace(config.quantize, recipe=str(recipe)))
+
+
 def test_an_edited_recipe_is_another_recipe(
     config: Config, run: RunDirectory, done: list[str], tmp_path: Path
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     write_text(recipe, 'weights = "per-tensor"\n')
-    config = config.replace(quantize=dataclasses.replace(config.quantize, recipe=str(recipe)))
+    config = with_recipe(config, recipe)
     run_all(config, run)
     del done[:]
     write_text(recipe, 'weights = "per-channel"\n')
@@ -227,7 +231,7 @@ def test_a_bad_recipe_stops_before_anything_is_done(
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     write_text(recipe, 'weight = "per-tensor"\n')
-    config = config.replace(quantize=dataclasses.replace(config.quantize, recipe=str(recipe)))
+    config = with_recipe(config, recipe)
     with pytest.raises(ConfigError, match="unknown key 'weight'; did you mean 'weights'"):
         run_all(config, run)
     assert done == []
