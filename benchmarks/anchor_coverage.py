@@ -69,7 +69,7 @@ def _measure(dataset: Dataset, image_size: int, seed: int) -> dict[str, Any]:
         example for name, split in dataset.splits.items() if name != "train" for example in split
     ]
     unseen = _boxes(_not_in(others, dataset.split("train")), image_size)
-    default = AnchorGrid(image_size, _LEVELS[0], default_shapes(_LEVELS))
+    default = AnchorGrid((image_size, image_size), _LEVELS[0], default_shapes(_LEVELS))
     row: dict[str, Any] = {
         "image_size": image_size,
         "objects": len(train),
@@ -82,7 +82,7 @@ def _measure(dataset: Dataset, image_size: int, seed: int) -> dict[str, Any]:
             start = time.perf_counter()
             grid = fit_anchors(
                 train,
-                image_size=image_size,
+                image_hw=(image_size, image_size),
                 levels=_LEVELS,
                 per_cell=per_cell,
                 evolve=rounds,
@@ -100,7 +100,9 @@ def _not_in(examples: Iterable[Example], train: Iterable[Example]) -> list[Examp
 
 
 def _boxes(examples: Iterable[Example], image_size: int) -> np.ndarray:
-    return np.concatenate([np.zeros((0, 4)), *boxes_at_input(list(examples), image_size)])
+    return np.concatenate(
+        [np.zeros((0, 4)), *boxes_at_input(list(examples), (image_size, image_size))]
+    )
 
 
 def _figures(grid: AnchorGrid, train: np.ndarray, unseen: np.ndarray) -> dict[str, Any]:

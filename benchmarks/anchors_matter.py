@@ -66,7 +66,7 @@ def _measure(config: Config, run: RunDirectory) -> dict[str, Any]:
     coverage = anchor_coverage(
         resolved.anchors.shapes,
         data.train,
-        image_size=resolved.model.image_size,
+        image_hw=resolved.model.image_hw,
         min_level=resolved.model.min_level,
     )
     return {

@@ -248,7 +248,7 @@ def _accuracy(run: Path) -> dict[str, Any]:
     directory = RunDirectory(run)
     config = directory.load_config()
     predictor, grid = load_keras_predictor(str(run)), anchor_grid(config)
-    anchors = grid.boxes_px() / np.float32(grid.image_size)
+    anchors = grid.boxes_norm()
     data = load_dataset(config.data.path, skip_invalid=config.data.skip_invalid, seed=config.seed)
     examples = data.split(config.data.test_split)
     pictures = [

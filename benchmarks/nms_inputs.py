@@ -47,7 +47,7 @@ def anchors_norm(per_cell: int, image_size: int) -> np.ndarray:
         image_size: in pixels.
     """
     shapes = tuple(level[:per_cell] for level in default_shapes((3, 4, 5, 6, 7)))
-    return AnchorGrid(image_size, 3, shapes).boxes_px() / np.float32(image_size)
+    return AnchorGrid((image_size, image_size), 3, shapes).boxes_norm()
 
 
 def head_outputs(anchors: np.ndarray, num_classes: int, seed: int) -> HeadOutputs:

@@ -24,11 +24,11 @@ import click
 import numpy as np
 
 from edge_retina.benchmark.environment import read_environment
-from edge_retina.calibration.layer_error import LayerError
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import write_json
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.quantization.microscope import compare_layers
 from edge_retina.quantization.quantize import quantized_predictor
@@ -54,7 +54,7 @@ def main(run: Path, method: str, pictures: int, out: Path) -> None:
     directory = RunDirectory(run)
     config = trained_config(directory, overrides=())
     data = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
-    size = (config.model.image_size, config.model.image_size)
+    size = config.model.image_hw
     images = [stretch(load_image(example.path), size) for example in data.test[:pictures]]
     quantized, record = load_quantized(directory, method)
     function = detection_function(

@@ -21,18 +21,18 @@ import click
 from calibration.table import render
 from calibration.variants import SETS, Variant
 from edge_retina.benchmark.environment import read_environment
-from edge_retina.calibration.pinned import write_pinned
 from edge_retina.config import Config, QuantizeConfig
 from edge_retina.evaluation.agreement import compare_detections
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import sha256_file, write_json, write_text
+from edge_retina.int8.pinned import write_pinned
+from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
 from edge_retina.quantization.quantize import choose_calibration, quantize_model
-from edge_retina.quantization.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector

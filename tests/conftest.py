@@ -69,9 +69,12 @@ def make_retinanet() -> Callable[..., Any]:
             ((4.0 * 2**level, 4.0 * 2**level), (6.0 * 2**level, 3.0 * 2**level))
             for level in range(3, max_level + 1)
         )
-        grid = AnchorGrid(image_size, 3, shapes)
+        grid = AnchorGrid((image_size, image_size), 3, shapes)
         settings = ModelConfig(
-            image_size=image_size, max_level=max_level, fpn_channels=16, head_depth=head_depth
+            image_hw=(image_size, image_size),
+            max_level=max_level,
+            fpn_channels=16,
+            head_depth=head_depth,
         )
         keras.utils.set_random_seed(0)
         model = build_retinanet(settings, num_classes=num_classes, anchors=grid)

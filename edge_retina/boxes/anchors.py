@@ -21,12 +21,12 @@ class AnchorGrid:
     """Anchor shapes by level, and the order in which all of them are numbered.
 
     Attributes:
-        image_size: side of the square network input in pixels.
+        image_hw: height and width of the network input in pixels.
         min_level: finest feature level; level l has stride 2**l.
         shapes: for each level from `min_level` on, the shapes of one cell; equally many on each.
     """
 
-    image_size: int
+    image_hw: tuple[int, int]
     min_level: int
     shapes: tuple[tuple[Shape, ...], ...]
 
@@ -40,13 +40,14 @@ class AnchorGrid:
         """Shapes in each cell of the feature map."""
         return len(self.shapes[0])
 
-    def cells(self, level: int) -> int:
-        """Cells along one side of a level's feature map (convolutions pad to "same")."""
-        return math.ceil(self.image_size / 2**level)
+    def cells_hw(self, level: int) -> tuple[int, int]:
+        """Rows and columns of a level's feature map (convolutions pad to "same")."""
+        height, width = self.image_hw
+        return math.ceil(height / 2**level), math.ceil(width / 2**level)
 
     def level_counts(self) -> tuple[int, ...]:
         """Number of anchors of each level."""
-        return tuple(self.cells(level) ** 2 * self.per_cell for level in self.levels)
+        return tuple(math.prod(self.cells_hw(level)) * self.per_cell for level in self.levels)
 
     def boxes_px(self) -> np.ndarray:
         """Return all anchors, (A, 4) float32 yxyx in pixels of the network input.
@@ -58,13 +59,24 @@ class AnchorGrid:
             [self._level_boxes(*pair) for pair in zip(self.levels, self.shapes, strict=True)]
         )
 
+    def boxes_norm(self) -> np.ndarray:
+        """Return all anchors, (A, 4) float32 yxyx as fractions of the network input's sides."""
+        return self.boxes_px() / np.array(self.image_hw * 2, np.float32)
+
     def _level_boxes(self, level: int, shapes: tuple[Shape, ...]) -> np.ndarray:
-        cells, stride = self.cells(level), 2**level
-        centres = (np.arange(cells, dtype=np.float32) + 0.5) * stride
-        y, x = np.meshgrid(centres, centres, indexing="ij")
+        rows, columns = (
+            (np.arange(cells, dtype=np.float32) + 0.5) * 2**level for cells in self.cells_hw(level)
+        )
+        y, x = np.meshgrid(rows, columns, indexing="ij")
         centre = np.stack([y, x], axis=-1).reshape(-1, 1, 2)
         half = np.array(shapes, np.float32)[None] / 2
         return np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4)
+
+
+def size_text(image_hw: tuple[int, int]) -> str:
+    """Return an input size for people: "256" if it is square, else "192x320", height first."""
+    height, width = image_hw
+    return str(height) if height == width else f"{height}x{width}"
 
 
 def default_shapes(levels: tuple[int, ...]) -> tuple[tuple[Shape, ...], ...]:

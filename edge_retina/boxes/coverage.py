@@ -124,25 +124,25 @@ def best_iou(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
     """
     best = np.zeros(len(boxes_px))
     for level, shapes in zip(grid.levels, grid.shapes, strict=True):
-        offsets = centre_offsets(boxes_px, level=level, cells=grid.cells(level))
+        offsets = centre_offsets(boxes_px, level=level, cells_hw=grid.cells_hw(level))
         for shape in shapes:
             best = np.maximum(best, iou_at_offsets(boxes_px, offsets, shape))
     return best
 
 
-def centre_offsets(boxes_px: np.ndarray, *, level: int, cells: int) -> np.ndarray:
+def centre_offsets(boxes_px: np.ndarray, *, level: int, cells_hw: tuple[int, int]) -> np.ndarray:
     """Return how far the centre of each box (N, 4) is from that of the nearest cell.
 
     Args:
         boxes_px: yxyx in input pixels.
         level: its stride is 2**level.
-        cells: along one side of its feature map.
+        cells_hw: rows and columns of its feature map.
 
     Returns:
         (N, 2) distances in y and x, in pixels, not negative.
     """
     centres = (boxes_px[:, :2].astype(np.float64) + boxes_px[:, 2:]) / 2
-    nearest = np.clip(np.floor(centres / 2**level), 0, cells - 1)
+    nearest = np.clip(np.floor(centres / 2**level), 0, np.array(cells_hw) - 1)
     return np.abs(centres - (nearest + 0.5) * 2**level)
 
 

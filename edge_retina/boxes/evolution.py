@@ -72,7 +72,8 @@ class _Trial:
         self.level_of = nearest_level(self.sizes, grid.levels) - grid.min_level
         self.shapes = np.array(grid.shapes, np.float64)  # (L, K, 2)
         self._offsets = [
-            centre_offsets(boxes_px, level=level, cells=grid.cells(level)) for level in grid.levels
+            centre_offsets(boxes_px, level=level, cells_hw=grid.cells_hw(level))
+            for level in grid.levels
         ]
         levels, per_cell, _ = self.shapes.shape
         self._iou = np.stack(
@@ -132,7 +133,7 @@ def _mutant(trial: _Trial, rng: np.random.Generator) -> tuple[int, int, np.ndarr
 
 def _suits(shape: np.ndarray, level: int, grid: AnchorGrid) -> bool:
     """Whether a level may have a shape: the head of a level sees only so much of the picture."""
-    if shape.max() > grid.image_size:
+    if (shape > grid.image_hw).any():
         return False
     strides = float(np.sqrt(shape.prod())) / 2 ** grid.levels[level]
     finest, coarsest = level == 0, level == len(grid.levels) - 1

@@ -36,7 +36,7 @@ class CurvePoint:
 def fit_anchors(
     boxes_px: np.ndarray,
     *,
-    image_size: int,
+    image_hw: tuple[int, int],
     levels: tuple[int, ...],
     per_cell: int,
     evolve: int = 0,
@@ -46,23 +46,23 @@ def fit_anchors(
 
     Args:
         boxes_px: (N, 4) yxyx in pixels of the network input.
-        image_size: side of the input in pixels.
+        image_hw: height and width of the input in pixels.
         levels: feature levels, finest first, without gaps.
         per_cell: shapes for each level.
         evolve: trials of `evolve_shapes`; 0 = none.
         seed: of everything random.
     """
     shapes = fit_shapes(boxes_px[:, 2:] - boxes_px[:, :2], levels, per_cell=per_cell, seed=seed)
-    grid = AnchorGrid(image_size, levels[0], shapes)
+    grid = AnchorGrid(image_hw, levels[0], shapes)
     if evolve:
         shapes = evolve_shapes(grid, boxes_px, rounds=evolve, seed=seed)
-    return AnchorGrid(image_size, levels[0], shapes)
+    return AnchorGrid(image_hw, levels[0], shapes)
 
 
 def coverage_curve(
     boxes_px: np.ndarray,
     *,
-    image_size: int,
+    image_hw: tuple[int, int],
     levels: tuple[int, ...],
     per_cells: Sequence[int] = CURVE,
     evolve: int = 0,
@@ -81,7 +81,7 @@ def coverage_curve(
     for per_cell in per_cells if len(boxes_px) else ():
         grid = fit_anchors(
             boxes_px,
-            image_size=image_size,
+            image_hw=image_hw,
             levels=levels,
             per_cell=per_cell,
             evolve=evolve,

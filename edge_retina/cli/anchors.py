@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_retina.boxes.anchors import AnchorGrid, default_shapes
+from edge_retina.boxes.anchors import AnchorGrid, default_shapes, size_text
 from edge_retina.cli.data import load_split, skip_invalid_option
 from edge_retina.cli.options import (
     STDOUT,
     debug_option,
     emit_json,
+    image_size_option,
     json_option,
     out_option,
     seed_option,
@@ -33,9 +34,7 @@ _MOST_CLASSES = 30  # lines that a terminal shows; the JSON has all
 
 @click.command("anchors")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "--image-size", type=int, default=_DEFAULTS.image_size, show_default=True, help="In pixels."
-)
+@image_size_option(default=_DEFAULTS.image_hw)
 @click.option(
     "--per-cell",
     type=int,
@@ -65,7 +64,7 @@ _MOST_CLASSES = 30  # lines that a terminal shows; the JSON has all
 @debug_option
 def command(
     data: Path,
-    image_size: int,
+    image_hw: tuple[int, int],
     per_cell: int,
     min_level: int,
     max_level: int,
@@ -91,21 +90,21 @@ def command(
 
     # A whole config, because it checks ranges: what fits here must fit in a config file.
     model = Config(
-        model=ModelConfig(image_size=image_size, min_level=min_level, max_level=max_level),
+        model=ModelConfig(image_hw=image_hw, min_level=min_level, max_level=max_level),
         anchors=AnchorConfig(per_cell=per_cell, evolve=evolve),
     ).model
     examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
     levels = tuple(range(model.min_level, model.max_level + 1))
-    boxes = np.concatenate(boxes_at_input(examples, image_size))
+    boxes = np.concatenate(boxes_at_input(examples, image_hw))
     how: dict[str, Any] = {
-        "image_size": image_size,
+        "image_hw": image_hw,
         "levels": levels,
         "evolve": evolve,
         "seed": seed or 0,
     }
     grids = {
         "fitted": fit_anchors(boxes, per_cell=per_cell, **how),
-        "default": AnchorGrid(image_size, min_level, default_shapes(levels)),
+        "default": AnchorGrid(image_hw, min_level, default_shapes(levels)),
     }
     reports = {name: coverage_report(grid, examples, labels) for name, grid in grids.items()}
     points = coverage_curve(boxes, **how) if curve or json_target is not None else ()
@@ -114,7 +113,7 @@ def command(
         if curve:
             click.echo(f"\n{_curve(points, knee(points))}")
     if out is not None:
-        write_text(out, _toml(grids["fitted"].shapes, per_cell, image_size))
+        write_text(out, _toml(grids["fitted"].shapes, per_cell, image_hw))
     record = {
         **{name: _record(grids[name], reports[name]) for name in grids},
         "curve": [dataclasses.asdict(point) for point in points],
@@ -179,8 +178,10 @@ def _curve(points: Sequence[CurvePoint], recommended: int | None) -> str:
     return "\n".join(lines)
 
 
-def _toml(shapes: Any, per_cell: int, image_size: int) -> str:
+def _toml(shapes: Any, per_cell: int, image_hw: tuple[int, int]) -> str:
     import tomli_w
 
-    header = f"# Fitted by 'edge-retina anchors' for {image_size} px: height, width by level.\n"
+    header = (
+        f"# Fitted by 'edge-retina anchors' for {size_text(image_hw)} px: height, width by level.\n"
+    )
     return header + tomli_w.dumps({"anchors": {"per_cell": per_cell, "shapes": shapes}})

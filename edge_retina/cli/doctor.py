@@ -13,11 +13,12 @@ from edge_retina.cli.options import (
     STDOUT,
     debug_option,
     emit_json,
+    image_size_option,
     json_option,
     seed_option,
     set_option,
 )
-from edge_retina.config import ModelConfig, load_config
+from edge_retina.config import load_config
 from edge_retina.errors import EdgeRetinaError, RunError
 from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
@@ -25,11 +26,7 @@ from edge_retina.run_directory import RunDirectory
 
 @click.command("doctor")
 @click.argument("data", metavar="DATA|RUN", type=click.Path(path_type=Path))
-@click.option(
-    "--image-size",
-    type=int,
-    help=f"Side of the network's input in pixels; by default {ModelConfig().image_size}.",
-)
+@image_size_option()
 @click.option(
     "--html",
     metavar="FILE",
@@ -66,7 +63,7 @@ from edge_retina.run_directory import RunDirectory
 @debug_option
 def command(
     data: Path,
-    image_size: int | None,
+    image_hw: tuple[int, int] | None,
     html: Path | None,
     write_config: Path | None,
     quantization: bool,
@@ -97,7 +94,7 @@ def command(
         patch = ""
     else:
         text, page, document, patch = _look_at_data(
-            data, with_seed(overrides, seed), image_size, html
+            data, with_seed(overrides, seed), image_hw, html
         )
     if json_target != STDOUT:
         click.echo(text)
@@ -109,17 +106,17 @@ def command(
 
 
 def _look_at_data(
-    data: Path, overrides: Sequence[str], image_size: int | None, html: Path | None
+    data: Path, overrides: Sequence[str], image_hw: tuple[int, int] | None, html: Path | None
 ) -> tuple[str, str, dict[str, Any], str]:
     """Return a data set's diagnosis as text, page, JSON document and config."""
-    from edge_retina.doctor.advice import config_patch
-    from edge_retina.doctor.examine import examine
-    from edge_retina.doctor.page import render_page
-    from edge_retina.doctor.text import render_text
+    from edge_retina.doctor.data.advice import config_patch
+    from edge_retina.doctor.data.examine import examine
+    from edge_retina.doctor.data.page import render_page
+    from edge_retina.doctor.data.text import render_text
 
     if RunDirectory(data).config_file.is_file():
         raise RunError(f"{data}: is a run directory; ask for --quantization, or give the data set")
-    diagnosis = examine(data, image_size=image_size, config=load_config(overrides=overrides))
+    diagnosis = examine(data, image_hw=image_hw, config=load_config(overrides=overrides))
     page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
     return render_text(diagnosis), page, diagnosis.to_dict(), config_patch(diagnosis.advice)
 
@@ -128,8 +125,8 @@ def _look_at_layers(
     run: RunDirectory, overrides: Sequence[str], method: str | None, count: int, *, ablate: bool
 ) -> tuple[str, str, dict[str, Any]]:
     """Return an int8 model's diagnosis as text, page and JSON document."""
-    from edge_retina.doctor.quantization_page import render_quantization_page
-    from edge_retina.doctor.quantization_text import render_quantization
+    from edge_retina.doctor.int8.page import render_quantization_page
+    from edge_retina.doctor.int8.text import render_quantization
     from edge_retina.workflow.microscope import examine_quantization
     from edge_retina.workflow.prepare import read_data, trained_config
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edge_retina.boxes.anchors import size_text
 from edge_retina.cli.logs import configure_logging
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.files import dump_json, write_json
@@ -70,6 +71,34 @@ def seed_option(command: _Command) -> _Command:
         type=click.IntRange(min=0, max=2**32 - 1),
         help="Seed of everything random; by default the config's.",
     )(command)
+
+
+def image_size_option(
+    default: tuple[int, int] | None = None,
+) -> Callable[[_Command], _Command]:
+    """Return `--image-size N|HxW`, passed as `image_hw`: (height, width), or None if not given."""
+    settings: dict[str, Any] = (
+        {} if default is None else {"default": size_text(default), "show_default": True}
+    )
+    return click.option(
+        "--image-size",
+        "image_hw",
+        metavar="N|HxW",
+        callback=_parse_size,
+        help="Input size in pixels: one number for a square, or HEIGHTxWIDTH.",
+        **settings,
+    )
+
+
+def _parse_size(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = value.lower().split("x")
+    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
+        raise click.BadParameter(f"{value!r} is neither a number nor HEIGHTxWIDTH, e.g. 192x320")
+    return int(sides[0]), int(sides[-1])
 
 
 def set_option(command: _Command) -> _Command:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from edge_retina.calibration.pinned import write_pinned
-from edge_retina.calibration.selection import CalibrationSet
 from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import debug_option, emit_json, json_option, seed_option, set_option
+from edge_retina.int8.pinned import write_pinned
+from edge_retina.int8.selection import CalibrationSet
 from edge_retina.run_directory import RunDirectory
 
 

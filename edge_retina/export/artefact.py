@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.errors import ExportError
@@ -171,7 +169,7 @@ def _content(
         function = detection_function(model, anchors=grid, export=config.export)
     else:
         function = raw_function(model)
-        raw_anchors_norm = grid.boxes_px() / np.float32(grid.image_size)
+        raw_anchors_norm = grid.boxes_norm()
     return with_metadata(
         convert(
             function,

@@ -43,7 +43,7 @@ def describe_export(
     return Manifest(
         edge_retina_version=__version__,
         input=InputSpec(
-            height=grid.image_size, width=grid.image_size, dtype=dtypes, mean=MEAN, std=STD
+            height=grid.image_hw[0], width=grid.image_hw[1], dtype=dtypes, mean=MEAN, std=STD
         ),
         outputs=_outputs(grid, len(labels), config.export.max_detections, nms=nms),
         labels=labels,

@@ -40,10 +40,11 @@ def detection_function(
         A tf.function of `image` (1, H, W, 3) normalised float32, that returns `boxes` (1, N, 4),
         `classes` (1, N), `scores` (1, N), `count` (1,), all float32; unused rows are 0.
     """
-    size = anchors.image_size
-    anchors_norm = anchors.boxes_px() / np.float32(size)
+    anchors_norm = anchors.boxes_norm()
 
-    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="image")])
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, *anchors.image_hw, 3), tf.float32, name="image")]
+    )
     def detect(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(image, training=False)
         half = len(outputs) // 2

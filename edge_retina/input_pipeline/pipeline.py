@@ -35,7 +35,7 @@ def training_batches(
     """
     if not examples:
         raise TrainingError("the training split has no images; check data.train_split")
-    image_hw = (config.model.image_size, config.model.image_size)
+    image_hw = config.model.image_hw
     source = PictureSource(
         examples,
         image_hw=image_hw,

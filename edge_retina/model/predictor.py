@@ -25,7 +25,7 @@ def anchor_grid(config: Config) -> AnchorGrid:
     """
     if not config.anchors.shapes:
         raise ConfigError("anchors.shapes is empty; 'edge-retina train' fills it in")
-    return AnchorGrid(config.model.image_size, config.model.min_level, config.anchors.shapes)
+    return AnchorGrid(config.model.image_hw, config.model.min_level, config.anchors.shapes)
 
 
 class KerasPredictor:
@@ -45,8 +45,8 @@ class KerasPredictor:
         export: ExportConfig,
     ) -> None:
         self.labels = labels
-        self.input_hw = (anchors.image_size, anchors.image_size)
-        self._anchors = anchors.boxes_px() / np.float32(anchors.image_size)
+        self.input_hw = anchors.image_hw
+        self._anchors = anchors.boxes_norm()
         self._export = export
         self._run = tf.function(lambda images: model(images, training=False))
 

@@ -24,7 +24,7 @@ def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid
 
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection.
     """
-    image = keras.Input((model.image_size, model.image_size, 3), name="image")
+    image = keras.Input((*model.image_hw, 3), name="image")
     features = build_backbone(image, width=model.backbone_width)
     pyramid = build_fpn(
         features,

@@ -16,7 +16,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapp
     QuantizeWrapperV2,
 )
 
-from edge_retina.calibration.layer_error import (
+from edge_retina.int8.layer_error import (
     INT8_STEPS,
     INT16_STEPS,
     LayerError,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.calibration.activation_ranges import Range
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.input_pipeline.pipeline import training_batches
+from edge_retina.int8.activation_ranges import Range
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.predictor import KerasPredictor, anchor_grid

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.calibration.pinned import read_pinned
-from edge_retina.calibration.selection import CalibrationSet, select_calibration
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import ConfigError
+from edge_retina.int8.pinned import read_pinned
+from edge_retina.int8.recipe import Recipe, load_recipe
+from edge_retina.int8.selection import CalibrationSet, select_calibration
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
@@ -27,7 +28,6 @@ from edge_retina.quantization.quantized_model import (
     computing_layers,
 )
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
-from edge_retina.quantization.recipe import Recipe, load_recipe
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.trainer import steps_per_epoch
@@ -101,7 +101,7 @@ def quantize_model(
             "quantize: a dynamic-range recipe has no ranges to train with; use --method ptq"
         )
     chosen = choose_calibration(config, train, num_classes=len(labels))
-    batches = _batches(chosen, train, config.model.image_size)
+    batches = _batches(chosen, train, config.model.image_hw)
     deploy = deploy_graph(trained, recipe, relu=settings.relu)
     if settings.equalize:
         log.info("equalised %d pairs of layers", equalize(deploy))
@@ -183,10 +183,12 @@ def quantized_predictor(
     )
 
 
-def _batches(chosen: CalibrationSet, train: Sequence[Example], image_size: int) -> list[np.ndarray]:
+def _batches(
+    chosen: CalibrationSet, train: Sequence[Example], image_hw: tuple[int, int]
+) -> list[np.ndarray]:
     paths = {example.image_id: example.path for example in train}
     chosen_paths = [paths[image_id] for image_id in chosen.image_ids]
-    return calibration_batches(chosen_paths, (image_size, image_size))
+    return calibration_batches(chosen_paths, image_hw)
 
 
 def _ranges(

@@ -13,6 +13,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapp
     QuantizeWrapperV2,
 )
 
+from edge_retina.int8.recipe import Recipe
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.layer_configs import LayerQuantization, channel_axis, kernel_of
 from edge_retina.quantization.quantizers import (
@@ -23,7 +24,6 @@ from edge_retina.quantization.quantizers import (
     PerTensorWeights,
     Switchable,
 )
-from edge_retina.quantization.recipe import Recipe
 from edge_retina.runtime.image import MEAN, STD
 
 # Part of the tensor names in the converted file, by which its layers are found again.

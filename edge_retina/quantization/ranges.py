@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.calibration.activation_ranges import Histogram, Range, choose_range, share_levels
 from edge_retina.errors import DatasetError
+from edge_retina.int8.activation_ranges import Histogram, Range, choose_range, share_levels
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.quantized_model import (
     class_logit_layers,

@@ -11,12 +11,12 @@ import numpy as np
 
 from edge_retina.errors import RunError
 from edge_retina.files import atomic_path, write_json
+from edge_retina.int8.recipe import Recipe, recipe_from_dict
 from edge_retina.model.deploy import build_deploy_graph
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import load_float_model
 from edge_retina.quantization.layer_configs import kernel_of
 from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
-from edge_retina.quantization.recipe import Recipe, recipe_from_dict
 from edge_retina.run_directory import RunDirectory
 
 _WEIGHTS, _RECORD = "weights.npz", "quantization.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_retina.calibration.layer_error import LayerError
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.report.metrics_log import AccuracyPoint, LossPoint
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_retina.calibration.layer_error import LayerError
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.report.charts import Series, line_chart
 from edge_retina.report.tables import MISSING, Column, table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from edge_retina.errors import ModelError
 from edge_retina.files import write_json
+from edge_retina.schema import Reader, to_plain
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -83,12 +83,14 @@ class Manifest:
     metrics: dict[str, dict[str, Any]]
     files: dict[str, FileEntry]
     config: dict[str, Any]
+    # Files written before there was one have none.
     verification: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document, version first."""
-        return {"schema_version": self.schema_version, **dataclasses.asdict(self)}
+        plain: dict[str, Any] = to_plain(self)
+        return {"schema_version": self.schema_version, **plain}
 
     def save(self, directory: Path | str) -> Path:
         """Write manifest.json into `directory`, whole or not at all, and return its path."""
@@ -114,93 +116,12 @@ def load_manifest(path: Path | str) -> Manifest:
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: not valid JSON ({error}); export the model again") from None
-    return _Reader(path).manifest(tree)
-
-
-class _Reader:
-    """Takes typed values out of parsed JSON and names the file and the field when it can't."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def manifest(self, tree: Any) -> Manifest:
-        version = self.take(tree, "schema_version", int)
-        if version != SCHEMA_VERSION:
-            raise ModelError(
-                f"{self.path}: schema_version is {version}, expected {SCHEMA_VERSION}; use the "
-                "edge-retina that exported the model, or export it again"
-            )
-        files = self.take(tree, "files", dict)
-        metrics = self.take(tree, "metrics", dict)
-        return Manifest(
-            edge_retina_version=self.take(tree, "edge_retina_version", str),
-            input=self.input(self.take(tree, "input", dict)),
-            outputs=tuple(self.output(item) for item in self.take(tree, "outputs", list)),
-            labels=self.texts(tree, "labels"),
-            anchors=self.take(tree, "anchors", dict),
-            thresholds=self.take(tree, "thresholds", dict),
-            quantization=self.take(tree, "quantization", dict),
-            metrics={name: self.take(metrics, name, dict, within="metrics.") for name in metrics},
-            files={name: self.file(files, name) for name in files},
-            config=self.take(tree, "config", dict),
-            # Files written before there was one have none.
-            verification=self.take(tree, "verification", dict) if "verification" in tree else {},
+    reader = Reader(str(path), ModelError, remedy="export the model again", ignore_unknown=True)
+    if not isinstance(tree, dict) or "schema_version" not in tree:
+        raise reader.fail("'schema_version' is missing")
+    if tree["schema_version"] != SCHEMA_VERSION:
+        raise ModelError(
+            f"{path}: schema_version is {tree['schema_version']!r}, expected {SCHEMA_VERSION}; use "
+            "the edge-retina that exported the model, or export it again"
         )
-
-    def input(self, tree: dict[str, Any]) -> InputSpec:
-        within = "input."
-        return InputSpec(
-            height=self.take(tree, "height", int, within=within),
-            width=self.take(tree, "width", int, within=within),
-            dtype=self.take(tree, "dtype", dict, within=within),
-            mean=self.number(tree, "mean", within=within),
-            std=self.number(tree, "std", within=within),
-            resize=self.take(tree, "resize", str, within=within),
-            color=self.take(tree, "color", str, within=within),
-        )
-
-    def output(self, tree: Any) -> OutputSpec:
-        return OutputSpec(
-            name=self.take(tree, "name", str, within="outputs."),
-            index=self.take(tree, "index", int, within="outputs."),
-            shape=tuple(self.take(tree, "shape", list, within="outputs.")),
-        )
-
-    def file(self, files: dict[str, Any], name: str) -> FileEntry:
-        entry = self.take(files, name, dict, within="files.")
-        within = f"files.{name}."
-        return FileEntry(
-            bytes=self.take(entry, "bytes", int, within=within),
-            sha256=self.take(entry, "sha256", str, within=within),
-        )
-
-    def number(self, tree: Any, key: str, *, within: str) -> float:
-        value = tree.get(key)
-        return float(value) if type(value) is int else self.take(tree, key, float, within=within)
-
-    def texts(self, tree: Any, key: str) -> tuple[str, ...]:
-        values = self.take(tree, key, list)
-        if not all(isinstance(value, str) for value in values):
-            raise ModelError(f"{self.path}: '{key}' must be a list of texts, got {values!r}")
-        return tuple(values)
-
-    def take(self, tree: Any, key: str, kind: type, *, within: str = "") -> Any:
-        if not isinstance(tree, dict) or key not in tree:
-            raise ModelError(f"{self.path}: '{within}{key}' is missing; export the model again")
-        value = tree[key]
-        # bool is a subclass of int, but true is not a size
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ModelError(
-                f"{self.path}: '{within}{key}' must be {_KIND_NAMES[kind]}, got {value!r}; "
-                "export the model again"
-            )
-        return value
-
-
-_KIND_NAMES = {
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-    dict: "an object",
-    list: "a list",
-}
+    return reader.read(Manifest, tree)

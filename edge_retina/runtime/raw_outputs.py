@@ -74,9 +74,11 @@ def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
     anchors, thresholds = manifest.anchors, manifest.thresholds
     try:
         shapes = tuple(tuple((float(h), float(w)) for h, w in level) for level in anchors["shapes"])
-        grid = AnchorGrid(manifest.input.height, int(anchors["min_level"]), shapes)
+        grid = AnchorGrid(
+            (manifest.input.height, manifest.input.width), int(anchors["min_level"]), shapes
+        )
         return RawDecoder(
-            anchors_norm=grid.boxes_px() / np.float32(grid.image_size),
+            anchors_norm=grid.boxes_norm(),
             settings={
                 "score_threshold": float(thresholds["score_threshold"]),
                 "iou_threshold": float(thresholds["nms_iou"]),

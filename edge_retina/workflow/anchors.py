@@ -44,8 +44,8 @@ def resolve_anchors(config: Config, train: Sequence[Example]) -> Config:
     levels = tuple(range(config.model.min_level, config.model.max_level + 1))
     if config.anchors.fit:
         grid = fit_anchors(
-            np.concatenate(boxes_at_input(train, config.model.image_size)),
-            image_size=config.model.image_size,
+            np.concatenate(boxes_at_input(train, config.model.image_hw)),
+            image_hw=config.model.image_hw,
             levels=levels,
             per_cell=config.anchors.per_cell,
             evolve=config.anchors.evolve,
@@ -61,19 +61,19 @@ def anchor_coverage(
     shapes: tuple[tuple[Shape, ...], ...],
     examples: Sequence[Example],
     *,
-    image_size: int,
+    image_hw: tuple[int, int],
     min_level: int,
 ) -> AnchorCoverage:
     """Measure how anchors of `shapes` cover the objects of `examples` at the network's input."""
-    grid = AnchorGrid(image_size, min_level, shapes)
-    return measure_coverage(grid.boxes_px(), boxes_at_input(examples, image_size))
+    grid = AnchorGrid(image_hw, min_level, shapes)
+    return measure_coverage(grid.boxes_px(), boxes_at_input(examples, image_hw))
 
 
 def coverage_report(
     grid: AnchorGrid, examples: Sequence[Example], labels: tuple[str, ...]
 ) -> CoverageReport:
     """Measure how a grid covers the objects of `examples`, by class, size and level."""
-    boxes = boxes_at_input(examples, grid.image_size)
+    boxes = boxes_at_input(examples, grid.image_hw)
     objects = measure_objects(grid, boxes)
     sizes = group_by_size(np.concatenate([np.zeros((0, 4)), *boxes]))
     classes = np.concatenate(
@@ -91,7 +91,6 @@ def coverage_report(
     )
 
 
-def boxes_at_input(examples: Sequence[Example], image_size: int) -> list[np.ndarray]:
+def boxes_at_input(examples: Sequence[Example], image_hw: tuple[int, int]) -> list[np.ndarray]:
     """Return each picture's boxes (G, 4), crowds left out, in pixels of the network input."""
-    size = (image_size, image_size)
-    return [example.boxes_at(size)[~example.crowd] for example in examples]
+    return [example.boxes_at(image_hw)[~example.crowd] for example in examples]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.config import Config
-from edge_retina.doctor.quantization import QuantizationDiagnosis, diagnose_quantization
+from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, diagnose_quantization
 from edge_retina.errors import RunError
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.image import load_image, normalize, stretch
@@ -58,8 +58,7 @@ def examine_quantization(
     function = detection_function(
         quantized.model, anchors=anchor_grid(config), export=config.export
     )
-    size = (config.model.image_size, config.model.image_size)
-    images = [stretch(load_image(path), size) for path in pictures]
+    images = [stretch(load_image(path), config.model.image_hw) for path in pictures]
     gains = {}
     if ablate:
         batches = [

@@ -115,7 +115,7 @@ def prepare_run(config: Config, run: RunDirectory) -> tuple[Config, PreparedData
     coverage = anchor_coverage(
         config.anchors.shapes,
         prepared.train,
-        image_size=config.model.image_size,
+        image_hw=config.model.image_hw,
         min_level=config.model.min_level,
     )
     log.info(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from edge_retina.boxes.anchors import default_shapes
-from edge_retina.calibration.layer_error import LayerError
 from edge_retina.config import Config
 from edge_retina.datasets import Example
 from edge_retina.evaluation.drawing import draw_detections, draw_ground_truth
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.report.data import (
     AccuracyRow,
     AnchorSummary,
@@ -97,7 +97,7 @@ def _anchors(config: Config, train: Sequence[Example]) -> AnchorSummary:
     sets = {"this model": shapes, "RetinaNet default": default_shapes(levels)}
     coverage = {
         name: dataclasses.asdict(
-            anchor_coverage(some, train, image_size=model.image_size, min_level=model.min_level)
+            anchor_coverage(some, train, image_hw=model.image_hw, min_level=model.min_level)
         )
         for name, some in sets.items()
     }

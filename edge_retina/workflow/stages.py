@@ -20,13 +20,13 @@ from typing import Any
 from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
 from edge_retina.benchmark.local import run_benchmark
-from edge_retina.calibration.pinned import read_pinned
 from edge_retina.config import Config
 from edge_retina.datasets import Example, annotations_sha256
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record
 from edge_retina.files import write_json
-from edge_retina.quantization.recipe import Recipe, load_recipe
+from edge_retina.int8.pinned import read_pinned
+from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector

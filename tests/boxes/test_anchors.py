@@ -8,13 +8,13 @@ import pytest
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 
 # 4 x 4 cells of stride 8, then 2 x 2 cells of stride 16; two shapes a cell.
-GRID = AnchorGrid(32, 3, (((8.0, 8.0), (16.0, 4.0)), ((32.0, 32.0), (8.0, 64.0))))
+GRID = AnchorGrid((32, 32), 3, (((8.0, 8.0), (16.0, 4.0)), ((32.0, 32.0), (8.0, 64.0))))
 
 
 def test_levels_and_counts():
     assert GRID.levels == (3, 4)
     assert GRID.per_cell == 2
-    assert (GRID.cells(3), GRID.cells(4)) == (4, 2)
+    assert (GRID.cells_hw(3), GRID.cells_hw(4)) == ((4, 4), (2, 2))
     assert GRID.level_counts() == (32, 8)
     assert GRID.boxes_px().shape == (40, 4)
 
@@ -38,12 +38,23 @@ def test_order_and_places(index: int, box: tuple[float, ...]):
 
 def test_a_feature_map_that_does_not_divide_the_image_is_rounded_up():
     # 96 px at stride 64: "same" convolutions make 3 -> 2 cells
-    grid = AnchorGrid(96, 5, (((9.0, 9.0),), ((9.0, 9.0),)))
+    grid = AnchorGrid((96, 96), 5, (((9.0, 9.0),), ((9.0, 9.0),)))
     assert grid.level_counts() == (9, 4)
 
 
+def test_a_rectangular_input_has_rows_and_columns_of_its_own() -> None:
+    grid = AnchorGrid((32, 64), 4, (((8.0, 16.0),),))
+    assert grid.cells_hw(4) == (2, 4)
+    boxes = grid.boxes_px()
+    assert grid.level_counts() == (8,) == (len(boxes),)
+    np.testing.assert_array_equal(boxes[0], [4, 0, 12, 16])
+    np.testing.assert_array_equal(boxes[4], [20, 0, 28, 16])  # the first of the second row
+    np.testing.assert_array_equal(boxes[7], [20, 48, 28, 64])
+    np.testing.assert_allclose(grid.boxes_norm()[7], [20 / 32, 0.75, 28 / 32, 1])
+
+
 def test_centres_are_symmetric_in_the_image():
-    boxes = AnchorGrid(64, 3, default_shapes((3, 4, 5))).boxes_px()
+    boxes = AnchorGrid((64, 64), 3, default_shapes((3, 4, 5))).boxes_px()
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     np.testing.assert_allclose(centres.mean(axis=0), [32, 32], atol=1e-3)
 

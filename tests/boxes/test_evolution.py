@@ -16,7 +16,7 @@ def scattered(count: int = 300, image_size: int = 256, seed: int = 0) -> np.ndar
     return np.concatenate([corners, corners + sizes], axis=1)
 
 
-GRID = AnchorGrid(256, 3, tuple(level[::4] for level in default_shapes((3, 4, 5))))
+GRID = AnchorGrid((256, 256), 3, tuple(level[::4] for level in default_shapes((3, 4, 5))))
 
 
 def test_fitness_by_hand():
@@ -26,11 +26,11 @@ def test_fitness_by_hand():
 
 def test_one_object_is_met_exactly():
     box = np.array([[44.0, 44.0, 84.0, 68.0]])  # 40 x 24 about (64, 56)
-    grid = AnchorGrid(128, 4, (((64.0, 64.0),),))
+    grid = AnchorGrid((128, 128), 4, (((64.0, 64.0),),))
     ((shape,),) = evolve_shapes(grid, box, rounds=400)
     # Nearest centre (56, 56) or (72, 56), 8 px away: the best is an anchor that holds the object,
     # 56 high, or one within it; both have IoU 40 / 56.
-    found = best_iou(AnchorGrid(128, 4, ((shape,),)), box)[0]
+    found = best_iou(AnchorGrid((128, 128), 4, ((shape,),)), box)[0]
     assert found == pytest.approx(40 / 56, abs=0.02)
     assert found > best_iou(grid, box)[0] + 0.3
 
@@ -40,7 +40,8 @@ def test_it_never_covers_less_and_soon_more(seed: int):
     boxes = scattered()
     few, many = (evolve_shapes(GRID, boxes, rounds=n, seed=seed) for n in (50, 600))
     before, some, more = (
-        fitness(best_iou(AnchorGrid(256, 3, shapes), boxes)) for shapes in (GRID.shapes, few, many)
+        fitness(best_iou(AnchorGrid((256, 256), 3, shapes), boxes))
+        for shapes in (GRID.shapes, few, many)
     )
     rounding = 0.002  # shapes are returned to .01 px
     assert before - rounding <= some <= more + rounding

@@ -40,15 +40,17 @@ def scattered(count: int, seed: int = 0) -> np.ndarray:
 
 def test_without_evolution_it_is_k_means():
     boxes = scattered(200)
-    grid = fit_anchors(boxes, image_size=256, levels=LEVELS, per_cell=3, seed=4)
+    grid = fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=3, seed=4)
     shapes = fit_shapes(boxes[:, 2:] - boxes[:, :2], LEVELS, per_cell=3, seed=4)
-    assert grid == AnchorGrid(256, 3, shapes)
+    assert grid == AnchorGrid((256, 256), 3, shapes)
 
 
 def test_evolution_covers_more():
     boxes = scattered(200)
     plain, evolved = (
-        best_iou(fit_anchors(boxes, image_size=256, levels=LEVELS, per_cell=3, evolve=n), boxes)
+        best_iou(
+            fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=3, evolve=n), boxes
+        )
         for n in (0, 500)
     )
     assert (evolved >= 0.5).mean() + evolved.mean() > (plain >= 0.5).mean() + plain.mean() + 0.02
@@ -56,9 +58,9 @@ def test_evolution_covers_more():
 
 def test_the_curve_measures_what_is_fitted():
     boxes = scattered(150)
-    curve = coverage_curve(boxes, image_size=256, levels=LEVELS, per_cells=(1, 4))
+    curve = coverage_curve(boxes, image_hw=(256, 256), levels=LEVELS, per_cells=(1, 4))
     assert [point.per_cell for point in curve] == [1, 4]
-    best = best_iou(fit_anchors(boxes, image_size=256, levels=LEVELS, per_cell=4), boxes)
+    best = best_iou(fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=4), boxes)
     assert curve[1].mean_best_iou == pytest.approx(best.mean())
     assert curve[1].best_possible_recall == pytest.approx((best >= 0.5).mean())
     assert curve[1].recall_at_40 == pytest.approx((best >= 0.4).mean())
@@ -66,7 +68,7 @@ def test_the_curve_measures_what_is_fitted():
 
 
 def test_a_data_set_without_objects_has_no_curve():
-    assert coverage_curve(np.zeros((0, 4)), image_size=256, levels=LEVELS) == ()
+    assert coverage_curve(np.zeros((0, 4)), image_hw=(256, 256), levels=LEVELS) == ()
     assert knee(()) is None
 
 
@@ -113,9 +115,9 @@ def test_clusters_of_coco_are_those_that_yolov3_published(shared_data: Path):
 @pytest.mark.parametrize("name", ["bccd", "chess", "vehicles5", "coco_tiny", "raccoon"])
 def test_fewer_fitted_anchors_reach_more_than_the_default_ones(shared_data: Path, name: str):
     boxes = boxes_of(shared_data / name, 256)
-    default = best_iou(AnchorGrid(256, 3, default_shapes(LEVELS)), boxes)
+    default = best_iou(AnchorGrid((256, 256), 3, default_shapes(LEVELS)), boxes)
     fitted = best_iou(
-        fit_anchors(boxes, image_size=256, levels=LEVELS, per_cell=4, evolve=500), boxes
+        fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=4, evolve=500), boxes
     )
     reached, before = (fitted >= 0.5).mean(), (default >= 0.5).mean()
     assert reached > before or reached == before == 1

@@ -107,7 +107,7 @@ def test_fitted_shapes_cover_real_cells_better_than_the_default_ones(shared_data
     levels = (3, 4, 5)
     fitted = fit_shapes(objects[:, 2:] - objects[:, :2], levels, per_cell=4)
     ours, default = (
-        measure_coverage(AnchorGrid(256, 3, shapes).boxes_px(), boxes)
+        measure_coverage(AnchorGrid((256, 256), 3, shapes).boxes_px(), boxes)
         for shapes in (fitted, default_shapes(levels))
     )
     assert ours.best_possible_recall > default.best_possible_recall

@@ -20,7 +20,7 @@ from edge_retina.boxes.iou import pairwise_iou
 def test_centre_offsets_by_hand():
     boxes = np.array([(0, 0, 16, 16), (4, 0, 12, 8), (120, 250, 136, 270)], float)
     # Centres (8, 8), (8, 4), (128, 260); of stride 16 with 4 cells: 8, 24, 40, 56.
-    found = centre_offsets(boxes, level=4, cells=4)
+    found = centre_offsets(boxes, level=4, cells_hw=(4, 4))
     np.testing.assert_array_equal(found, [(0, 0), (0, 4), (72, 204)])
 
 
@@ -46,19 +46,19 @@ def test_the_nearest_anchor_is_the_best_one(image_size: int):
     rng = np.random.default_rng(0)
     low = rng.uniform(-5, image_size, (200, 2))
     boxes = np.concatenate([low, low + rng.uniform(1, 90, (200, 2))], axis=1)
-    grid = AnchorGrid(image_size, 3, default_shapes((3, 4, 5)))
+    grid = AnchorGrid((image_size, image_size), 3, default_shapes((3, 4, 5)))
     expected = pairwise_iou(grid.boxes_px().astype(np.float64), boxes).max(axis=0)
     np.testing.assert_allclose(best_iou(grid, boxes), expected, atol=1e-5)
 
 
 def test_best_iou_by_hand():
-    grid = AnchorGrid(32, 3, (((8.0, 8.0),),))  # one anchor of 8 px in each cell of 8 px
+    grid = AnchorGrid((32, 32), 3, (((8.0, 8.0),),))  # one anchor of 8 px in each cell of 8 px
     boxes = np.array([[8, 8, 16, 16], [8, 8, 16, 12], [10, 8, 18, 16]], float)
     np.testing.assert_allclose(best_iou(grid, boxes), [1, 0.5, 48 / 80])
 
 
 def test_no_boxes():
-    grid = AnchorGrid(96, 3, default_shapes((3, 4)))
+    grid = AnchorGrid((96, 96), 3, default_shapes((3, 4)))
     assert best_iou(grid, np.zeros((0, 4))).shape == (0,)
     found = measure_objects(grid, [])
     assert found.summary().objects == 0
@@ -67,7 +67,7 @@ def test_no_boxes():
 
 def test_positives_go_to_their_level():
     # One shape a cell: 8 x 8 at stride 8 (4 cells a side), 16 x 16 at stride 16 (2 a side).
-    grid = AnchorGrid(32, 3, (((8, 8),), ((16, 16),)))
+    grid = AnchorGrid((32, 32), 3, (((8, 8),), ((16, 16),)))
     boxes = [np.array([(0, 0, 8, 8)], float), np.array([(0, 0, 16, 16), (0, 0, 32, 32)], float)]
     found = measure_objects(grid, boxes)
     np.testing.assert_allclose(found.best_iou, [1, 1, 0.25])

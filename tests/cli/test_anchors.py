@@ -91,8 +91,8 @@ def test_a_data_set_that_is_missing(tmp_path: Path):
 @pytest.mark.parametrize(
     "option, value, message",
     [
-        ("--image-size", -5, "model.image_size must be in 32..2048, got -5"),
-        ("--image-size", 100, "model.image_size must be a multiple of 32, got 100"),
+        ("--image-size", 16, "model.image_hw must be in 32..2048, got 16"),
+        ("--image-size", 100, "model.image_hw must be a multiple of 32, got 100"),
         ("--per-cell", 0, "anchors.per_cell must be in 1..16, got 0"),
         ("--max-level", 9, "model.max_level must be in 3..7, got 9"),
     ],

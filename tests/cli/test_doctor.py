@@ -63,7 +63,7 @@ def test_seed_and_settings_reach_the_examination(data: Path) -> None:
     "args, message",
     [
         (["nowhere"], "Error: nowhere: no such file or directory; expected a data set"),
-        (["data", "--image-size", "100"], "model.image_size must be a multiple of 32, got 100"),
+        (["data", "--image-size", "100"], "model.image_hw must be a multiple of 32, got 100"),
         (["data", "--html", "data/JPEGImages/sound0.jpg/x.html"], "can't be written"),
     ],
 )

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from edge_retina.cli.main import main
 from edge_retina.config import Config, load_config
-from edge_retina.doctor.quantization import diagnose_quantization
+from edge_retina.doctor.int8.diagnosis import diagnose_quantization
 from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
+from tests.doctor.int8.test_diagnosis import layer
 from tests.doctor.made import VocSet
-from tests.doctor.test_quantization import layer
 
 
 @pytest.fixture

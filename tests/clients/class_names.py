@@ -82,7 +82,7 @@ def write_models(out: Path) -> list[Path]:
     from edge_retina.export.metadata import with_metadata
 
     out.mkdir(parents=True, exist_ok=True)
-    grid = AnchorGrid(_SIDE, _LEVEL, (((float(_CELL), float(_CELL)),),))
+    grid = AnchorGrid((_SIDE, _SIDE), _LEVEL, (((float(_CELL), float(_CELL)),),))
     export = ExportConfig(max_detections=10)
     paths = []
     for precision in ("float32", "int8"):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge_retina.config import Config, load_config
-from edge_retina.doctor.examine import Diagnosis, examine
+from edge_retina.doctor.data.examine import Diagnosis, examine
 from edge_retina.doctor.findings import Finding
 
 HW = (96, 128)  # of the pictures that `photo` makes

@@ -45,7 +45,7 @@ def exports(
     config = dataclasses.replace(
         Config(),
         name="tiny",
-        model=ModelConfig(image_size=64, max_level=5, fpn_channels=16, head_depth=1),
+        model=ModelConfig(image_hw=(64, 64), max_level=5, fpn_channels=16, head_depth=1),
         anchors=AnchorConfig(shapes=grid.shapes),
         export=ExportConfig(max_detections=50, candidates=200),
     )

@@ -15,7 +15,7 @@ from edge_retina.errors import ExportError
 
 pytestmark = pytest.mark.tf
 
-GRID = AnchorGrid(64, 3, tuple(level[:3] for level in default_shapes((3, 4, 5))))
+GRID = AnchorGrid((64, 64), 3, tuple(level[:3] for level in default_shapes((3, 4, 5))))
 COUNTS = GRID.level_counts()
 ANCHORS = GRID.boxes_px() / np.float32(64)
 THREADS = (1, 2, 3, 4, 8)

@@ -45,7 +45,7 @@ def decoded(raw: dict[str, np.ndarray], detector: SimpleNamespace) -> tuple[np.n
     return detect(
         np.log(probability) - np.log1p(-probability),
         raw["boxes"][0],
-        grid.boxes_px() / np.float32(grid.image_size),
+        grid.boxes_norm(),
         score_threshold=export.score_threshold,
         iou_threshold=export.nms_iou,
         max_detections=export.max_detections,

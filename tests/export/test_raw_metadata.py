@@ -18,7 +18,7 @@ from edge_retina.runtime.metadata_schema import DETECTOR_ROOT
 from edge_retina.runtime.model_file import read_labels
 from tests.runtime.raw_model import GRID, LABELS, raw_content
 
-ANCHORS = GRID.boxes_px() / np.float32(GRID.image_size)
+ANCHORS = GRID.boxes_norm()
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ STILL = AugmentationConfig(
     saturation=0,
     hue=0,
 )
-GRID = AnchorGrid(64, 3, (((16.0, 16.0),), ((32.0, 32.0),), ((64.0, 64.0),)))
+GRID = AnchorGrid((64, 64), 3, (((16.0, 16.0),), ((32.0, 32.0),), ((64.0, 64.0),)))
 ANCHORS = GRID.boxes_px()
 BATCH = 4
 
@@ -65,7 +65,7 @@ def config(
     return Config(
         seed=seed,
         data=DataConfig(cache_mb=cache_mb),
-        model=ModelConfig(image_size=64, max_level=5),
+        model=ModelConfig(image_hw=(64, 64), max_level=5),
         augmentation=augmentation,
         train=TrainConfig(batch_size=BATCH),
     )

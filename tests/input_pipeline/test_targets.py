@@ -14,7 +14,7 @@ pytestmark = pytest.mark.tf
 
 SHAPES = ((20.0, 20.0), (32.0, 14.0))
 ANCHORS = AnchorGrid(
-    64, 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (1, 2, 4))
+    (64, 64), 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (1, 2, 4))
 ).boxes_px()
 
 

@@ -12,7 +12,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 pytestmark = pytest.mark.tf
 
 # 8 x 8, 4 x 4 and 2 x 2 cells with three shapes each
-GRID = AnchorGrid(64, 3, (((9.0, 9.0), (9.0, 5.0), (5.0, 9.0)),) * 3)
+GRID = AnchorGrid((64, 64), 3, (((9.0, 9.0), (9.0, 5.0), (5.0, 9.0)),) * 3)
 CHANNELS = 4
 
 
@@ -22,10 +22,7 @@ def head() -> Any:
     from edge_retina.model.heads import build_head
     from edge_retina.model.keras import keras
 
-    pyramid = {
-        level: keras.Input((GRID.cells(level), GRID.cells(level), CHANNELS))
-        for level in GRID.levels
-    }
+    pyramid = {level: keras.Input((*GRID.cells_hw(level), CHANNELS)) for level in GRID.levels}
     outputs = build_head(
         pyramid,
         name="cls",
@@ -39,7 +36,7 @@ def head() -> Any:
 
 def features() -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    sides = [GRID.cells(level) for level in GRID.levels]
+    sides = [GRID.cells_hw(level)[0] for level in GRID.levels]
     return [rng.normal(size=(1, side, side, CHANNELS)).astype(np.float32) for side in sides]
 
 

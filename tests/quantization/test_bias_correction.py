@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_retina.quantization.recipe import LayerRule, Recipe
+from edge_retina.int8.recipe import LayerRule, Recipe
 from edge_retina.runtime.image import normalize
 
 pytestmark = pytest.mark.tf

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_retina.calibration.layer_error import LayerError
-from edge_retina.doctor.quantization import QuantizationDiagnosis, diagnose_quantization
+from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, diagnose_quantization
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.runtime.image import normalize
 from tests.quantization.conftest import SCORE_THRESHOLD
 
@@ -168,10 +168,10 @@ def test_one_scale_for_a_depthwise_kernel_is_named(
     calibrate: Callable[..., None],
     look: Callable[..., QuantizationDiagnosis],
 ) -> None:
+    from edge_retina.int8.recipe import load_recipe
     from edge_retina.quantization.quantized_model import build_quantized_model
-    from edge_retina.quantization.recipe import load_recipe
 
-    recipe = load_recipe(str(repository / "calibration/recipes/per_tensor_depthwise.toml"))
+    recipe = load_recipe("per_tensor_depthwise")
     quantized = build_quantized_model(outlier, recipe)
     calibrate(quantized, outlier)
     diagnosis = look(outlier, quantized)

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edge_retina.errors import ConfigError
 from edge_retina.evaluation.agreement import Agreement, compare_detections
-from edge_retina.quantization.recipe import LayerRule, Recipe, load_recipe
+from edge_retina.int8.recipe import LayerRule, Recipe, load_recipe
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.graph import OperatorInfo, TensorInfo, read_graph
 from edge_retina.runtime.image import normalize
@@ -22,12 +22,11 @@ from edge_retina.runtime.image import normalize
 pytestmark = pytest.mark.tf
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-RECIPES = Path(__file__).resolve().parents[2] / "calibration" / "recipes"
 TAIL = re.compile(r"box_p\d_out_(dw|pw)")
 
 
 def recipe_of(name: str) -> Recipe:
-    return load_recipe(str(RECIPES / f"{name}.toml"))
+    return load_recipe(name)
 
 
 @pytest.fixture(scope="module")

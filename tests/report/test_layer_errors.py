@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from edge_retina.calibration.layer_error import LayerError
+from edge_retina.int8.layer_error import LayerError
 from edge_retina.report.layer_errors import layer_errors
 
 

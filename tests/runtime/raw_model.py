@@ -11,7 +11,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
 from tests.runtime.foreign_model import ForeignModel
 
-GRID = AnchorGrid(4, 1, (((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)),))
+GRID = AnchorGrid((4, 4), 1, (((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)),))
 LABELS = ("a", "b", "c", "d")
 NAME = "tiny_raw_float32.tflite"
 

@@ -69,21 +69,21 @@ def test_the_document_has_the_names_of_the_contract(manifest: Manifest) -> None:
     assert set(document["input"]) == {"height", "width", "dtype"} | normalization
     assert document["input"]["resize"] == "stretch"
     assert document["input"]["color"] == "RGB"
-    assert document["outputs"][0] == {"name": "boxes", "index": 0, "shape": (1, 100, 4)}
+    assert document["outputs"][0] == {"name": "boxes", "index": 0, "shape": [1, 100, 4]}
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"schema_version": 2}, "schema_version is 2, expected 1"),
-        ({"labels": "cat"}, "'labels' must be a list, got 'cat'"),
-        ({"labels": ["cat", 3]}, "'labels' must be a list of texts"),
+        ({"labels": "cat"}, "labels must be a list, got 'cat'"),
+        ({"labels": ["cat", 3]}, "labels must be a string, got 3"),
         ({"input": {"height": 2}}, "'input.width' is missing"),
-        ({"outputs": [{"name": "boxes", "index": 0}]}, "'outputs.shape' is missing"),
-        ({"outputs": ["boxes"]}, "'outputs.name' is missing"),
-        ({"files": {"a": {"bytes": "9", "sha256": ""}}}, "'files.a.bytes' must be an integer"),
+        ({"outputs": [{"name": "boxes", "index": 0}]}, "'outputs #1.shape' is missing"),
+        ({"outputs": ["boxes"]}, "'outputs #1' must be a section, got 'boxes'"),
+        ({"files": {"a": {"bytes": "9", "sha256": ""}}}, "files.a.bytes must be an integer"),
         ({"files": {"a": {"bytes": True, "sha256": ""}}}, "must be an integer, got True"),
-        ({"metrics": {"a": 0.5}}, "'metrics.a' must be an object, got 0.5"),
+        ({"metrics": {"a": 0.5}}, "metrics.a must be an object, got 0.5"),
     ],
 )
 def test_a_wrong_field_is_named(

@@ -22,7 +22,7 @@ Metadata = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    anchors = GRID.boxes_px() / GRID.image_size
+    anchors = GRID.boxes_norm()
     return with_metadata(raw_content(), labels=LABELS, name="x", raw_anchors_norm=anchors)
 
 

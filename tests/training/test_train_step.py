@@ -11,7 +11,7 @@ from edge_retina.config import LossConfig, MatchingConfig, TrainConfig
 
 pytestmark = pytest.mark.tf
 
-GRID = AnchorGrid(32, 3, (((12.0, 12.0),),))  # 4 x 4 cells, one shape
+GRID = AnchorGrid((32, 32), 3, (((12.0, 12.0),),))  # 4 x 4 cells, one shape
 ANCHORS = GRID.boxes_px()
 
 

@@ -107,8 +107,8 @@ def test_until_something_is_trained_everything_may_change(
     config: Config, run: RunDirectory
 ) -> None:
     prepare_run(config, run)
-    resolved, _ = prepare_run(changed(config, "model.image_size", 96), run)
-    assert run.load_config().model.image_size == 96
+    resolved, _ = prepare_run(changed(config, "model.image_hw", (96, 96)), run)
+    assert run.load_config().model.image_hw == (96, 96)
     assert run.load_config() == resolved
 
 
@@ -165,5 +165,5 @@ def test_overrides_for_a_trained_model(config: Config, run: RunDirectory) -> Non
         trained_config(run, overrides=[])
     pretend_it_is_trained(run)
     assert trained_config(run, overrides=["export.nms_iou=0.6"]).export.nms_iou == 0.6
-    with pytest.raises(RunError, match=r"was begun with another model\.image_size"):
+    with pytest.raises(RunError, match=r"was begun with another model\.image_hw"):
         trained_config(run, overrides=["model.image_size=96"])

@@ -1,0 +1,180 @@
+"""Checks of how well anchors cover the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes, size_text
+from edge_retina.boxes.coverage import best_iou
+from edge_retina.boxes.evolution import MOST_OBJECTS
+from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors
+from edge_retina.config import Config
+from edge_retina.datasets.schema import Example
+from edge_retina.doctor.data.survey import Survey
+from edge_retina.doctor.findings import Case, Finding, Kind
+
+_ENOUGH_RECALL = 0.95  # one object in twenty without an anchor is what a metric shows
+WORST_SHOWN = 12
+
+Shapes = tuple[tuple[Shape, ...], ...]  # by level
+
+POOR_DEFAULT = Kind(
+    "default-anchors-miss",
+    "note",
+    "Objects that no RetinaNet default anchor matches (IoU 0.5)",
+    "an object without an anchor is trained through its one best anchor only, if at all",
+    "use fitted anchors (anchors.fit = true, the default)",
+)
+POOR_FITTED = Kind(
+    "fitted-anchors-miss",
+    "warning",
+    "Objects that no fitted anchor matches (IoU 0.5)",
+    "an object without an anchor is trained through its one best anchor only, if at all",
+    "raise anchors.per_cell or model.image_hw; see the advice",
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a set of anchors can find of all objects.
+
+    Attributes:
+        objects: how many there are.
+        best_possible_recall: share of objects with an anchor of IoU >= 0.5.
+        recall_at_40: the same at IoU >= 0.4.
+        mean_best_iou: mean over objects of the best IoU with any anchor.
+    """
+
+    objects: int
+    best_possible_recall: float
+    recall_at_40: float
+    mean_best_iou: float
+
+
+@dataclass(frozen=True)
+class WorstObject:
+    """An object and the IoU of the fitted anchor that suits it best."""
+
+    example: Example
+    index: int
+    iou: float
+
+
+@dataclass(frozen=True)
+class AnchorStudy:
+    """Anchor sets held against the objects, at one input size.
+
+    Attributes:
+        image_hw: height and width of the input in pixels.
+        levels: feature levels, finest first.
+        shapes: by name of the set ("default", "fitted", "configured"), shapes by level.
+        coverage: by name of the set.
+        curve: coverage of the training split by fitted anchors of 1 to 9 shapes a cell; its knee is
+            what `edge-retina anchors --curve` recommends too.
+        worst: the objects that the fitted anchors cover worst.
+    """
+
+    image_hw: tuple[int, int]
+    levels: tuple[int, ...]
+    shapes: dict[str, Shapes]
+    coverage: dict[str, Coverage]
+    curve: tuple[CurvePoint, ...]
+    worst: tuple[WorstObject, ...]
+
+
+def study_anchors(
+    survey: Survey, image_hw: tuple[int, int], *, levels: tuple[int, ...] | None = None
+) -> AnchorStudy:
+    """Fit anchors to the training split and measure them on the objects of all splits.
+
+    Args:
+        survey: the data set.
+        image_hw: height and width of the network input in pixels.
+        levels: feature levels; by default the config's.
+    """
+    config = survey.config
+    levels = levels or config_levels(config)
+    boxes = _boxes(survey.usable, image_hw)
+    training = _boxes(survey.training, image_hw)
+    fitted_to = _sample(training if len(training) else boxes, config.seed)
+    fitted = fit_anchors(
+        fitted_to,
+        image_hw=image_hw,
+        levels=levels,
+        per_cell=config.anchors.per_cell,
+        evolve=config.anchors.evolve,
+        seed=config.seed,
+    )
+    sets = {"default": default_shapes(levels), "fitted": fitted.shapes}
+    if len(config.anchors.shapes) == len(levels):
+        sets["configured"] = config.anchors.shapes
+    best = {
+        name: best_iou(AnchorGrid(image_hw, levels[0], shapes), boxes)
+        for name, shapes in sets.items()
+    }
+    return AnchorStudy(
+        image_hw=image_hw,
+        levels=levels,
+        shapes=sets,
+        coverage={name: _summary(iou) for name, iou in best.items()},
+        curve=coverage_curve(fitted_to, image_hw=image_hw, levels=levels, seed=config.seed),
+        worst=_worst(survey.usable, best["fitted"]),
+    )
+
+
+def check_anchors(study: AnchorStudy) -> list[Finding]:
+    """Return all findings about anchors."""
+    findings = []
+    for kind, name in ((POOR_DEFAULT, "default"), (POOR_FITTED, "fitted")):
+        item = study.coverage[name]
+        if item.objects and item.best_possible_recall < _ENOUGH_RECALL:
+            missed = round((1 - item.best_possible_recall) * item.objects)
+            case = Case(
+                f"{name} anchors, {len(study.shapes[name][0])} per cell, "
+                f"{size_text(study.image_hw)} px",
+                f"best possible recall {item.best_possible_recall:.3f}, mean best IoU "
+                f"{item.mean_best_iou:.3f}, of {item.objects} objects",
+            )
+            findings += kind.found([case], count=missed)
+    return findings
+
+
+def config_levels(config: Config) -> tuple[int, ...]:
+    """Return the feature levels of a config, finest first."""
+    return tuple(range(config.model.min_level, config.model.max_level + 1))
+
+
+def _sample(boxes: np.ndarray, seed: int) -> np.ndarray:
+    """Return at most as many boxes as a curve is drawn of; `edge-retina anchors` fits to all."""
+    if len(boxes) <= MOST_OBJECTS:
+        return boxes
+    return np.random.default_rng(seed).choice(boxes, MOST_OBJECTS, replace=False)
+
+
+def _boxes(examples: Sequence[Example], image_hw: tuple[int, int]) -> np.ndarray:
+    """Return all boxes (N, 4) in input pixels, crowds left out."""
+    boxes = [item.boxes_at(image_hw)[~item.crowd] for item in examples]
+    return np.concatenate([*boxes, np.zeros((0, 4), np.float32)]).astype(np.float64)
+
+
+def _summary(iou: np.ndarray) -> Coverage:
+    if not len(iou):
+        return Coverage(0, 0.0, 0.0, 0.0)
+    return Coverage(
+        objects=len(iou),
+        best_possible_recall=float((iou >= 0.5).mean()),
+        recall_at_40=float((iou >= 0.4).mean()),
+        mean_best_iou=float(iou.mean()),
+    )
+
+
+def _worst(examples: Sequence[Example], iou: np.ndarray) -> tuple[WorstObject, ...]:
+    """Return the objects with the lowest of `iou` (N,), crowds left out, the worst first."""
+    places = [
+        (example, int(index)) for example in examples for index in np.flatnonzero(~example.crowd)
+    ]
+    order = np.argsort(iou, kind="stable")[:WORST_SHOWN]
+    return tuple(WorstObject(places[i][0], places[i][1], float(iou[i])) for i in order)

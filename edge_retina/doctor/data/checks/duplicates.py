@@ -1,0 +1,220 @@
+"""Checks for pictures that occur more than once: within a split, and across splits."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.datasets.schema import Example
+from edge_retina.doctor.data.picture_file import THUMBNAIL_SIDE
+from edge_retina.doctor.data.survey import Survey
+from edge_retina.doctor.findings import Case, Finding, Kind
+
+# Measured on the five real sets of ../shared/data (1,640 pictures): of 300 of them shrunk to 0.6,
+# brightened and saved at JPEG quality 40, 95 % stay within 4 bits of the original and all but one
+# within 6; no two different photographs are within 10, save those of one fixed camera.
+MAX_BITS = 6
+# Pictures of one fixed camera share their hash and differ in what happens in them; re-encoding
+# changes a 16x16 thumbnail by less than this (mean grey levels, after taking the mean away).
+_MAX_GREY_LEVELS = 5.0
+_THUMBNAIL_PIXELS = THUMBNAIL_SIDE**2
+_SAME_OBJECT_IOU = 0.5
+# A camera that stands still puts all its pictures into the same bands; this many before it, which
+# are near in time as a rule, are compared, so that a data set of it doesn't take hours.
+_COMPARED = 2000
+
+EXACT = Kind(
+    "duplicate-image",
+    "warning",
+    "Picture files with the same content as another",
+    "each counts double in training, and double in the metrics if it is in a test split",
+    "keep one of each",
+)
+NEAR = Kind(
+    "near-duplicate-image",
+    "note",
+    "Pictures that look nearly the same",
+    "video frames, copies at another size, or one fixed camera: they add less than their number "
+    "says",
+    "keep what shows something new; split by scene or by day instead of by picture",
+)
+LEAK = Kind(
+    "leaked-image",
+    "warning",
+    "Pictures that are both trained on and measured on",
+    "the model is tested on what it has learned by heart, so its mAP is too high",
+    "keep each picture in one split only",
+)
+NEAR_LEAK = Kind(
+    "near-leaked-image",
+    "warning",
+    "Pictures measured on that look nearly like one that is trained on",
+    "mAP tells how well known scenes are found, not how well new ones will be",
+    "put all pictures of a scene, a video or a day into one split",
+)
+DISAGREEING = Kind(
+    "duplicate-with-other-boxes",
+    "warning",
+    "Copies of a picture with other boxes than it",
+    "at least one of the two annotations is wrong, and training pulls both ways",
+    "keep the better annotation and delete the other picture",
+)
+
+
+def check_duplicates(survey: Survey) -> list[Finding]:
+    """Return all findings about repeated pictures."""
+    exact, near = exact_pairs(survey), near_pairs(survey)
+    trained = frozenset(
+        item.image_id for item in survey.measured_splits.get(survey.config.data.train_split, ())
+    )
+    near_trained = near_pairs(survey, eligible=trained)
+    similar = {item.image_id for pair in near for item in pair}
+    return [
+        *EXACT.found([Case(_name(survey, b), f"same as {_name(survey, a)}") for a, b in exact]),
+        *_disagreeing(survey, exact),
+        *LEAK.found(_in_two_splits(survey, trained) + _leaks(survey, exact, trained)),
+        *NEAR.found(
+            [Case(_name(survey, b), f"like {_name(survey, a)}") for a, b in near],
+            count=len(similar),
+        ),
+        *NEAR_LEAK.found(_leaks(survey, near_trained, trained)),
+    ]
+
+
+def exact_pairs(survey: Survey) -> list[tuple[Example, Example]]:
+    """Return (first, other) of pictures in different files with the same content."""
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for item in survey.usable:
+        groups[survey.pictures[item.path].sha256].append(item)
+    return [(group[0], item) for group in groups.values() for item in group[1:]]
+
+
+def near_pairs(
+    survey: Survey, *, eligible: frozenset[str] | None = None
+) -> list[tuple[Example, Example]]:
+    """Return (earlier, later) pictures that look nearly the same and differ in file content.
+
+    Args:
+        survey: the data set.
+        eligible: ids of the pictures that may be the earlier one; by default all.
+    """
+    by_content: dict[str, Example] = {}
+    for item in survey.usable:
+        if not survey.pictures[item.path].trouble:
+            by_content.setdefault(survey.pictures[item.path].sha256, item)
+    items = list(by_content.values())
+    files = [survey.pictures[item.path] for item in items]
+    looks = np.array([file.look for file in files], np.uint64)
+    allowed = np.array([eligible is None or item.image_id in eligible for item in items], bool)
+    grey = np.array([file.thumbnail for file in files], np.float32).reshape(-1, _THUMBNAIL_PIXELS)
+    grey = grey - grey.mean(axis=1, keepdims=True)
+    pairs = near_looks(looks, eligible=allowed)
+    apart = np.abs(grey[pairs[:, 0]] - grey[pairs[:, 1]]).mean(axis=1)
+    return [(items[a], items[b]) for a, b in pairs[apart <= _MAX_GREY_LEVELS]]
+
+
+def near_looks(looks: np.ndarray, *, eligible: np.ndarray, max_bits: int = MAX_BITS) -> np.ndarray:
+    """Return pairs of indices whose 64-bit hashes differ in at most `max_bits` bits.
+
+    Two such hashes agree wholly in at least one of `max_bits` + 1 bands, so only those that share
+    a band are compared. Each picture is paired with its nearest earlier one only: a thousand frames
+    of one camera give a thousand pairs, not half a million.
+
+    Args:
+        looks: (N,) uint64.
+        eligible: (N,) bool, may be the earlier one of a pair.
+        max_bits: bits that may differ.
+
+    Returns:
+        (P, 2) indices, the earlier one first.
+    """
+    edges = np.linspace(0, 64, max_bits + 2).astype(int)
+    nearest: dict[int, tuple[int, int]] = {}
+    for low, high in itertools.pairwise(edges.tolist()):
+        band = (looks >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
+            _compare(members, looks, eligible, nearest)
+    near = sorted((first, second) for second, (bits, first) in nearest.items() if bits <= max_bits)
+    return np.array(near, np.int64).reshape(-1, 2)
+
+
+def _compare(
+    members: np.ndarray,
+    looks: np.ndarray,
+    eligible: np.ndarray,
+    nearest: dict[int, tuple[int, int]],
+) -> None:
+    """Note for each of `members`, which ascend, how many bits the nearest one before it is away."""
+    for place in range(1, len(members)):
+        second = int(members[place])
+        before = members[max(0, place - _COMPARED) : place]
+        before = before[eligible[before]]
+        if len(before):
+            bits = _bit_count(looks[before] ^ looks[second])
+            best = int(bits.argmin())
+            nearest[second] = min(
+                (int(bits[best]), int(before[best])), nearest.get(second, (65, -1))
+            )
+
+
+def _bit_count(values: np.ndarray) -> np.ndarray:
+    """Return the number of set bits of (N,) uint64; NumPy has its own from 2.0 on only."""
+    return np.unpackbits(values[:, None].view(np.uint8), axis=1).sum(axis=1)
+
+
+def _measured(survey: Survey) -> dict[str, str]:
+    """Return by image id the splits that measure."""
+    splits = dict(survey.measured_splits)
+    splits.pop(survey.config.data.train_split, None)
+    return {item.image_id: name for name, items in splits.items() for item in items}
+
+
+def _in_two_splits(survey: Survey, trained: frozenset[str]) -> list[Case]:
+    names = {item.image_id: _name(survey, item) for item in survey.usable}
+    return [
+        Case(names[image_id], f"listed in {survey.config.data.train_split} and in {split}")
+        for image_id, split in _measured(survey).items()
+        if image_id in trained
+    ]
+
+
+def _leaks(
+    survey: Survey, pairs: Sequence[tuple[Example, Example]], trained: frozenset[str]
+) -> list[Case]:
+    """Pairs of which one is trained on and the other measured on."""
+    measured = _measured(survey)
+    cases: dict[str, Case] = {}
+    for first, second in pairs:
+        for one, other in ((first, second), (second, first)):
+            if one.image_id in trained and other.image_id in measured:
+                detail = f"in {measured[other.image_id]}; {_name(survey, one)} is trained on"
+                cases[other.image_id] = Case(_name(survey, other), detail)
+    return list(cases.values())
+
+
+def _disagreeing(survey: Survey, pairs: Sequence[tuple[Example, Example]]) -> list[Finding]:
+    cases = []
+    for first, second in pairs:
+        missing = _unmatched(first, second) + _unmatched(second, first)
+        if missing:
+            detail = f"{missing} boxes without a partner in {_name(survey, first)}"
+            cases.append(Case(_name(survey, second), detail))
+    return DISAGREEING.found(cases)
+
+
+def _unmatched(first: Example, second: Example) -> int:
+    """Return how many objects of `first` have no object of the same class near in `second`."""
+    if not len(first.classes) or not len(second.classes):
+        return len(first.classes)
+    iou = pairwise_iou(first.boxes_norm, second.boxes_norm)
+    iou[first.classes[:, None] != second.classes[None, :]] = 0
+    return int((iou.max(axis=1) < _SAME_OBJECT_IOU).sum())
+
+
+def _name(survey: Survey, example: Example) -> str:
+    return survey.name_of(example.path)

@@ -1,0 +1,148 @@
+"""Checks of how pictures are stored: format, depth, colours, and which way up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from edge_retina.datasets.annotation import ImageAnnotation
+from edge_retina.datasets.image_header import ImageHeader
+from edge_retina.doctor.data.file_format import SUFFIXES, FileFormat
+from edge_retina.doctor.data.picture_file import PictureFile
+from edge_retina.doctor.data.survey import Survey
+from edge_retina.doctor.findings import Case, Finding, Kind
+
+EXIF = Kind(
+    "exif-orientation",
+    "note",
+    "Pictures that their EXIF data turns",
+    "tools disagree whether to turn them; here they are turned, and boxes that were drawn on the "
+    "stored pixels are turned with them",
+    "nothing, if the sample pictures in the report look right",
+)
+EXIF_UNSURE = Kind(
+    "exif-ambiguous",
+    "warning",
+    "Pictures that their EXIF data turns, with boxes that may be from before the turn",
+    "the annotation doesn't tell which way up the picture was when it was annotated; the boxes are "
+    "taken as drawn on the upright picture, and if that is wrong all of them are misplaced",
+    "look at the boxes in the report; if they are off, turn the pixels of the files and "
+    "remove the tag",
+)
+SUFFIX = Kind(
+    "wrong-suffix",
+    "warning",
+    "Files whose name says another format than their content",
+    "this package goes by the content, but viewers, converters and mobile tools go by the name",
+    "rename the files and their entries in the annotations",
+)
+ANIMATED = Kind(
+    "animated-image",
+    "warning",
+    "Pictures with more than one frame or page",
+    "only the first frame is trained on; the boxes may be of another one",
+    "save the annotated frame as a still picture",
+)
+DEEP = Kind(
+    "sixteen-bit-image",
+    "note",
+    "Pictures with more than 8 bits a channel",
+    "they are cut to 8 bits by dropping the lower ones; a picture that uses a small part of its "
+    "range, as from a microscope or a thermal camera, becomes nearly black",
+    "convert them to 8 bits with the contrast that the device's camera gives",
+)
+CMYK = Kind(
+    "cmyk-image",
+    "warning",
+    "Pictures in print colours (CMYK)",
+    "decoders turn CMYK into RGB in different ways, so training and a phone see different colours",
+    "convert them to RGB",
+)
+GREY = Kind(
+    "grey-image",
+    "note",
+    "Grey pictures among coloured ones",
+    "they are used with three equal channels; that is fine unless colour and class go together",
+    "nothing, unless the device's pictures are all of one sort",
+)
+ALPHA = Kind(
+    "alpha-image",
+    "note",
+    "Pictures with transparency",
+    "transparency is dropped, which shows the colours that lie hidden under transparent pixels",
+    "flatten them on the background that people saw when they annotated",
+)
+
+
+def check_formats(survey: Survey) -> list[Finding]:
+    """Return all findings about how pictures are stored."""
+    return [*_exif(survey), *_formats(survey)]
+
+
+def _with_headers(survey: Survey) -> Iterator[tuple[ImageAnnotation, ImageHeader]]:
+    for annotation in survey.images:
+        header = survey.pictures[annotation.path].header
+        if header is not None:
+            yield annotation, header
+
+
+def _exif(survey: Survey) -> list[Finding]:
+    sure: list[Case] = []
+    unsure: list[Case] = []
+    for annotation, header in _with_headers(survey):
+        if header.orientation == 1:
+            continue
+        known, told = _drawn_on(annotation, header)
+        detail = f"orientation {header.orientation}; {told}"
+        (sure if known else unsure).append(Case(survey.name_of(annotation.path), detail))
+    return EXIF.found(sure) + EXIF_UNSURE.found(unsure)
+
+
+def _drawn_on(annotation: ImageAnnotation, header: ImageHeader) -> tuple[bool, str]:
+    """Return whether it is known which way up the picture was when annotated, and how it looks."""
+    if not annotation.objects:
+        return True, "no objects, so nothing can be misplaced"
+    if header.raw_hw != header.image_hw and annotation.size_hw == header.raw_hw:
+        return True, "the stated size is that before the turn: the boxes are turned too"
+    if header.raw_hw != header.image_hw and annotation.size_hw == header.image_hw:
+        return True, "the stated size is that after the turn"
+    if not annotation.normalized:
+        far = np.array([item.yxyx for item in annotation.objects])[:, 2:].max(axis=0)
+        upright, raw = ((far <= np.array(hw) + 1).all() for hw in (header.image_hw, header.raw_hw))
+        if raw and not upright:
+            return False, "the boxes fit the picture before the turn only"
+        if upright and not raw:
+            return True, "the boxes fit the picture after the turn only"
+    return False, "the annotation fits the picture before and after the turn"
+
+
+def _formats(survey: Survey) -> list[Finding]:
+    known = [(p, p.format) for p in survey.pictures.values() if not p.trouble and p.format]
+    grey = [item for item in known if item[1].colours == "grey"]
+    findings = [
+        *_of_format(survey, known, SUFFIX, _misnamed),
+        *_of_format(survey, known, ANIMATED, lambda _, f: f.name if f.animated else ""),
+        *_of_format(survey, known, DEEP, lambda _, f: f"{f.bits} bits" if f.bits > 8 else ""),
+        *_of_format(survey, known, CMYK, lambda _, f: f.name if f.colours == "cmyk" else ""),
+        *_of_format(survey, known, ALPHA, lambda _, f: f.name if f.alpha else ""),
+    ]
+    if len(grey) < len(known):  # all grey is one camera, not a mixture
+        findings += _of_format(survey, grey, GREY, lambda _, f: f.name)
+    return findings
+
+
+def _of_format(
+    survey: Survey,
+    known: list[tuple[PictureFile, FileFormat]],
+    kind: Kind,
+    describe: Callable[[PictureFile, FileFormat], str],
+) -> list[Finding]:
+    """Return the finding over all pictures of which `describe` has something to say."""
+    told = ((picture, describe(picture, form)) for picture, form in known)
+    return kind.found([Case(survey.name_of(p.path), detail) for p, detail in told if detail])
+
+
+def _misnamed(picture: PictureFile, form: FileFormat) -> str:
+    own = picture.path.suffix.lower()
+    return f"is a {form.name} file" if own not in SUFFIXES[form.name] else ""

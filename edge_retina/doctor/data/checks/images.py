@@ -1,0 +1,167 @@
+"""Checks of which pictures there are, and whether they are whole and the annotated ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from edge_retina.datasets.image_files import list_images
+from edge_retina.doctor.data.picture_file import Trouble
+from edge_retina.doctor.data.survey import Survey
+from edge_retina.doctor.findings import Case, Finding, Kind
+
+# How the readers begin when an annotation has no picture.
+_NO_PICTURE = re.compile(r"^no (such )?picture\b")
+# With more pictures than this without objects, most of a batch teaches nothing but background.
+_MANY_WITHOUT_OBJECTS = 0.5
+
+MISSING = Kind(
+    "missing-image",
+    "error",
+    "Annotations of pictures that are not there",
+    "training stops at them, or silently has less data than you think",
+    "put the pictures where the annotations say, or delete the annotations",
+)
+UNREAD = Kind(
+    "unreadable-annotation",
+    "error",
+    "Annotations that can't be read",
+    "what can't be read is not trained on; if it is left out, its object counts as background",
+    "correct these lines",
+)
+REPEATED = Kind(
+    "repeated-image",
+    "error",
+    "Pictures that are listed twice in one split",
+    "training stops at them; they would count double in training and in every metric",
+    "delete the second entry; if both hold objects, merge them",
+)
+_BROKEN_WHY = "training stops at a picture that it can't decode"
+_BROKEN_REMEDY = "copy or export the file again, or delete it with its annotation"
+TROUBLE: dict[Trouble, Kind] = {
+    "empty": Kind(
+        "empty-file", "error", "Picture files of zero bytes", _BROKEN_WHY, _BROKEN_REMEDY
+    ),
+    "truncated": Kind(
+        "truncated-image", "error", "Pictures that are cut off", _BROKEN_WHY, _BROKEN_REMEDY
+    ),
+    "unreadable": Kind(
+        "unreadable-image",
+        "error",
+        "Files that are no pictures, or broken ones",
+        _BROKEN_WHY,
+        _BROKEN_REMEDY,
+    ),
+}
+SIZE_MISMATCH = Kind(
+    "size-mismatch",
+    "error",
+    "Pictures of another size than their annotation states",
+    "the boxes were drawn on a picture of another size, so they lie at the wrong place in this one",
+    "annotate the pictures as they are now, or put back the ones that were annotated",
+)
+NO_OBJECTS = Kind(
+    "image-without-objects",
+    "note",
+    "Pictures without objects",
+    "they are trained on as background, which teaches what is not an object, if indeed none is "
+    "there",
+    "look through them for forgotten objects",
+)
+UNUSED = Kind(
+    "unused-image",
+    "note",
+    "Pictures in the directory that no annotation or split mentions",
+    "they are not trained on, not even as background",
+    "annotate them, or leave them; a picture without objects needs an empty annotation",
+)
+SAME_NAME = Kind(
+    "duplicate-file-name",
+    "note",
+    "Different pictures with the same file name in different directories",
+    "tools that flatten directories, such as converters to VOC, overwrite one with the other",
+    "give them names of their own before you move them",
+)
+
+
+def check_images(survey: Survey) -> list[Finding]:
+    """Return all findings about which pictures there are and whether they can be used."""
+    return [
+        *_unread(survey),
+        *_repeated(survey),
+        *_broken(survey),
+        *_annotated_size(survey),
+        *_without_objects(survey),
+        *_unused(survey),
+        *_same_names(survey),
+    ]
+
+
+def _unread(survey: Survey) -> list[Finding]:
+    missing = [case for case in survey.unread if _NO_PICTURE.match(case.detail)]
+    missing += _troubled(survey, "missing")
+    others = [case for case in survey.unread if not _NO_PICTURE.match(case.detail)]
+    return MISSING.found(missing) + UNREAD.found(others)
+
+
+def _repeated(survey: Survey) -> list[Finding]:
+    cases = []
+    for split, items in survey.annotations.items():
+        counts = Counter(item.image_id for item in items)
+        where = f"in split '{split}'" if split else "in the data set"
+        cases += [Case(name, f"{n} times {where}") for name, n in counts.items() if n > 1]
+    return REPEATED.found(cases)
+
+
+def _broken(survey: Survey) -> list[Finding]:
+    findings = []
+    for trouble, kind in TROUBLE.items():
+        findings += kind.found(_troubled(survey, trouble))
+    return findings
+
+
+def _troubled(survey: Survey, trouble: Trouble) -> list[Case]:
+    broken = (item for item in survey.pictures.values() if item.trouble == trouble)
+    return [Case(survey.name_of(item.path), item.reason) for item in broken]
+
+
+def _annotated_size(survey: Survey) -> list[Finding]:
+    cases = []
+    for annotation in survey.images:
+        header, stated = survey.pictures[annotation.path].header, annotation.size_hw
+        if header is not None and stated not in (None, header.image_hw, header.raw_hw):
+            detail = f"stated {_size(stated)}, the picture has {_size(header.image_hw)}"
+            cases.append(Case(survey.name_of(annotation.path), detail))
+    return SIZE_MISMATCH.found(cases)
+
+
+def _without_objects(survey: Survey) -> list[Finding]:
+    empty = [item for item in survey.images if not item.objects]
+    share = len(empty) / max(len(survey.images), 1)
+    detail = f"no objects; {share:.1%} of all pictures have none"
+    kind = NO_OBJECTS
+    if share > _MANY_WITHOUT_OBJECTS:
+        kind = dataclasses.replace(kind, severity="warning")
+    return kind.found([Case(survey.name_of(item.path), detail) for item in empty])
+
+
+def _unused(survey: Survey) -> list[Finding]:
+    used = {os.path.abspath(path) for path in survey.pictures}
+    unused = [path for path in list_images(survey.root) if os.path.abspath(path) not in used]
+    return UNUSED.found([Case(survey.name_of(path), "not mentioned") for path in unused])
+
+
+def _same_names(survey: Survey) -> list[Finding]:
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in survey.pictures:
+        by_name[path.stem].append(path)
+    same = [paths for paths in by_name.values() if len(paths) > 1]
+    cases = [Case(survey.name_of(paths[1]), f"also {survey.name_of(paths[0])}") for paths in same]
+    return SAME_NAME.found(cases, count=sum(len(paths) for paths in same))
+
+
+def _size(image_hw: tuple[int, int] | None) -> str:
+    return f"{image_hw[1]}x{image_hw[0]}" if image_hw else "nothing"

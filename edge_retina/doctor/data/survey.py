@@ -1,0 +1,111 @@
+"""Everything that the checks look at, gathered once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edge_retina.config import Config
+from edge_retina.datasets.annotation import ImageAnnotation, Problems
+from edge_retina.datasets.loading import check_source, read_source
+from edge_retina.datasets.schema import Example
+from edge_retina.doctor.data.object_table import ObjectTable, build_object_table
+from edge_retina.doctor.data.picture_file import PictureFile, look_at_pictures
+from edge_retina.doctor.findings import Case, relative_name
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set with its flaws.
+
+    Attributes:
+        root: the directory that holds it.
+        layout: "voc", "coco", "yolo" or "csv".
+        labels: class names in order.
+        class_ids: their numbers in the files, where the layout has some (COCO).
+        annotations: as they stand in the files, by split; "" where the data set has no splits.
+        unread: what the reader could make nothing of.
+        examples: what training would use, by split.
+        skipped: how many things stop training unless `data.skip_invalid` leaves them out.
+        pictures: what was seen of each picture file.
+        config: of the training that is to come.
+    """
+
+    root: Path
+    layout: str
+    labels: tuple[str, ...]
+    class_ids: tuple[int, ...]
+    annotations: dict[str, list[ImageAnnotation]]
+    unread: tuple[Case, ...]
+    examples: dict[str, tuple[Example, ...]]
+    skipped: int
+    pictures: dict[Path, PictureFile]
+    config: Config
+
+    @cached_property
+    def images(self) -> tuple[ImageAnnotation, ...]:
+        """Every annotation once, though splits may overlap (train and trainval)."""
+        unique = {id(item): item for items in self.annotations.values() for item in items}
+        return tuple(unique.values())
+
+    @cached_property
+    def objects(self) -> ObjectTable:
+        """All objects as they stand in the files."""
+        headers = {path: item.header for path, item in self.pictures.items() if item.header}
+        return build_object_table(self.images, headers, self.labels, self.root)
+
+    @cached_property
+    def usable(self) -> tuple[Example, ...]:
+        """Every example once."""
+        unique = {item.image_id: item for items in self.examples.values() for item in items}
+        return tuple(unique.values())
+
+    @property
+    def training(self) -> tuple[Example, ...]:
+        """The examples of the training split; all, where there is no such split."""
+        return self.examples.get(self.config.data.train_split) or self.usable
+
+    @property
+    def measured_splits(self) -> dict[str, tuple[Example, ...]]:
+        """The splits that a run uses: for training, choosing and testing; empty ones left out."""
+        data = self.config.data
+        names = (data.train_split, data.val_split, data.test_split)
+        return {name: self.examples[name] for name in names if self.examples.get(name)}
+
+    def name_of(self, path: Path) -> str:
+        """Return a path relative to the data set, with forward slashes."""
+        return relative_name(path, self.root)
+
+
+def survey(path: Path | str, config: Config) -> Survey:
+    """Read a data set and look at every picture.
+
+    Raises:
+        DatasetError: the data set can't be read at all.
+    """
+    problems = Problems(skip_invalid=True)
+    source = read_source(path, problems)
+    unread = tuple(_case(line, source.root) for line in problems.found)
+    examples = check_source(source, problems, seed=config.seed)
+    annotated = source.annotated
+    paths = (item.path for items in annotated.splits.values() for item in items)
+    return Survey(
+        root=source.root,
+        layout=source.layout,
+        labels=annotated.labels,
+        class_ids=annotated.class_ids,
+        annotations=annotated.splits,
+        unread=unread,
+        examples=examples,
+        skipped=len(problems.found),
+        pictures=look_at_pictures(paths, source.root),
+        config=config,
+    )
+
+
+def _case(line: str, root: Path) -> Case:
+    """Return a reader's "place: problem" in two parts, the place relative to the data set."""
+    where, _, what = line.removeprefix(f"{root}{os.sep}").partition(": ")
+    return Case(where, what)

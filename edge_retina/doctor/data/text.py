@@ -1,0 +1,94 @@
+"""A diagnosis as text for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+
+from edge_retina.boxes.anchors import size_text
+from edge_retina.doctor.data.examine import Diagnosis
+from edge_retina.doctor.findings import SEVERITIES, Case, Finding, of_severity
+
+_WIDTH = 100
+_CASES = 3  # shown of each finding; the HTML and JSON forms have more
+
+
+def render_text(diagnosis: Diagnosis) -> str:
+    """Return what was found, errors first, then anchors and advice."""
+    blocks = [_headline(diagnosis)]
+    blocks += [finding_text(finding) for finding in diagnosis.findings]
+    if not diagnosis.findings:
+        blocks.append("Nothing to complain about.")
+    if diagnosis.anchors is not None:
+        blocks.append(_anchors(diagnosis))
+    if diagnosis.advice:
+        blocks.append(_advice(diagnosis))
+    return "\n\n".join(blocks)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 error", "2 errors"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def case_text(case: Case) -> str:
+    """Return a case in one line."""
+    place = f"{case.file} ({case.where})" if case.where else case.file
+    return f"{place}: {case.detail}"
+
+
+def _headline(diagnosis: Diagnosis) -> str:
+    known = diagnosis.survey
+    images = ", ".join(f"{name} {len(items)}" for name, items in known.examples.items())
+    counts = [
+        plural(len(of_severity(diagnosis.findings, severity)), severity) for severity in SEVERITIES
+    ]
+    return (
+        f"{known.root} ({known.layout}): {len(known.images)} pictures ({images}), "
+        f"{len(known.objects)} objects, {len(known.labels)} classes, "
+        f"at {size_text(diagnosis.objects.image_hw)} px\n{', '.join(counts)}"
+    )
+
+
+def finding_text(finding: Finding) -> str:
+    """Return a finding with its first cases, why it matters and what to do."""
+    head = f"{finding.severity.upper()} {finding.code}: {finding.title}: {finding.count}"
+    lines = [head]
+    lines += [_wrapped("  - ", case_text(case)) for case in finding.cases[:_CASES]]
+    lines += [_wrapped("  why: ", finding.why), _wrapped("  do:  ", finding.remedy)]
+    return "\n".join(lines)
+
+
+def _anchors(diagnosis: Diagnosis) -> str:
+    study = diagnosis.anchors
+    if study is None:
+        return ""
+    lines = [
+        f"Anchors at {size_text(study.image_hw)} px, levels {study.levels[0]}..{study.levels[-1]}"
+    ]
+    lines.append(f"  {'':<12}{'per cell':>9}{'recall@0.5':>12}{'recall@0.4':>12}{'mean IoU':>10}")
+    for name, item in study.coverage.items():
+        lines.append(
+            f"  {name:<12}{len(study.shapes[name][0]):>9}{item.best_possible_recall:>12.3f}"
+            f"{item.recall_at_40:>12.3f}{item.mean_best_iou:>10.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _advice(diagnosis: Diagnosis) -> str:
+    lines = ["Advice (--write-config FILE writes it)"]
+    for item in diagnosis.advice:
+        value = str(item.value).lower() if isinstance(item.value, bool) else item.value
+        lines.append(_wrapped(f"  {item.key} = {value}: ", item.reason, indent="      "))
+    return "\n".join(lines)
+
+
+def _wrapped(start: str, text: str, *, indent: str = "") -> str:
+    following = indent or " " * (len(start) - len(start.lstrip()) + 2)
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+
+from edge_retina.doctor.data.page import render_page
+from edge_retina.doctor.data.plots import histogram, shape_scatter
+from tests.doctor.made import BOX, VocSet, diagnose
+
+
+class Links(HTMLParser):
+    """Gathers what a page refers to, and refuses unbalanced tags."""
+
+    VOID = frozenset({"meta", "img", "br", "line", "rect", "path", "circle", "polyline"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.opened: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("href", "src")]
+        if tag not in self.VOID:
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.opened.pop() == tag
+
+
+def read(page: str) -> Links:
+    links = Links()
+    links.feed(page)
+    assert links.opened == []
+    return links
+
+
+def test_page_holds_everything_and_links_to_pictures(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path / "data")
+    voc.add_sound(6)
+    voc.add("zero & one.jpg", BOX, ("cat", 20, 30, 20, 70))
+    page = render_page(diagnose(voc.root), links_from=tmp_path / "reports")
+    found = read(page).found
+    assert "../data/JPEGImages/zero%20%26%20one.jpg" in found
+    outside = [link for link in found if not link.startswith(("data:image/jpeg", "../data/"))]
+    assert outside == []
+    assert "http" not in re.sub(r"data:image[^\"]*", "", page)
+    for heading in ("Findings", "Advice", "Distributions", "Anchors", "Samples with their boxes"):
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count("<img") == 7 + 7  # samples and worst crops: all of so few
+
+
+def test_page_of_nothing_but_a_broken_picture(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path / "data")
+    voc.add("f.jpg", BOX, data=b"")
+    page = render_page(diagnose(voc.root), links_from=tmp_path)
+    assert read(page).found == ["data/JPEGImages/f.jpg"]
+    assert "<h2>Anchors</h2>" not in page
+
+
+def test_size_does_not_grow_with_the_data() -> None:
+    shapes = np.exp(np.random.default_rng(0).uniform(1, 6, (200_000, 2)))
+    scatter = shape_scatter("Shapes", shapes, {"fitted": np.array([[10.0, 20.0]])})
+    assert len(scatter) < 60_000
+    assert scatter.count("M") <= 2000
+
+
+def test_histogram_counts_values_beyond_the_edges_at_the_ends() -> None:
+    chart = histogram("Sides", np.array([-1, 1, 5, 9, 10, 99]), (0, 4, 8, 10), x_label="px")
+    assert re.findall(r"<title>(.*?)</title>", chart) == ["0 to 4: 2", "4 to 8: 1", "8 to 10: 3"]
+
+
+def test_histogram_of_nothing() -> None:
+    assert "0 to 1: 0" in histogram("Nothing", np.zeros(0), (0, 1), x_label="px")
