@@ -54,24 +54,16 @@ def _measure(config: Config, run: RunDirectory) -> dict[str, Any]:
     from edge_retina.evaluation.evaluator import evaluate
     from edge_retina.model.predictor import load_keras_predictor
     from edge_retina.workflow.anchors import anchor_coverage
-    from edge_retina.workflow.stages import Workflow
+    from edge_retina.workflow.prepare import prepare_run
+    from edge_retina.workflow.stages import STAGES
 
-    workflow = Workflow(config, run)
-    data = workflow.prepare()
-    workflow.train()
-    metrics, _ = evaluate(
-        load_keras_predictor(str(run.root)), data.test, labels=data.dataset.labels
-    )
-    resolved = workflow.config
-    coverage = anchor_coverage(
-        resolved.anchors.shapes,
-        data.train,
-        image_hw=resolved.model.image_hw,
-        min_level=resolved.model.min_level,
-    )
+    context = prepare_run(config, run)
+    STAGES.complete(context, ["train"])
+    predictor = load_keras_predictor(str(run.root))
+    metrics, _ = evaluate(predictor, context.data.test, labels=context.labels)
     return {
-        "per_cell": len(resolved.anchors.shapes[0]),
-        "coverage": dataclasses.asdict(coverage),
+        "per_cell": context.grid.per_cell,
+        "coverage": dataclasses.asdict(anchor_coverage(context.grid, context.data.train)),
         "steps": run.details("train")["steps"],
         "metrics": metrics.to_dict(),
     }

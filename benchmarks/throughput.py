@@ -77,7 +77,8 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
     from edge_retina.workflow.prepare import prepare_run
 
     run = RunDirectory(directory)
-    config, data = prepare_run(config, run)
+    context = prepare_run(config, run)
+    config, data = context.resolved, context.data
     trainer = Trainer(config, labels=data.dataset.labels, train=data.train, val=data.val, run=run)
     anchors_px = anchor_grid(config).boxes_px()
     batch_size = config.train.batch_size

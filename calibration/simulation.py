@@ -38,7 +38,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
-from edge_retina.workflow.prepare import check_data, read_data, trained_config
+from edge_retina.workflow.prepare import open_run
 
 _PERTURBATIONS = 3
 RESULTS = Path(__file__).parent / "results"
@@ -52,8 +52,8 @@ RESULTS = Path(__file__).parent / "results"
 def main(run: Path, method: str, pictures: int, out: Path) -> None:
     """Compare simulation and file of RUN."""
     directory = RunDirectory(run)
-    config = trained_config(directory, overrides=())
-    data = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
+    context = open_run(directory, overrides=())
+    config, data = context.resolved, context.data
     size = config.model.image_hw
     images = [stretch(load_image(example.path), size) for example in data.test[:pictures]]
     quantized, record = load_quantized(directory, method)

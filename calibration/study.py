@@ -37,7 +37,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image
-from edge_retina.workflow.prepare import PreparedData, check_data, read_data, trained_config
+from edge_retina.workflow.prepare import open_run
 
 HERE = Path(__file__).parent
 _SCORE, _IOU = 0.3, 0.9
@@ -49,10 +49,8 @@ class Study:
 
     def __init__(self, run: RunDirectory, work: Path) -> None:
         self.run, self.work = run, work
-        self.config = trained_config(run, overrides=())
-        self.data: PreparedData = check_data(
-            read_data(self.config), skip_invalid=self.config.data.skip_invalid
-        )
+        context = open_run(run, overrides=())
+        self.config, self.data = context.resolved, context.data
         self.labels = run.load_labels()
         self.splits = {"val": self.data.val, "test": self.data.test}
         self.splits = {name: examples for name, examples in self.splits.items() if examples}
@@ -78,7 +76,7 @@ class Study:
     def measure(self, variant: Variant) -> dict[str, Any]:
         """Quantise, convert and measure."""
         started = time.monotonic()
-        config = trained_config(self.run, overrides=variant.overrides)
+        config = open_run(self.run, overrides=variant.overrides, decode=False).resolved
         model, recipe, record = self._quantize(variant, config)
         fake = self._keras(join_levels(model)) if variant.group in _SIMULATED else None
         uint8 = recipe.activations != "dynamic" and variant.method != "tfmot"

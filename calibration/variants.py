@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-RECIPES = Path(__file__).parent / "recipes"
 # Every PTQ row but the main one differs from this by what its name says.
 _PLAIN = (
     "quantize.ranges=minmax",
@@ -45,7 +43,7 @@ def _qat(name: str, *overrides: str) -> Variant:
 
 
 def _recipe(name: str) -> str:
-    return f"quantize.recipe={RECIPES / name}.toml"
+    return f"quantize.recipe={name}"
 
 
 def _selected(strategy: str, seed: int) -> Variant:

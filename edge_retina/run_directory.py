@@ -1,8 +1,7 @@
 """The directory of one training run: where things lie and which stages are done.
 
-A stage is done when its marker file says so, and the marker is the last thing that a stage writes.
-The marker holds a fingerprint of everything the stage's result depends on, so a result made with
-other settings is never taken for the present one.
+A stage is done when its marker file says so, and the marker is the last thing that a stage writes;
+see `workflow.stage` for what it holds.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config, load_config
 from edge_retina.errors import RunError
-from edge_retina.files import sha256_json, write_json, write_text
+from edge_retina.files import write_json, write_text
+from edge_retina.schema import Reader, to_plain
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class RunDirectory:
     def labels_file(self) -> Path:
         """Class names, one a line."""
         return self.root / "labels.txt"
+
+    @property
+    def anchors_file(self) -> Path:
+        """The anchors that the model was trained with."""
+        return self.root / "anchors.json"
 
     @property
     def float_weights(self) -> Path:
@@ -76,10 +82,6 @@ class RunDirectory:
         """The file whose presence says that a stage is done."""
         return self.root / "stages" / f"{stage}.json"
 
-    def is_done(self, stage: str, fingerprint: Any) -> bool:
-        """Whether the stage was finished with these very inputs."""
-        return self.details(stage).get("fingerprint") == sha256_json(fingerprint)
-
     def details(self, stage: str) -> dict[str, Any]:
         """Return what a stage's marker says; empty if it is not done."""
         path = self.marker(stage)
@@ -87,13 +89,15 @@ class RunDirectory:
             details: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise RunError(f"{path}: damaged ({error}); delete it to redo the stage") from None
+        if not isinstance(details, dict):
+            raise RunError(f"{path}: damaged (not an object); delete it to redo the stage")
         return details
 
-    def mark_done(self, stage: str, fingerprint: Any, **details: Any) -> None:
-        """Say that a stage is done; `details` are for people."""
-        write_json(self.marker(stage), {"fingerprint": sha256_json(fingerprint), **details})
+    def mark_done(self, stage: str, details: dict[str, Any]) -> None:
+        """Write the marker of a stage."""
+        write_json(self.marker(stage), details)
 
     def mark_undone(self, stage: str) -> None:
         """Forget that a stage was done, before it is done again."""
@@ -118,6 +122,32 @@ class RunDirectory:
                 "make one with 'edge-retina train'"
             )
         return load_config(self.config_file, overrides=overrides)
+
+    def save_anchors(self, grid: AnchorGrid) -> None:
+        """Write the anchors."""
+        write_json(self.anchors_file, to_plain(grid))
+
+    def load_anchors(self) -> AnchorGrid:
+        """Read the anchors.
+
+        Raises:
+            RunError: there are none, or the file is damaged.
+        """
+        path = self.anchors_file
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return self._configured_anchors()
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); train again in a new directory") from None
+        return Reader(str(path), RunError).read(AnchorGrid, tree)
+
+    def _configured_anchors(self) -> AnchorGrid:
+        """Return the anchors of a RUN made before 0.2, which kept them in its config."""
+        config = self.load_config()
+        if not config.anchors.shapes:
+            raise RunError(f"{self.root}: no anchors.json; train first with 'edge-retina train'")
+        return AnchorGrid(config.model.image_hw, config.model.min_level, config.anchors.shapes)
 
     def save_labels(self, labels: tuple[str, ...]) -> None:
         """Write the class names."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.errors import ConfigError, RunError
 from edge_retina.run_directory import RunDirectory
@@ -18,40 +18,37 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def test_nothing_is_done_in_a_new_run(run: RunDirectory) -> None:
-    assert not run.is_done("train", {})
+    assert run.details("train") == {}
     assert not run.root.exists(), "asking makes nothing"
 
 
-def test_a_stage_is_done_for_its_own_fingerprint_only(run: RunDirectory) -> None:
-    run.mark_done("train", {"epochs": 3, "data": "abc"}, seconds=12.5)
-    assert run.is_done("train", {"data": "abc", "epochs": 3})
-    assert not run.is_done("train", {"data": "abc", "epochs": 4})
-    assert not run.is_done("quantize", {"data": "abc", "epochs": 3})
-
-
-def test_marker_keeps_details_for_people(run: RunDirectory) -> None:
-    run.mark_done("train", {}, seconds=12.5)
-    assert json.loads(run.marker("train").read_text())["seconds"] == 12.5
+def test_a_marker_keeps_its_details(run: RunDirectory) -> None:
+    run.mark_done("train", {"fingerprint": "abc", "seconds": 12.5})
+    assert run.details("train") == {"fingerprint": "abc", "seconds": 12.5}
+    assert run.details("quantize-ptq") == {}
+    run.mark_done("train", {"fingerprint": "def"})
+    assert run.details("train") == {"fingerprint": "def"}
 
 
 def test_marking_undone_forgets_and_may_be_repeated(run: RunDirectory) -> None:
-    run.mark_done("train", {})
+    run.mark_done("train", {"fingerprint": "abc"})
     run.mark_undone("train")
     run.mark_undone("train")
-    assert not run.is_done("train", {})
+    assert run.details("train") == {}
 
 
-def test_marking_again_replaces_the_fingerprint(run: RunDirectory) -> None:
-    run.mark_done("train", 1)
-    run.mark_done("train", 2)
-    assert (run.is_done("train", 1), run.is_done("train", 2)) == (False, True)
-
-
-def test_marker_cut_in_half_is_refused(run: RunDirectory) -> None:
+@pytest.mark.parametrize("text", ['{"fingerp', "[]", "\xff\xfe"])
+def test_a_damaged_marker_is_refused(run: RunDirectory, text: str) -> None:
     run.mark_done("train", {})
-    run.marker("train").write_text('{"fingerp')
+    run.marker("train").write_bytes(text.encode("latin-1"))
     with pytest.raises(RunError, match=r"train\.json: damaged .*; delete it to redo the stage"):
-        run.is_done("train", {})
+        run.details("train")
+
+
+def test_anchors_round_trip(run: RunDirectory) -> None:
+    grid = AnchorGrid((192, 320), 4, (((8.5, 9.0),), ((16.0, 20.25),)))
+    run.save_anchors(grid)
+    assert run.load_anchors() == grid
 
 
 def test_config_and_labels_round_trip(run: RunDirectory) -> None:

@@ -32,10 +32,11 @@ def command(
     Example: edge-retina demo --out runs/demo
     """
     from edge_retina.workflow.demo import demo_config
+    from edge_retina.workflow.measuring import load_results
     from edge_retina.workflow.stages import run_all
 
     run = RunDirectory(out)
-    workflow = run_all(demo_config(out / "data", overrides=overrides, seed=seed), run)
-    results = workflow.results("evaluate")
+    run_all(demo_config(out / "data", overrides=overrides, seed=seed), run)
+    results = load_results(run, "evaluate")
     print_summary(run, results)
     emit_json(results, json_target)

@@ -128,18 +128,22 @@ def _look_at_layers(
     from edge_retina.doctor.int8.page import render_quantization_page
     from edge_retina.doctor.int8.text import render_quantization
     from edge_retina.workflow.microscope import examine_quantization
-    from edge_retina.workflow.prepare import read_data, trained_config
+    from edge_retina.workflow.prepare import open_run
 
-    config = trained_config(run, overrides=overrides)
-    data = read_data(config)
+    context = open_run(run, overrides=overrides, decode=False)
+    data = context.data
     diagnosis = examine_quantization(
-        run,
-        config,
+        context,
         method=method,
-        pictures=[example.path for example in (data.val or data.train)[:count]],
+        images=[example.path for example in (data.val or data.train)[:count]],
         ablate=ablate,
     )
-    page = render_quantization_page(diagnosis, name=config.name)
+    if diagnosis is None:
+        raise RunError(
+            f"{run.root}: its int8 model has no quantised activations "
+            f"({context.recipe.description}); there is nothing to compare"
+        )
+    page = render_quantization_page(diagnosis, name=context.config.name)
     return render_quantization(diagnosis), page, diagnosis.to_dict()
 
 

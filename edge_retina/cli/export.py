@@ -71,27 +71,12 @@ def command(
 
     Example: edge-retina export runs/mine --out detector --precision int8
     """
-    from edge_retina.workflow.prepare import read_data, trained_config
-    from edge_retina.workflow.stages import forget_from
+    from edge_retina.workflow.exporting import ExportRequest, export_files
+    from edge_retina.workflow.prepare import open_run
 
-    directory = RunDirectory(run)
-    config = trained_config(directory, overrides=with_seed(overrides, seed))
-    pictures = read_data(config).verification_pictures()
-    # TensorFlow: seconds
-    from edge_retina.export.artefact import export_run
-    from edge_retina.quantization.state import available_method
-
-    if out.resolve() == directory.export_dir.resolve():
-        forget_from(directory, "export")  # `run` must not take the result for its own
-    manifest = export_run(
-        directory,
-        out,
-        config=config,
-        precisions=precision,
-        method=method or available_method(directory, config.quantize.method),
-        pictures=pictures,
-        nms=not no_nms,
-    )
+    context = open_run(RunDirectory(run), overrides=with_seed(overrides, seed), decode=False)
+    request = ExportRequest(out, precisions=precision, method=method, nms=not no_nms)
+    manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
     emit_json(manifest.to_dict(), json_target)

@@ -42,23 +42,23 @@ def command(
 
     Example: edge-retina quantize runs/mine --method qat --set quantize.epochs=4
     """
-    from edge_retina.workflow.prepare import check_data, read_data, trained_config
-    from edge_retina.workflow.stages import forget_from
+    from edge_retina.workflow.prepare import open_run
+    from edge_retina.workflow.stages import STAGES
 
     directory = RunDirectory(run)
-    config = trained_config(directory, overrides=with_seed(overrides, seed))
-    method = method or config.quantize.method
-    data = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
-    from edge_retina.quantization.quantize import quantize_run  # TensorFlow: seconds
+    context = open_run(directory, overrides=with_seed(overrides, seed))
+    method = method or context.config.quantize.method
+    context.recipe.check_method(method)
+    STAGES.redo(f"quantize-{method}", context)
+    from edge_retina.quantization.state import load_record
 
-    forget_from(directory, f"quantize-{method}")  # `run` must not take the result for its own
-    record = quantize_run(directory, config, method=method, train=data.train, val=data.val)
+    record = load_record(directory, method)
     if pin is not None:
         write_pinned(
             pin,
             CalibrationSet(**record.calibration),
-            dataset=config.name,
-            split=config.data.train_split,
+            dataset=context.config.name,
+            split=context.config.data.train_split,
         )
     click.echo(f"int8-ready model ({method}): {directory.quantized_dir(method)}")
     emit_json(

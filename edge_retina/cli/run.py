@@ -39,11 +39,12 @@ def command(
 
     Example: edge-retina run my.toml --out runs/mine
     """
+    from edge_retina.workflow.measuring import load_results
     from edge_retina.workflow.stages import run_all
 
     settings = read_config(config, overrides=overrides, seed=seed)
     run = RunDirectory(out or Path("runs") / settings.name)
-    workflow = run_all(settings, run)
-    results = workflow.results("evaluate")
+    run_all(settings, run)
+    results = load_results(run, "evaluate")
     print_summary(run, results)
     emit_json(results, json_target)

@@ -36,11 +36,11 @@ def command(
 
     Example: edge-retina train data/bccd --out runs/bccd --set train.epochs=30
     """
-    from edge_retina.workflow.stages import Workflow
+    from edge_retina.workflow.prepare import prepare_run
+    from edge_retina.workflow.stages import STAGES
 
     run = RunDirectory(out)
-    workflow = Workflow(read_config(source, overrides=overrides, seed=seed), run)
-    workflow.prepare()
-    workflow.train()
+    context = prepare_run(read_config(source, overrides=overrides, seed=seed), run)
+    STAGES.complete(context, ["train"])
     click.echo(f"float model: {run.float_weights}")
     emit_json(run.details("train"), json_target)

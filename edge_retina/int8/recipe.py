@@ -7,7 +7,6 @@ pattern. Layer names are those of the deploy graph (`block_3_expand`, `p4_smooth
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 from edge_retina.config import is_path, read_toml
 from edge_retina.errors import ConfigError, choices_hint
-from edge_retina.schema import Reader, option
+from edge_retina.schema import Reader, option, to_plain
 
 WEIGHTS = ("per-channel", "per-tensor", "float")
 ACTIVATIONS = ("int8", "int16", "float", "dynamic")
@@ -86,10 +85,22 @@ class Recipe:
                     f"the nearest names are {', '.join(near)}"
                 )
 
+    def check_method(self, method: str) -> None:
+        """Refuse a recipe that a quantisation method can't use.
+
+        Raises:
+            ConfigError: names both, and what to use instead.
+        """
+        if method == "qat" and self.activations == "dynamic":
+            raise ConfigError(
+                "quantize: a dynamic-range recipe has no activation ranges to train with; use "
+                '--method ptq (quantize.method = "ptq")'
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists."""
-        tree = dataclasses.asdict(self)
-        return tree | {"layers": list(tree["layers"])}
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def load_float_model(run: RunDirectory) -> keras.Model:
     """
     config, labels = run.load_config(), run.load_labels()
     weights = run.require(run.float_weights, "train")
-    model = build_retinanet(config.model, num_classes=len(labels), anchors=anchor_grid(config))
+    model = build_retinanet(config.model, num_classes=len(labels), anchors=run.load_anchors())
     model.load_weights(str(weights))
     return model
 
@@ -96,7 +96,7 @@ def load_keras_predictor(run: str) -> KerasPredictor:
     config = directory.load_config()
     return KerasPredictor(
         load_float_model(directory),
-        anchors=anchor_grid(config),
+        anchors=directory.load_anchors(),
         labels=directory.load_labels(),
         export=config.export,
     )

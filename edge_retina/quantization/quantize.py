@@ -11,7 +11,6 @@ import numpy as np
 
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.errors import ConfigError
 from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.int8.selection import CalibrationSet, select_calibration
@@ -96,10 +95,7 @@ def quantize_model(
     """
     settings = config.quantize
     recipe = load_recipe(settings.recipe)
-    if method == "qat" and recipe.activations == "dynamic":
-        raise ConfigError(
-            "quantize: a dynamic-range recipe has no ranges to train with; use --method ptq"
-        )
+    recipe.check_method(method)
     chosen = choose_calibration(config, train, num_classes=len(labels))
     batches = _batches(chosen, train, config.model.image_hw)
     deploy = deploy_graph(trained, recipe, relu=settings.relu)
@@ -131,6 +127,7 @@ def quantize_model(
         recipe=recipe.to_dict(),
         options={name: getattr(settings, name) for name in _OPTIONS},
         best_step=best_step,
+        score_threshold=config.export.score_threshold,
     )
 
 

@@ -34,6 +34,7 @@ class QuantizationRecord:
         recipe: what was quantised how, see `Recipe`.
         options: the fields of the config's `quantize` section that changed the float graph or the
             ranges.
+        score_threshold: class-logit ranges end just below it; None for records of older versions.
         best_step: whose weights were kept, by the accuracy of the fake-quantised model on the
             validation split; 0 if they were not compared.
     """
@@ -45,6 +46,7 @@ class QuantizationRecord:
     recipe: dict[str, Any] = field(default_factory=lambda: Recipe().to_dict())
     options: dict[str, Any] = field(default_factory=dict)
     best_step: int = 0
+    score_threshold: float | None = None
 
 
 def save_quantized(directory: Path, quantized: QuantizedModel, record: QuantizationRecord) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes
+from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.boxes.coverage import (
     AnchorCoverage,
     group_by_size,
@@ -37,36 +36,27 @@ class CoverageReport:
     positives_by_level: dict[int, float]
 
 
-def resolve_anchors(config: Config, train: Sequence[Example]) -> Config:
-    """Return the config with anchor shapes in it: its own, fitted ones, or the defaults."""
+def resolve_anchors(config: Config, train: Sequence[Example]) -> AnchorGrid:
+    """Return the anchors of a config: its own, fitted ones, or the default ones."""
+    model = config.model
     if config.anchors.shapes:
-        return config
-    levels = tuple(range(config.model.min_level, config.model.max_level + 1))
+        return AnchorGrid(model.image_hw, model.min_level, config.anchors.shapes)
+    levels = tuple(range(model.min_level, model.max_level + 1))
     if config.anchors.fit:
-        grid = fit_anchors(
-            np.concatenate(boxes_at_input(train, config.model.image_hw)),
-            image_hw=config.model.image_hw,
+        return fit_anchors(
+            np.concatenate(boxes_at_input(train, model.image_hw)),
+            image_hw=model.image_hw,
             levels=levels,
             per_cell=config.anchors.per_cell,
             evolve=config.anchors.evolve,
             seed=config.seed,
         )
-        shapes = grid.shapes
-    else:
-        shapes = default_shapes(levels)
-    return config.replace(anchors=dataclasses.replace(config.anchors, shapes=shapes))
+    return AnchorGrid(model.image_hw, model.min_level, default_shapes(levels))
 
 
-def anchor_coverage(
-    shapes: tuple[tuple[Shape, ...], ...],
-    examples: Sequence[Example],
-    *,
-    image_hw: tuple[int, int],
-    min_level: int,
-) -> AnchorCoverage:
-    """Measure how anchors of `shapes` cover the objects of `examples` at the network's input."""
-    grid = AnchorGrid(image_hw, min_level, shapes)
-    return measure_coverage(grid.boxes_px(), boxes_at_input(examples, image_hw))
+def anchor_coverage(grid: AnchorGrid, examples: Sequence[Example]) -> AnchorCoverage:
+    """Measure how anchors cover the objects of `examples` at the network's input."""
+    return measure_coverage(grid.boxes_px(), boxes_at_input(examples, grid.image_hw))
 
 
 def coverage_report(

@@ -8,72 +8,68 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.config import Config
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, diagnose_quantization
-from edge_retina.errors import RunError
-from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.image import load_image, normalize, stretch
+from edge_retina.workflow.context import RunContext
 
 _ABLATION_BATCH = 8
 
 
 def examine_quantization(
-    run: RunDirectory,
-    config: Config,
+    context: RunContext,
     *,
     method: str | None,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
+    file: Path | None = None,
     ablate: bool = False,
-) -> QuantizationDiagnosis:
-    """Put the int8 model of a RUN under the microscope.
-
-    The model is converted anew, so that file and simulation are the same model.
+) -> QuantizationDiagnosis | None:
+    """Compare the int8 model of a RUN with its float model, layer by layer.
 
     Args:
-        run: quantised by `method`.
-        config: of the run.
+        context: quantised by `method`.
         method: "ptq" or "qat"; None for the one there is, or that of the config.
-        pictures: real ones.
+        images: real ones.
+        file: the .tflite file that was exported from this very model; None to convert it anew.
         ablate: also try every layer in float.
 
+    Returns:
+        The diagnosis; None for a model without quantised activations, which has nothing to compare.
+
     Raises:
-        RunError: the RUN was not quantised by this method, or only its weights were.
+        RunError: the RUN was not quantised by this method.
     """
     from edge_retina.export.convert import convert
     from edge_retina.export.detection_graph import detection_function
-    from edge_retina.model.predictor import anchor_grid
     from edge_retina.quantization.ablation import ablate_layers
     from edge_retina.quantization.microscope import compare_layers
     from edge_retina.quantization.state import available_method, float_twin, load_quantized
 
-    method = method or available_method(run, config.quantize.method)
+    run, export = context.run, context.config.export
+    method = method or available_method(run, context.config.quantize.method)
     quantized, record = load_quantized(run, method)
     if not quantized.activation_ranges():
-        raise RunError(
-            f"{run.root}: its {record.method} model has no quantised activations "
-            f"({record.recipe['description']}); there is nothing to compare"
-        )
+        return None
     deploy = float_twin(run, quantized, record)
-    threshold = config.export.score_threshold
-    function = detection_function(
-        quantized.model, anchors=anchor_grid(config), export=config.export
-    )
-    images = [stretch(load_image(path), config.model.image_hw) for path in pictures]
+    inputs = [stretch(load_image(path), context.grid.image_hw) for path in images]
     gains = {}
     if ablate:
         batches = [
-            normalize(np.stack(images[first : first + _ABLATION_BATCH]))
-            for first in range(0, len(images), _ABLATION_BATCH)
+            normalize(np.stack(inputs[first : first + _ABLATION_BATCH]))
+            for first in range(0, len(inputs), _ABLATION_BATCH)
         ]
-        gains = ablate_layers(deploy, quantized, batches, score_threshold=threshold)
+        gains = ablate_layers(deploy, quantized, batches, score_threshold=export.score_threshold)
     with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "int8.tflite"
-        file.write_bytes(convert(function, int8=True))
-        seen = compare_layers(deploy, quantized, images, score_threshold=threshold, file=file)
+        if file is None:
+            file = Path(directory) / "int8.tflite"
+            function = detection_function(quantized.model, anchors=context.grid, export=export)
+            file.write_bytes(convert(function, int8=True))
+        seen = compare_layers(
+            deploy, quantized, inputs, score_threshold=export.score_threshold, file=file
+        )
     return diagnose_quantization(
         seen.layers,
         method=record.method,
-        pictures=len(images),
+        pictures=len(inputs),
         unmatched=(*seen.unmatched_layers, *seen.unmatched_tensors),
         ablation=gains,
     )

@@ -5,48 +5,26 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_retina.config import Config
-from edge_retina.datasets import Dataset, Example, annotations_sha256, load_dataset
+from edge_retina.datasets import load_dataset
 from edge_retina.datasets.checks import find_broken_images
 from edge_retina.errors import ConfigError, DatasetError, RunError
+from edge_retina.files import sha256_json
+from edge_retina.int8.recipe import load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.image import load_image
 from edge_retina.workflow.anchors import anchor_coverage, resolve_anchors
+from edge_retina.workflow.context import PreparedData, RunContext
 
 log = logging.getLogger(__name__)
 
-_VERIFIED_PICTURES = 16
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
 _FREE_FIELDS = ("data.test_split", "data.cache_mb")
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """The data set of a run.
-
-    Attributes:
-        dataset: as read.
-        train, val, test: its splits by their role; `val` and `test` may be empty.
-    """
-
-    dataset: Dataset
-    train: tuple[Example, ...]
-    val: tuple[Example, ...]
-    test: tuple[Example, ...]
-
-    def verification_pictures(self) -> list[Path]:
-        """Return some pictures on which an exported file is compared with its model."""
-        return [example.path for example in (self.val or self.train)[:_VERIFIED_PICTURES]]
-
-    def fingerprint(self) -> list[Any]:
-        """Return what a trained model depends on: class names, hashes of the labelled pictures."""
-        return [self.dataset.labels, annotations_sha256(self.train), annotations_sha256(self.val)]
 
 
 def read_data(config: Config) -> PreparedData:
@@ -76,7 +54,7 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
     Raises:
         DatasetError: a picture is broken, or a split that is needed has no objects.
     """
-    broken = find_broken_images([e for split in _splits(prepared) for e in split], load_image)
+    broken = find_broken_images([e for split in prepared.splits for e in split], load_image)
     if broken and not skip_invalid:
         more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
         raise DatasetError(f"{next(iter(broken.values()))}{more}, or set data.skip_invalid = true")
@@ -84,9 +62,9 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
         log.warning("skipped: %s", line)
     prepared = PreparedData(
         prepared.dataset,
-        *(tuple(e for e in split if e.path not in broken) for split in _splits(prepared)),
+        *(tuple(e for e in split if e.path not in broken) for split in prepared.splits),
     )
-    for role, split in zip(("train", "val", "test"), _splits(prepared), strict=True):
+    for role, split in zip(("train", "val", "test"), prepared.splits, strict=True):
         if split and not any((~example.crowd).any() for example in split):
             raise DatasetError(
                 f"{prepared.dataset.root}: the {role} split has no objects; check the annotations"
@@ -94,42 +72,56 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
     return prepared
 
 
-def prepare_run(config: Config, run: RunDirectory) -> tuple[Config, PreparedData]:
-    """Check the data, resolve the config and save both config and labels in the RUN.
+def prepare_run(config: Config, run: RunDirectory) -> RunContext:
+    """Check settings and data, choose the anchors, and save what the RUN starts from.
 
     Raises:
+        ConfigError: a recipe or a pinned calibration set that can't be used.
         RunError: the RUN holds a model that was trained with other settings or on other data.
     """
-    data_path = str(Path(config.data.path).resolve()) if config.data.path else ""
-    config = config.replace(data=dataclasses.replace(config.data, path=data_path))
+    if config.data.path:
+        path = str(Path(config.data.path).resolve())
+        config = config.replace(data=dataclasses.replace(config.data, path=path))
+    load_recipe(config.quantize.recipe).check_method(config.quantize.method)
     prepared = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
-    config = resolve_anchors(config, prepared.train)
+    grid = resolve_anchors(config, prepared.train)
+    context = RunContext(run, config, prepared, grid)
+    fingerprint = sha256_json(prepared.fingerprint)
     if _is_begun(run):
         _refuse_other_settings(config, run, _TRAINED_BY)
-        _refuse_other_data(prepared, run)
-        # Last, because fitted shapes follow from the settings and the data.
-        _refuse_other_settings(config, run, ["anchors"])
+        if run.details("prepare").get("fingerprint", fingerprint) != fingerprint:
+            raise RunError(
+                f"{run.root}: images or labels in {prepared.dataset.root} have changed since it "
+                "was begun; restore the data, or train in another directory"
+            )
+        if run.load_anchors() != grid:  # last, because fitted shapes follow from the rest
+            raise RunError(
+                f"{run.root}: was begun with other anchors; restore the settings, or train in "
+                "another directory"
+            )
+    _ = context.calibration_sha256  # a pinned set of other images is refused here
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
-    run.mark_done("prepare", prepared.fingerprint())
-    coverage = anchor_coverage(
-        config.anchors.shapes,
-        prepared.train,
-        image_hw=config.model.image_hw,
-        min_level=config.model.min_level,
-    )
+    run.save_anchors(grid)
+    run.mark_done("prepare", {"fingerprint": fingerprint})
+    coverage = anchor_coverage(grid, prepared.train)
     log.info(
-        "%s: %d training pictures, %d classes; anchors reach %.1f %% of the objects (IoU >= 0.5)",
+        "%s: %d training images, %d classes; %.1f %% of the objects have an anchor with IoU >= 0.5",
         prepared.dataset.name,
         len(prepared.train),
         len(prepared.dataset.labels),
         100 * coverage.best_possible_recall,
     )
-    return config, prepared
+    return context
 
 
-def trained_config(run: RunDirectory, *, overrides: Sequence[str]) -> Config:
-    """Return the config of a trained RUN with `section.field=value` overrides.
+def open_run(run: RunDirectory, *, overrides: Sequence[str], decode: bool = True) -> RunContext:
+    """Return a trained RUN with `section.field=value` overrides.
+
+    Args:
+        run: the RUN.
+        overrides: of fields that a trained model doesn't depend on.
+        decode: decode every image once, to find broken ones.
 
     Raises:
         RunError: it is not trained, or an override would change what the weights were made for.
@@ -138,7 +130,10 @@ def trained_config(run: RunDirectory, *, overrides: Sequence[str]) -> Config:
     config = run.load_config(overrides=overrides)
     run.require(run.float_weights, "train")
     _refuse_other_settings(config, run, ["model", "anchors"])
-    return config
+    prepared = read_data(config)
+    if decode:
+        prepared = check_data(prepared, skip_invalid=config.data.skip_invalid)
+    return RunContext(run, config, prepared, run.load_anchors())
 
 
 def _is_begun(run: RunDirectory) -> bool:
@@ -163,15 +158,3 @@ def _fields(section: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {section: value}
     return {f"{section}.{key}": item for key, item in value.items()}
-
-
-def _refuse_other_data(prepared: PreparedData, run: RunDirectory) -> None:
-    if run.details("prepare") and not run.is_done("prepare", prepared.fingerprint()):
-        raise RunError(
-            f"{run.root}: pictures or labels in {prepared.dataset.root} have changed since it was "
-            "begun; restore the data, or train in another directory"
-        )
-
-
-def _splits(prepared: PreparedData) -> tuple[tuple[Example, ...], ...]:
-    return prepared.train, prepared.val, prepared.test

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_retina.boxes.anchors import default_shapes
-from edge_retina.config import Config
-from edge_retina.datasets import Example
+from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.evaluation.drawing import draw_detections, draw_ground_truth
 from edge_retina.int8.layer_error import LayerError
 from edge_retina.report.data import (
@@ -23,50 +21,36 @@ from edge_retina.report.data import (
 )
 from edge_retina.report.html import write_report
 from edge_retina.report.metrics_log import read_metrics_log
-from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image
 from edge_retina.workflow.anchors import anchor_coverage
+from edge_retina.workflow.context import RunContext
+from edge_retina.workflow.measuring import load_results
 
-_PICTURES = 8
+_IMAGES = 8
 
 
-def write_run_report(
-    run: RunDirectory,
-    config: Config,
-    *,
-    evaluation: dict[str, Any],
-    benchmark: dict[str, Any],
-    train: Sequence[Example],
-    examples: Sequence[Example],
-    split: str,
-    layer_errors: Sequence[LayerError],
-) -> Path:
+def write_run_report(context: RunContext, *, layer_errors: Sequence[LayerError]) -> Path:
     """Write report.html of a RUN and return its path.
 
     Args:
-        run: all stages done.
-        config: resolved.
-        evaluation: JSON of the evaluate stage, records by the name of the form.
-        benchmark: JSON of the benchmark stage.
-        train: the training split, for the anchors' coverage.
-        examples: the measured split, for pictures.
-        split: its name.
-        layer_errors: of the int8 model.
+        context: with all other stages done.
+        layer_errors: of the int8 model; empty if there is nothing to compare.
     """
-    labels = run.load_labels()
+    run, config = context.run, context.config
+    evaluation, benchmark = load_results(run, "evaluate"), load_results(run, "benchmark")
     curves = read_metrics_log(run.metrics_file)
     data = ReportData(
         title=f"{config.name}: int8 detector",
         config=config.to_dict(),
-        labels=labels,
+        labels=context.labels,
         environment=benchmark["environment"],
         accuracy=tuple(AccuracyRow.from_metrics(n, record) for n, record in evaluation.items()),
         latency=_latency(benchmark["results"]),
         losses=curves.losses,
         accuracy_curve=curves.accuracy,
-        anchors=_anchors(config, train),
-        examples=_pictures(run, config, labels, examples, split),
+        anchors=_anchors(context),
+        examples=_example_images(context),
         layer_errors=tuple(layer_errors),
         notes=(*curves.warnings, *_warnings(benchmark["results"])),
     )
@@ -91,37 +75,29 @@ def _warnings(results: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _anchors(config: Config, train: Sequence[Example]) -> AnchorSummary:
-    model, shapes = config.model, config.anchors.shapes
-    levels = tuple(range(model.min_level, model.max_level + 1))
-    sets = {"this model": shapes, "RetinaNet default": default_shapes(levels)}
+def _anchors(context: RunContext) -> AnchorSummary:
+    grid = context.grid
+    default = AnchorGrid(grid.image_hw, grid.min_level, default_shapes(grid.levels))
     coverage = {
-        name: dataclasses.asdict(
-            anchor_coverage(some, train, image_hw=model.image_hw, min_level=model.min_level)
-        )
-        for name, some in sets.items()
+        name: dataclasses.asdict(anchor_coverage(some, context.data.train))
+        for name, some in {"this model": grid, "RetinaNet default": default}.items()
     }
-    return AnchorSummary(dict(zip(levels, shapes, strict=True)), coverage)
+    return AnchorSummary(dict(zip(grid.levels, grid.shapes, strict=True)), coverage)
 
 
-def _pictures(
-    run: RunDirectory,
-    config: Config,
-    labels: tuple[str, ...],
-    examples: Sequence[Example],
-    split: str,
-) -> tuple[ExamplePictures, ...]:
-    detector = TFLiteDetector(run.export_dir / f"{config.name}_int8.tflite")
-    # Evenly over the split, so that the pictures are not those of one camera or one day.
-    chosen = np.unique(np.linspace(0, len(examples) - 1, _PICTURES).astype(int))
-    pictures = []
+def _example_images(context: RunContext) -> tuple[ExamplePictures, ...]:
+    detector = TFLiteDetector(context.exported("int8"))
+    split, examples = context.measured_split
+    # Evenly over the split, so that the images are not those of one camera or one day.
+    chosen = np.unique(np.linspace(0, len(examples) - 1, _IMAGES).astype(int))
+    shown = []
     for example in (examples[i] for i in chosen):
         image = load_image(example.path)
-        pictures.append(
+        shown.append(
             ExamplePictures(
                 title=f"{split}: {example.image_id}",
-                ground_truth=draw_ground_truth(image, example, labels),
-                detections=draw_detections(image, detector.predict(image), labels),
+                ground_truth=draw_ground_truth(image, example, context.labels),
+                detections=draw_detections(image, detector.predict(image), context.labels),
             )
         )
-    return tuple(pictures)
+    return tuple(shown)

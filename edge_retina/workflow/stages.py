@@ -1,323 +1,225 @@
-"""A whole run: prepare, train, quantize, export, evaluate, benchmark, report.
-
-A stage is skipped when its marker says that it was finished with the same inputs (the config
-sections it reads and everything upstream of it) and what it made is still there. A stage that is
-done again makes all that follow be done again.
+"""The stages of a run, as a table; `run`, `train`, `quantize` and `export` all go through it.
 
 What needs TensorFlow is imported in the stage that uses it, so that mistakes in the config and the
-data are told before those seconds have passed, and a run that is finished doesn't spend them.
+data are reported before those seconds have passed, and a finished run doesn't spend them.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_retina.benchmark.accuracy import LabelledData
-from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
-from edge_retina.benchmark.local import run_benchmark
 from edge_retina.config import Config
-from edge_retina.datasets import Example, annotations_sha256
-from edge_retina.evaluation.evaluator import evaluate
-from edge_retina.evaluation.record import evaluation_record
+from edge_retina.datasets import annotations_sha256
 from edge_retina.files import write_json
-from edge_retina.int8.pinned import read_pinned
-from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
-from edge_retina.runtime.detections import Predictor
-from edge_retina.runtime.detector import TFLiteDetector
-from edge_retina.runtime.manifest import load_manifest
+from edge_retina.workflow.context import RunContext
+from edge_retina.workflow.exporting import ExportRequest, export_files
+from edge_retina.workflow.measuring import benchmark_run, evaluate_run, measured_files
 from edge_retina.workflow.microscope import examine_quantization
-from edge_retina.workflow.prepare import PreparedData, prepare_run
+from edge_retina.workflow.prepare import prepare_run
 from edge_retina.workflow.report import write_run_report
+from edge_retina.workflow.stage import Stage, StageGraph
 
-log = logging.getLogger(__name__)
+_MICROSCOPE_IMAGES = 4
+_TRAINED_BY = ("seed", "model", "matching", "augmentation", "loss", "train")
+# What calibration alone depends on; the other fields of `quantize` are QAT's.
+_CALIBRATED_BY = (
+    "recipe",
+    "calibration_images",
+    "calibration_selection",
+    "calibration_set",
+    "ranges",
+    "percentile",
+    "relu",
+    "equalize",
+    "correct_bias",
+)
 
-STAGES = ("train", "quantize-ptq", "quantize-qat", "export", "evaluate", "benchmark", "report")
-_TIMED_PICTURES = 8
-_MICROSCOPE_PICTURES = 4
+
+def _train_inputs(context: RunContext) -> Any:
+    tree = context.config.to_dict()
+    sections = {key: tree[key] for key in _TRAINED_BY}
+    return [context.data.fingerprint, sections, context.grid.shapes]
 
 
-def forget_from(run: RunDirectory, stage: str) -> None:
-    """Forget that `stage` and those that follow it were done."""
-    for name in STAGES[STAGES.index(stage) :]:
-        run.mark_undone(name)
+def _train(context: RunContext) -> dict[str, Any]:
+    from edge_retina.quantization.quantize import check_recipe
+    from edge_retina.training.trainer import Trainer
+
+    # A recipe that doesn't fit the network is refused before an hour of training.
+    check_recipe(context.resolved, num_classes=len(context.labels))
+    trainer = Trainer(
+        context.resolved,
+        labels=context.labels,
+        train=context.data.train,
+        val=context.data.val,
+        run=context.run,
+    )
+    return trainer.fit()
 
 
-class Workflow:
-    """The stages of one RUN.
+def _quantize_inputs(method: str) -> Callable[[RunContext], Any]:
+    def inputs(context: RunContext) -> Any:
+        tree = context.config.to_dict()
+        settings, export = tree["quantize"], tree["export"]
+        if method == "ptq":
+            settings = {key: settings[key] for key in _CALIBRATED_BY}
+            export = {"score_threshold": export["score_threshold"]}  # class-logit ranges end there
+        else:
+            settings = {key: value for key, value in settings.items() if key != "method"}
+        return [settings, export, context.recipe.to_dict(), context.calibration_sha256]
 
-    Attributes:
-        config: resolved, after `prepare`.
-        data: the data set, after `prepare`.
-    """
+    return inputs
 
-    def __init__(self, config: Config, run: RunDirectory) -> None:
-        self.config = config
-        self.run = run
-        self.data: PreparedData | None = None
-        self._upstream: list[Any] = []
-        self._recipe = Recipe()
-        self._calibration_sha256 = ""
 
-    def prepare(self) -> PreparedData:
-        """Read and check the data and fix the config; cheap, so it is done every time."""
-        self._recipe = load_recipe(self.config.quantize.recipe)
-        self.config, self.data = prepare_run(self.config, self.run)
-        self._calibration_sha256 = self._read_calibration_set()
-        self._upstream = self.data.fingerprint()
-        return self.data
+def _quantize(method: str) -> Callable[[RunContext], dict[str, Any]]:
+    def quantize(context: RunContext) -> dict[str, Any]:
+        from edge_retina.quantization.quantize import quantize_run
 
-    def train(self) -> None:
-        """Train the float model, or go on with it."""
-        config, data = self.config, self._data()
-        sections = ("seed", "model", "anchors", "matching", "augmentation", "loss", "train")
-
-        def work() -> dict[str, Any]:
-            from edge_retina.quantization.quantize import check_recipe
-            from edge_retina.training.trainer import Trainer
-
-            check_recipe(config, num_classes=len(data.dataset.labels))
-            trainer = Trainer(
-                config,
-                labels=data.dataset.labels,
-                train=data.train,
-                val=data.val,
-                run=self.run,
-            )
-            return trainer.fit()
-
-        self._stage("train", work, makes=[self.run.float_weights], sections=sections)
-
-    def quantize(self) -> None:
-        """Make the int8-ready models: PTQ always, as it costs little; QAT if the config says so."""
-        for method in self._methods():
-            self._quantize_by(method)
-
-    def _quantize_by(self, method: str) -> None:
-        data = self._data()
-
-        def work() -> dict[str, Any]:
-            from edge_retina.quantization.quantize import quantize_run
-
-            record = quantize_run(
-                self.run, self.config, method=method, train=data.train, val=data.val
-            )
-            return {"method": record.method, "steps": record.steps}
-
-        self._stage(
-            f"quantize-{method}",
-            work,
-            makes=[self.run.quantized_dir(method)],
-            sections=("quantize", "export"),
-            upstream=[self._recipe.to_dict(), self._calibration_sha256],
+        record = quantize_run(
+            context.run,
+            context.resolved,
+            method=method,
+            train=context.data.train,
+            val=context.data.val,
         )
+        return {"method": record.method, "steps": record.steps}
 
-    def _read_calibration_set(self) -> str:
-        """Return the hash of the pinned calibration set; "" if there is none."""
-        path = self.config.quantize.calibration_set
-        known = {example.image_id for example in self._data().train}
-        return read_pinned(Path(path), known=known).sha256 if path else ""
+    return quantize
 
-    def export(self) -> None:
-        """Write the artefact directory; also the PTQ model as a file, to compare with."""
-        pictures = self._data().verification_pictures()
-        files = [path for path in self._files().values() if path != self.run.float_weights]
 
-        def work() -> dict[str, Any]:
-            from edge_retina.export.artefact import export_run
+def _quantized(method: str) -> Callable[[RunContext], list[Path]]:
+    def outputs(context: RunContext) -> list[Path]:
+        directory = context.run.quantized_dir(method)
+        return [directory / "weights.npz", directory / "quantization.json"]
 
-            manifest = export_run(
-                self.run, self.run.export_dir, config=self.config, pictures=pictures
-            )
-            if self.config.quantize.method != "ptq":
-                export_run(
-                    self.run,
-                    self._ptq_export(),
-                    config=self.config,
-                    precisions=("int8",),
-                    method="ptq",
-                    pictures=pictures,
-                )
-            return {name: entry.sha256 for name, entry in manifest.files.items()}
+    return outputs
 
-        self._stage("export", work, makes=files, sections=("name", "export", "metadata"))
 
-    def evaluate(self) -> None:
-        """Measure every form of the model on the test split (else the validation split)."""
-        self._stage(
+def _export_inputs(context: RunContext) -> Any:
+    tree = context.config.to_dict()
+    return {key: tree[key] for key in ("name", "export", "metadata")}
+
+
+def _export(context: RunContext) -> dict[str, Any]:
+    method = context.config.quantize.method
+    manifest = export_files(context, ExportRequest(context.run.export_dir, method=method))
+    return {"files": {name: entry.bytes for name, entry in manifest.files.items()}}
+
+
+def _export_ptq(context: RunContext) -> dict[str, Any]:
+    request = ExportRequest(context.ptq_export_dir, precisions=("int8",), method="ptq")
+    export_files(context, request)
+    return {}
+
+
+def _exported(context: RunContext) -> list[Path]:
+    files = [context.exported(precision) for precision in ("float32", "int8")]
+    return [*files, context.run.export_dir / "labels.txt", context.run.export_dir / "manifest.json"]
+
+
+def _evaluate(context: RunContext) -> dict[str, Any]:
+    records = evaluate_run(context)
+    return {title: record["mAP"] for title, record in records.items()}
+
+
+def _benchmark(context: RunContext) -> dict[str, Any]:
+    benchmark_run(context)
+    return {}
+
+
+def _report(context: RunContext) -> dict[str, Any]:
+    images = context.data.verification_images()[:_MICROSCOPE_IMAGES]
+    diagnosis = examine_quantization(
+        context, method=context.config.quantize.method, images=images, file=context.exported("int8")
+    )
+    if diagnosis is not None:
+        write_json(context.run.results_file("quantization"), diagnosis.to_dict())
+    write_run_report(context, layer_errors=() if diagnosis is None else diagnosis.layers)
+    return {}
+
+
+def _measured_data(context: RunContext) -> Any:
+    return annotations_sha256(context.measured_split[1])
+
+
+def _uses_qat(context: RunContext) -> bool:
+    return context.config.quantize.method == "qat"
+
+
+STAGES = StageGraph(
+    [
+        Stage(
+            "train",
+            needs=(),
+            inputs=_train_inputs,
+            outputs=lambda context: [context.run.float_weights],
+            run=_train,
+            command="train",
+        ),
+        # PTQ always, as it costs little and shows what QAT is worth.
+        Stage(
+            "quantize-ptq",
+            needs=("train",),
+            inputs=_quantize_inputs("ptq"),
+            outputs=_quantized("ptq"),
+            run=_quantize("ptq"),
+            command="quantize --method ptq",
+        ),
+        Stage(
+            "quantize-qat",
+            needs=("train",),
+            inputs=_quantize_inputs("qat"),
+            outputs=_quantized("qat"),
+            run=_quantize("qat"),
+            command="quantize --method qat",
+            wanted=_uses_qat,
+        ),
+        Stage(
+            "export",
+            needs=("train", "quantize-{method}"),
+            inputs=_export_inputs,
+            outputs=_exported,
+            run=_export,
+            command="export",
+        ),
+        Stage(
+            "export-ptq",
+            needs=("quantize-ptq",),
+            inputs=_export_inputs,
+            outputs=lambda context: [context.ptq_export_dir / f"{context.config.name}_int8.tflite"],
+            run=_export_ptq,
+            wanted=_uses_qat,
+        ),
+        Stage(
             "evaluate",
-            self._evaluate,
-            makes=[self.run.results_file("evaluate")],
-            upstream=annotations_sha256(self.measured_split()[1]),
-        )
-
-    def benchmark(self) -> None:
-        """Measure latency of every backend in fresh processes."""
-        self._stage("benchmark", self._benchmark, makes=[self.run.results_file("benchmark")])
-
-    def report(self) -> None:
-        """Write the HTML report."""
-
-        def work() -> dict[str, Any]:
-            split, examples = self.measured_split()
-            pictures = self._data().verification_pictures()[:_MICROSCOPE_PICTURES]
-            diagnosis = examine_quantization(
-                self.run, self.config, method=self.config.quantize.method, pictures=pictures
-            )
-            write_json(self.run.results_file("quantization"), diagnosis.to_dict())
-            write_run_report(
-                self.run,
-                self.config,
-                evaluation=self.results("evaluate"),
-                benchmark=self.results("benchmark"),
-                train=self._data().train,
-                examples=examples,
-                split=split,
-                layer_errors=diagnosis.layers,
-            )
-            return {}
-
-        self._stage("report", work, makes=[self.run.report_file])
-
-    def measured_split(self) -> tuple[str, tuple[Example, ...]]:
-        """Return name and examples of the split that is measured."""
-        data = self._data()
-        if data.test:
-            return self.config.data.test_split, data.test
-        if data.val:
-            return self.config.data.val_split, data.val
-        return self.config.data.train_split, data.train
-
-    def _files(self) -> dict[str, Path]:
-        """Return by name every form of the model: the file that holds its weights."""
-        export, name = self.run.export_dir, self.config.name
-        files = {
-            "float Keras": self.run.float_weights,
-            "float TFLite": export / f"{name}_float32.tflite",
-        }
-        if self.config.quantize.method != "ptq":
-            files["int8 PTQ"] = self._ptq_export() / f"{name}_int8.tflite"
-        files[f"int8 {self.config.quantize.method.upper()}"] = export / f"{name}_int8.tflite"
-        return files
-
-    def _open(self, path: Path) -> Predictor:
-        if path != self.run.float_weights:
-            return TFLiteDetector(path)
-        from edge_retina.model.predictor import load_keras_predictor
-
-        return load_keras_predictor(str(self.run.root))
-
-    def _evaluate(self) -> dict[str, Any]:
-        split, examples = self.measured_split()
-        labels = self._data().dataset.labels
-        records = {}
-        for title, path in self._files().items():
-            metrics, _ = evaluate(self._open(path), examples, labels=labels)
-            records[title] = evaluation_record(
-                metrics,
-                model_file=path,
-                data_path=Path(self.config.data.path),
-                split=split,
-                examples=examples,
-            )
-            log.info("%s: mAP %.3f, mAP50 %.3f", title, metrics.mAP, metrics.mAP50)
-        write_json(self.run.results_file("evaluate"), records)
-        self._put_metrics_into_manifest(records)
-        return {title: record["mAP"] for title, record in records.items()}
-
-    def _put_metrics_into_manifest(self, records: dict[str, Any]) -> None:
-        export = self.run.export_dir
-        metrics = {
-            Path(record["model"]["path"]).name: {
-                "mAP": record["mAP"],
-                "mAP50": record["mAP50"],
-                "images": record["images"],
-                "split": record["data"]["split"],
-                "data_sha256": record["data"]["sha256"],
-            }
-            for record in records.values()
-            if Path(record["model"]["path"]).parent == export
-        }
-        dataclasses.replace(load_manifest(export), metrics=metrics).save(export)
-
-    def _benchmark(self) -> dict[str, Any]:
-        _, examples = self.measured_split()
-        export = self.run.export_dir
-        candidates = keras_candidates(
-            self.run.root,
-            file=self.run.float_weights,
-            family=self.config.name,
-            factory="edge_retina.model.predictor:load_keras_predictor",
-            threads=(1,),
-        )
-        for precision in ("float32", "int8"):
-            path = export / f"{self.config.name}_{precision}.tflite"
-            candidates += tflite_candidates(path, threads=(1, 2))
-        report = run_benchmark(
-            candidates,
-            images=[e.path for e in examples[:_TIMED_PICTURES]],
-            data=LabelledData(examples, self._data().dataset.labels),
-        )
-        write_json(self.run.results_file("benchmark"), report.to_dict())
-        return {}
-
-    def _stage(
-        self,
-        stage: str,
-        work: Callable[[], dict[str, Any]],
-        *,
-        makes: Sequence[Path],
-        sections: Sequence[str] = (),
-        upstream: Any = None,
-    ) -> None:
-        """Do a stage unless it is done.
-
-        Args:
-            stage: one of `STAGES`.
-            work: does it and returns details for its marker.
-            makes: the files or directories without which it is not done.
-            sections: of the config, that it reads; they are upstream of the later stages too.
-            upstream: anything else that its result depends on.
-        """
-        tree = self.config.to_dict()
-        self._upstream = [*self._upstream, {key: tree[key] for key in sections}, upstream]
-        if self.run.is_done(stage, self._upstream) and all(path.exists() for path in makes):
-            log.info("%s: done before", stage)
-            return
-        forget_from(self.run, stage)
-        log.info("%s: started", stage)
-        details = work()
-        self.run.mark_done(stage, self._upstream, **details)
-
-    def results(self, name: str) -> dict[str, Any]:
-        """Return the JSON that a stage left, `evaluate` or `benchmark`."""
-        path = self.run.require(self.run.results_file(name), "run")
-        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return results
-
-    def _methods(self) -> tuple[str, ...]:
-        return ("ptq",) if self.config.quantize.method == "ptq" else ("ptq", "qat")
-
-    def _ptq_export(self) -> Path:
-        return self.run.quantized_dir("ptq") / "export"
-
-    def _data(self) -> PreparedData:
-        return self.data if self.data is not None else self.prepare()
+            needs=("train", "export", "export-ptq"),
+            inputs=lambda context: [_measured_data(context), list(measured_files(context))],
+            outputs=lambda context: [context.run.results_file("evaluate")],
+            run=_evaluate,
+        ),
+        Stage(
+            "benchmark",
+            needs=("train", "export", "evaluate"),
+            inputs=lambda _context: None,
+            outputs=lambda context: [context.run.results_file("benchmark")],
+            run=_benchmark,
+        ),
+        Stage(
+            "report",
+            needs=("train", "quantize-{method}", "export", "evaluate", "benchmark"),
+            inputs=lambda _context: None,
+            outputs=lambda context: [context.run.report_file],
+            run=_report,
+        ),
+    ]
+)
 
 
-def run_all(config: Config, run: RunDirectory) -> Workflow:
-    """Do every stage that is not done."""
-    workflow = Workflow(config, run)
-    workflow.prepare()
-    workflow.train()
-    workflow.quantize()
-    workflow.export()
-    workflow.evaluate()
-    workflow.benchmark()
-    workflow.report()
-    return workflow
+def run_all(config: Config, run: RunDirectory) -> RunContext:
+    """Do every stage of a run that is not done."""
+    context = prepare_run(config, run)
+    STAGES.complete(context)
+    return context

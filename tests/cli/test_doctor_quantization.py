@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.cli.main import main
-from edge_retina.config import Config, load_config
+from edge_retina.config import load_config
 from edge_retina.doctor.int8.diagnosis import diagnose_quantization
 from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.context import RunContext
 from tests.doctor.int8.test_diagnosis import layer
 from tests.doctor.made import VocSet
 
@@ -33,6 +35,7 @@ def run(tmp_path: Path, data: Path) -> RunDirectory:
     run = RunDirectory(tmp_path / "run")
     run.save_config(load_config(overrides=["name=cells", f'data.path="{data}"']))
     run.save_labels(("cat",))
+    run.save_anchors(AnchorGrid((256, 256), 3, default_shapes((3, 4, 5, 6, 7))))
     write_text(run.float_weights, "weights")
     return run
 
@@ -87,12 +90,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the examination was asked for; a stand-in answers."""
     asked: list[dict[str, Any]] = []
 
-    def examine(run: RunDirectory, config: Config, **options: Any) -> Any:
-        asked.append({"run": run.root, "config": config, **options})
+    def examine(context: RunContext, **options: Any) -> Any:
+        asked.append({"run": context.run.root, "config": context.config, **options})
         return diagnose_quantization(
             [layer("sound"), layer("cut", channel_spread=200.0, channel_snr_db=-3.0)],
             method="ptq",
-            pictures=len(options["pictures"]),
+            pictures=len(options["images"]),
             ablation={"cut": 0.75} if options["ablate"] else {},
         )
 
@@ -107,7 +110,7 @@ def test_the_first_pictures_of_the_validation_split(
     assert result.exit_code == 0, result.output
     (call,) = asked
     assert (call["run"], call["method"], call["ablate"]) == (run.root, None, False)
-    assert [path.name for path in call["pictures"]] == ["sound3.jpg", "sound4.jpg"]
+    assert [path.name for path in call["images"]] == ["sound3.jpg", "sound4.jpg"]
     assert call["config"].export.score_threshold == 0.2
     assert result.stdout.startswith("int8 by ptq, 2 quantised outputs on 2 pictures\n")
     assert "ERROR outlier-channel" in result.stdout
@@ -117,14 +120,14 @@ def test_the_first_pictures_of_the_validation_split(
 def test_options_reach_the_examination(run: RunDirectory, asked: list[dict[str, Any]]) -> None:
     doctor(run.root, "--quantization", "--method", "ptq", "--pictures", "1", "--ablate")
     (call,) = asked
-    assert (call["method"], len(call["pictures"]), call["ablate"]) == ("ptq", 1, True)
+    assert (call["method"], len(call["images"]), call["ablate"]) == ("ptq", 1, True)
 
 
 def test_without_a_validation_split_the_training_pictures(
     run: RunDirectory, asked: list[dict[str, Any]]
 ) -> None:
     doctor(run.root, "--quantization", "--set", 'data.val_split=""')
-    assert [path.name for path in asked[0]["pictures"]] == [f"sound{i}.jpg" for i in range(3)]
+    assert [path.name for path in asked[0]["images"]] == [f"sound{i}.jpg" for i in range(3)]
 
 
 @pytest.mark.usefixtures("asked")
@@ -147,6 +150,17 @@ def test_all_results_go_where_they_are_wanted(run: RunDirectory, tmp_path: Path)
     assert tree["ablation"] == {"cut": 0.75}
     assert [item["name"] for item in tree["layers"]] == ["sound", "cut"]
     assert "cells: where int8 loses" in page.read_text()
+
+
+def test_a_model_without_quantised_activations(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edge_retina.workflow.microscope.examine_quantization", lambda *_, **__: None
+    )
+    line = one_line(doctor(run.root, "--quantization"))
+    assert line.startswith(f"Error: {run.root}: its int8 model has no quantised activations (")
+    assert line.endswith("); there is nothing to compare")
 
 
 def test_there_is_no_config_to_write(

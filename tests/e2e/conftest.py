@@ -89,7 +89,7 @@ def _short_benchmark() -> Iterator[None]:
     """Measure every backend once; how it is measured is the subject of tests/benchmark."""
     with pytest.MonkeyPatch.context() as patch:
         short = functools.partial(run_benchmark, runs=3, rounds=1, warmup=1)
-        patch.setattr("edge_retina.workflow.stages.run_benchmark", short)
+        patch.setattr("edge_retina.workflow.measuring.run_benchmark", short)
         yield
 
 

@@ -36,7 +36,7 @@ def test_a_second_run_does_nothing(config: Config, run_copy: RunDirectory) -> No
     assert time.monotonic() - started < 10
 
 
-def test_a_stage_without_marker_is_done_again_and_what_follows_too(
+def test_a_stage_without_marker_is_done_again_and_what_reads_its_result_too(
     config: Config, run_copy: RunDirectory
 ) -> None:
     before = times(run_copy)

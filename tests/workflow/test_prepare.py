@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_retina.config import Config, config_from_dict
+from edge_retina.config import Config, config_from_dict, load_config
 from edge_retina.datasets import load_dataset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
-from edge_retina.workflow.prepare import prepare_run, read_data, trained_config
+from edge_retina.workflow.prepare import open_run, prepare_run, read_data
 
 
 @pytest.fixture
@@ -39,19 +39,21 @@ def test_config_and_labels_are_saved_with_anchors_and_a_whole_path(
     config: Config, run: RunDirectory, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(data.parent)
-    resolved, prepared = prepare_run(changed(config, "data.path", data.name), run)
-    assert resolved.data.path == str(data)
-    assert run.load_config() == resolved
-    assert [len(level) for level in resolved.anchors.shapes] == [2, 2, 2]
+    context = prepare_run(changed(config, "data.path", data.name), run)
+    assert context.config.data.path == str(data)
+    assert run.load_config() == context.config
+    assert context.config.anchors.shapes == (), "what was fitted is no setting"
+    assert [len(level) for level in context.grid.shapes] == [2, 2, 2]
+    assert run.load_anchors() == context.grid
     assert run.load_labels() == load_dataset(data).labels
-    assert [len(prepared.train), len(prepared.val), len(prepared.test)] == [6, 3, 4]
+    assert [len(split) for split in context.data.splits] == [6, 3, 4]
 
 
 def test_the_same_again_is_the_same(config: Config, run: RunDirectory) -> None:
-    first, _ = prepare_run(config, run)
+    first = prepare_run(config, run)
     pretend_it_is_trained(run)
-    again, _ = prepare_run(config, run)
-    assert again == first
+    again = prepare_run(config, run)
+    assert (again.config, again.grid) == (first.config, first.grid)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +79,15 @@ def test_what_was_trained_with_can_not_change(
     pretend_it_is_trained(run)
     with pytest.raises(RunError) as caught:
         prepare_run(changed(config, key, value), run)
-    # Fitted shapes follow from other anchor settings, so either may be named first.
-    named = "anchors." if key.startswith("anchors.") else f"{key};"
-    assert str(caught.value).startswith(f"{run.root}: was begun with another {named}")
-    assert str(caught.value).endswith("restore the setting, or train in another directory")
+    # Fitted shapes follow from the settings of the anchors.
+    what, them = (
+        ("other anchors", "settings")
+        if key.startswith("anchors.")
+        else (f"another {key}", "setting")
+    )
+    assert str(caught.value) == (
+        f"{run.root}: was begun with {what}; restore the {them}, or train in another directory"
+    )
     assert run.config_file.read_text() == before
 
 
@@ -99,17 +106,17 @@ def test_what_comes_after_the_training_may_change(
 ) -> None:
     prepare_run(config, run)
     pretend_it_is_trained(run)
-    resolved, _ = prepare_run(changed(config, key, value), run)
-    assert run.load_config() == resolved
+    context = prepare_run(changed(config, key, value), run)
+    assert run.load_config() == context.config
 
 
 def test_until_something_is_trained_everything_may_change(
     config: Config, run: RunDirectory
 ) -> None:
     prepare_run(config, run)
-    resolved, _ = prepare_run(changed(config, "model.image_hw", (96, 96)), run)
-    assert run.load_config().model.image_hw == (96, 96)
-    assert run.load_config() == resolved
+    context = prepare_run(changed(config, "model.image_hw", (96, 96)), run)
+    assert run.load_config() == context.config
+    assert run.load_anchors().image_hw == (96, 96)
 
 
 def test_other_labels_on_the_same_pictures_are_refused(
@@ -124,7 +131,7 @@ def test_other_labels_on_the_same_pictures_are_refused(
     with pytest.raises(RunError) as caught:
         prepare_run(config, run)
     assert str(caught.value) == (
-        f"{run.root}: pictures or labels in {data} have changed since it was begun; "
+        f"{run.root}: images or labels in {data} have changed since it was begun; "
         "restore the data, or train in another directory"
     )
 
@@ -142,8 +149,8 @@ def test_a_broken_picture_is_found_before_the_training(
         "or set data.skip_invalid = true"
     )
     assert not run.root.exists()
-    _, prepared = prepare_run(changed(config, "data.skip_invalid", True), run)
-    assert len(prepared.train) == 5
+    context = prepare_run(changed(config, "data.skip_invalid", True), run)
+    assert len(context.data.train) == 5
 
 
 def test_a_split_without_objects_is_refused(config: Config, run: RunDirectory, data: Path) -> None:
@@ -162,8 +169,49 @@ def test_a_config_without_data() -> None:
 def test_overrides_for_a_trained_model(config: Config, run: RunDirectory) -> None:
     prepare_run(config, run)
     with pytest.raises(RunError, match=r"float/best\.h5 is missing; run 'edge-retina train' first"):
-        trained_config(run, overrides=[])
+        open_run(run, overrides=[])
     pretend_it_is_trained(run)
-    assert trained_config(run, overrides=["export.nms_iou=0.6"]).export.nms_iou == 0.6
+    assert open_run(run, overrides=["export.nms_iou=0.6"]).config.export.nms_iou == 0.6
     with pytest.raises(RunError, match=r"was begun with another model\.image_hw"):
-        trained_config(run, overrides=["model.image_size=96"])
+        open_run(run, overrides=["model.image_size=96"])
+
+
+def test_a_run_made_before_there_were_anchor_files(config: Config, run: RunDirectory) -> None:
+    grid = prepare_run(config, run).grid
+    pretend_it_is_trained(run)
+    run.anchors_file.unlink()
+    run.save_config(changed(config, "anchors.shapes", grid.shapes))
+    assert prepare_run(config, run).grid == grid
+
+
+def test_relative_paths_of_overrides_survive_the_saved_config(
+    data: Path, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were saved as given, and read back relative to the RUN."""
+    monkeypatch.chdir(data.parent)
+    write_text(data.parent / "weights.h5", "")
+    write_text(data.parent / "recipe.toml", 'weights = "per-tensor"\n')
+    overrides = [
+        "data.path=data",
+        "model.pretrained=weights.h5",
+        "quantize.recipe=recipe.toml",
+        "model.image_size=64",
+        "model.max_level=5",
+    ]
+    prepare_run(load_config(overrides=overrides), run)
+    pretend_it_is_trained(run)
+    prepare_run(load_config(overrides=overrides), run)  # resuming is no other setting
+    monkeypatch.chdir(run.root)
+    context = open_run(run, overrides=[])
+    assert context.config.model.pretrained == str(data.parent / "weights.h5")
+    assert context.recipe.weights == "per-tensor"
+
+
+def test_a_dynamic_recipe_with_qat_is_refused_before_the_training(
+    config: Config, run: RunDirectory
+) -> None:
+    config = changed(config, "quantize.recipe", "dynamic_range")
+    with pytest.raises(ConfigError, match="no activation ranges to train with; use --method ptq"):
+        prepare_run(config, run)
+    assert not run.root.exists()
+    prepare_run(changed(config, "quantize.method", "ptq"), run)

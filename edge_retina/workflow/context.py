@@ -1,0 +1,107 @@
+"""What the stages of a run work on: the settings, the data, the anchors, and where results go."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.config import Config
+from edge_retina.datasets import Dataset, Example, annotations_sha256
+from edge_retina.int8.pinned import read_pinned
+from edge_retina.int8.recipe import Recipe, load_recipe
+from edge_retina.run_directory import RunDirectory
+
+_VERIFIED_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The data set of a run.
+
+    Attributes:
+        dataset: as read.
+        train, val, test: its splits by their role; `val` and `test` may be empty.
+    """
+
+    dataset: Dataset
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+    @property
+    def splits(self) -> tuple[tuple[Example, ...], ...]:
+        """The train, val and test splits."""
+        return self.train, self.val, self.test
+
+    def verification_images(self) -> list[Path]:
+        """Return some images on which an exported file is compared with its model."""
+        return [example.path for example in (self.val or self.train)[:_VERIFIED_IMAGES]]
+
+    @cached_property
+    def fingerprint(self) -> list[object]:
+        """What a trained model depends on: class names, labels and pixels it was shown."""
+        return [self.dataset.labels, annotations_sha256(self.train), annotations_sha256(self.val)]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run, prepared.
+
+    Attributes:
+        run: its directory.
+        config: as the user set it, with absolute paths.
+        data: the data set.
+        grid: the anchors.
+    """
+
+    run: RunDirectory
+    config: Config
+    data: PreparedData
+    grid: AnchorGrid
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+        return self.data.dataset.labels
+
+    @property
+    def resolved(self) -> Config:
+        """The config with the anchor shapes in it."""
+        anchors = dataclasses.replace(self.config.anchors, shapes=self.grid.shapes)
+        return self.config.replace(anchors=anchors)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What is quantised how."""
+        return load_recipe(self.config.quantize.recipe)
+
+    @cached_property
+    def calibration_sha256(self) -> str:
+        """Hash of the pinned calibration set; "" if there is none."""
+        path = self.config.quantize.calibration_set
+        if not path:
+            return ""
+        known = {example.image_id for example in self.data.train}
+        return read_pinned(Path(path), known=known).sha256
+
+    @property
+    def measured_split(self) -> tuple[str, tuple[Example, ...]]:
+        """Name and examples of the split that is measured: test, else val, else train."""
+        data, names = self.data, self.config.data
+        if data.test:
+            return names.test_split, data.test
+        if data.val:
+            return names.val_split, data.val
+        return names.train_split, data.train
+
+    @property
+    def ptq_export_dir(self) -> Path:
+        """Where the int8 file of the PTQ model goes when the model shipped is the QAT one."""
+        return self.run.quantized_dir("ptq") / "export"
+
+    def exported(self, precision: str) -> Path:
+        """Return the exported file of a precision."""
+        return self.run.export_dir / f"{self.config.name}_{precision}.tflite"

@@ -1,0 +1,68 @@
+"""Export of a run's models: the stages of `run` and the command `export` go through here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_retina.errors import ConfigError
+from edge_retina.export.precision import DEFAULT_PRECISIONS
+from edge_retina.runtime.manifest import Manifest
+from edge_retina.workflow.context import RunContext
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Which files to write.
+
+    Attributes:
+        out: the export directory.
+        precisions: of `export.precision.PRECISIONS`.
+        method: of the int8 model, "ptq" or "qat"; None for the one there is, or the config's.
+        nms: put decoding and NMS into the files.
+    """
+
+    out: Path
+    precisions: tuple[str, ...] = DEFAULT_PRECISIONS
+    method: str | None = None
+    nms: bool = True
+
+
+def export_files(context: RunContext, request: ExportRequest) -> Manifest:
+    """Write the files and compare them with the models they were made from.
+
+    Raises:
+        ConfigError: the int8 model was not quantised for so low a score threshold.
+        ExportError: conversion or verification failed; the directory is as it was.
+        RunError: the RUN was not quantised.
+    """
+    from edge_retina.export.artefact import export_run
+    from edge_retina.quantization.state import available_method, load_record
+
+    method = request.method or available_method(context.run, context.config.quantize.method)
+    if "int8" in request.precisions:
+        quantised_for = load_record(context.run, method).score_threshold
+        _check_threshold(context.config.export.score_threshold, quantised_for)
+    return export_run(
+        context.run,
+        request.out,
+        config=context.resolved,
+        precisions=request.precisions,
+        method=method,
+        pictures=context.data.verification_images(),
+        nms=request.nms,
+    )
+
+
+def _check_threshold(wanted: float, quantised_for: float | None) -> None:
+    """Refuse a threshold that lies below the range of the class logits.
+
+    The range ends just below the threshold at quantisation: every lower score would be raised to
+    its end, and pass.
+    """
+    if quantised_for is not None and wanted < quantised_for:
+        raise ConfigError(
+            f"export.score_threshold {wanted:g} is below the {quantised_for:g} that the int8 model "
+            f"was quantised for; quantise again with --set export.score_threshold={wanted:g}, or "
+            "raise it"
+        )

@@ -1,0 +1,110 @@
+"""The accuracy and the speed of every variant of a run's model, each measured once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from edge_retina.benchmark.accuracy import LabelledData
+from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
+from edge_retina.benchmark.local import run_benchmark
+from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.evaluation.record import evaluation_record
+from edge_retina.files import write_json
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.runtime.manifest import load_manifest
+from edge_retina.workflow.context import RunContext
+
+log = logging.getLogger(__name__)
+
+_TIMED_IMAGES = 8
+FLOAT = "float Keras"
+
+
+def measured_files(context: RunContext) -> dict[str, Path]:
+    """Return every variant of the model by its title: the file that holds its weights."""
+    files = {FLOAT: context.run.float_weights, "float TFLite": context.exported("float32")}
+    method = context.config.quantize.method
+    if method != "ptq":
+        files["int8 PTQ"] = context.ptq_export_dir / f"{context.config.name}_int8.tflite"
+    files[f"int8 {method.upper()}"] = context.exported("int8")
+    return files
+
+
+def evaluate_run(context: RunContext) -> dict[str, Any]:
+    """Measure every variant on the measured split; write the results and the manifest's metrics.
+
+    Returns:
+        The JSON document of each variant by its title.
+    """
+    split, examples = context.measured_split
+    records = {}
+    for title, path in measured_files(context).items():
+        metrics, _ = evaluate(_open(title, path, context), examples, labels=context.labels)
+        records[title] = evaluation_record(
+            metrics,
+            model_file=path,
+            data_path=Path(context.config.data.path),
+            split=split,
+            examples=examples,
+        )
+        log.info("%s: mAP %.3f, mAP50 %.3f", title, metrics.mAP, metrics.mAP50)
+    write_json(context.run.results_file("evaluate"), records)
+    _put_metrics_into_manifest(context.run.export_dir, records)
+    return records
+
+
+def benchmark_run(context: RunContext) -> None:
+    """Measure the latency of every backend in fresh processes and write the results."""
+    _, examples = context.measured_split
+    candidates = keras_candidates(
+        context.run.root,
+        file=context.run.float_weights,
+        family=context.config.name,
+        factory="edge_retina.model.predictor:load_keras_predictor",
+        threads=(1,),
+    )
+    for precision in ("float32", "int8"):
+        candidates += tflite_candidates(context.exported(precision), threads=(1, 2))
+    report = run_benchmark(
+        candidates,
+        images=[example.path for example in examples[:_TIMED_IMAGES]],
+        data=LabelledData(examples, context.labels),
+    )
+    write_json(context.run.results_file("benchmark"), report.to_dict())
+
+
+def load_results(run: RunDirectory, stage: str) -> dict[str, Any]:
+    """Return the JSON that a stage left, `evaluate` or `benchmark`."""
+    path = run.require(run.results_file(stage), "run")
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def _open(title: str, path: Path, context: RunContext) -> Predictor:
+    if title != FLOAT:
+        return TFLiteDetector(path)
+    from edge_retina.model.predictor import load_keras_predictor
+
+    predictor: Predictor = load_keras_predictor(str(context.run.root))
+    return predictor
+
+
+def _put_metrics_into_manifest(export: Path, records: dict[str, Any]) -> None:
+    metrics = {
+        Path(record["model"]["path"]).name: {
+            "mAP": record["mAP"],
+            "mAP50": record["mAP50"],
+            "images": record["images"],
+            "split": record["data"]["split"],
+            "data_sha256": record["data"]["sha256"],
+        }
+        for record in records.values()
+        if Path(record["model"]["path"]).parent == export
+    }
+    dataclasses.replace(load_manifest(export), metrics=metrics).save(export)

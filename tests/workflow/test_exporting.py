@@ -1,0 +1,61 @@
+"""What an export refuses before it converts anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_retina.config import Config
+from edge_retina.errors import ConfigError
+from edge_retina.files import write_json, write_text
+from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.exporting import ExportRequest, export_files
+from edge_retina.workflow.prepare import open_run, prepare_run
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture
+def run(config: Config, tmp_path: Path) -> RunDirectory:
+    """A RUN that was quantised for scores of 0.1 and more, as far as its files tell."""
+    run = RunDirectory(tmp_path / "run")
+    prepare_run(config, run)
+    write_text(run.float_weights, "weights")
+    record = {"method": "ptq", "calibration": {}, "steps": 0, "ranges": {}, "score_threshold": 0.1}
+    write_json(run.quantized_dir("ptq") / "quantization.json", record)
+    return run
+
+
+def test_a_threshold_below_that_of_the_quantisation_is_refused(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    """Class-logit ranges end there, so every lower score would be raised to it and pass."""
+    context = open_run(run, overrides=["export.score_threshold=0.05"], decode=False)
+    with pytest.raises(ConfigError) as caught:
+        export_files(context, ExportRequest(tmp_path / "out", method="ptq"))
+    assert str(caught.value) == (
+        "export.score_threshold 0.05 is below the 0.1 that the int8 model was quantised for; "
+        "quantise again with --set export.score_threshold=0.05, or raise it"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "threshold, precisions", [(0.1, ("int8",)), (0.3, ("int8",)), (0.05, ("float32",))]
+)
+def test_other_thresholds_are_exported(
+    run: RunDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threshold: float,
+    precisions: tuple[str, ...],
+) -> None:
+    exported = []
+    monkeypatch.setattr(
+        "edge_retina.export.artefact.export_run",
+        lambda _run, out, **options: exported.append((out, options["precisions"])),
+    )
+    context = open_run(run, overrides=[f"export.score_threshold={threshold}"], decode=False)
+    export_files(context, ExportRequest(tmp_path / "out", precisions=precisions, method="ptq"))
+    assert exported == [(tmp_path / "out", precisions)]
