@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_retina.benchmark.backends import open_model
 from edge_retina.benchmark.candidate import Candidate
-from edge_retina.benchmark.worker import build_predictor
 from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.evaluation.evaluator import evaluate
@@ -43,6 +43,6 @@ def measure_accuracy(
         key = (candidate.file, candidate.backend)
         if key not in metrics:
             progress(f"mAP of {candidate.model}, {candidate.backend}")
-            predictor = build_predictor(candidate.factory, candidate.kwargs)
+            predictor = open_model(candidate.path, candidate.backend, threads=candidate.threads)
             metrics[key], _ = evaluate(predictor, data.examples, labels=data.labels)
     return metrics

@@ -1,10 +1,11 @@
-"""Ratios of the measured models to the float model they come from."""
+"""Latency of each model relative to the float model it comes from."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
+from edge_retina.benchmark.backends import BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
 from edge_retina.benchmark.statistics import interleaved_ratio
@@ -15,8 +16,8 @@ def compare_with_float(
 ) -> tuple[Comparison, ...]:
     """Compare each result with the float32 .tflite of its family.
 
-    The reference has the same threads and the same backend; for Keras, which has no .tflite of its
-    own backend, XNNPACK. Results without a reference are left out.
+    The reference has the same threads and the same backend, or `Backend.reference` for Keras, which
+    has no .tflite of its own backend. Results without a reference are left out.
 
     Args:
         candidates: what was measured.
@@ -24,14 +25,14 @@ def compare_with_float(
         rounds: number of rounds, of equally many samples.
     """
     references = {
-        (candidate.family, result.backend, result.threads): result
+        (candidate.family, candidate.backend, candidate.threads): result
         for candidate, result in zip(candidates, results, strict=True)
-        if result.precision == "float32" and result.backend != "keras"
+        if result.precision == "float32" and not BACKENDS[candidate.backend].reference
     }
     comparisons = []
     for candidate, result in zip(candidates, results, strict=True):
-        backend = "tflite-xnnpack" if result.backend == "keras" else result.backend
-        reference = references.get((candidate.family, backend, result.threads))
+        backend = BACKENDS[candidate.backend].reference or candidate.backend
+        reference = references.get((candidate.family, backend, candidate.threads))
         if reference is not None and reference is not result:
             comparisons.append(_compare(result, reference, rounds))
     return tuple(comparisons)

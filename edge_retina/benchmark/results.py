@@ -30,7 +30,7 @@ class BenchmarkResult:
         model: as the user named it.
         sha256: of the file that holds the weights.
         precision: "float32", "float16" or "int8".
-        backend: "keras", "tflite-builtin" or "tflite-xnnpack".
+        backend: label of the backend, see `Runner.label`.
         threads: of the network's execution.
         size_bytes: of the file.
         init_ms: median over rounds of the time to open the model, imports not counted.
@@ -95,8 +95,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Everything one benchmark found, and on which machine."""
+    """Everything one benchmark found.
 
+    Attributes:
+        device: where it was measured, as `--device` names it.
+        environment: of that device.
+        results, comparisons: in the order of the candidates.
+    """
+
+    device: str
     environment: Environment
     results: tuple[BenchmarkResult, ...]
     comparisons: tuple[Comparison, ...]
@@ -106,6 +113,7 @@ class BenchmarkReport:
         """Return the JSON document that `edge-retina benchmark --json` writes."""
         return {
             "schema_version": self.schema_version,
+            "device": self.device,
             "environment": dataclasses.asdict(self.environment),
             "results": [dataclasses.asdict(result) for result in self.results],
             "comparisons": [

@@ -1,4 +1,4 @@
-"""One candidate's rounds, put together to a result."""
+"""One candidate's rounds, joined into a result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import summarize
-from edge_retina.benchmark.worker import WorkerResult
+from edge_retina.benchmark.task import WorkerResult
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.files import sha256_file
 from edge_retina.runtime.ops import DelegateInfo
@@ -22,10 +22,19 @@ def join_rounds(
     candidate: Candidate,
     rounds: Sequence[WorkerResult],
     *,
+    label: str,
     environment: Environment,
     metrics: CocoMetrics | None,
 ) -> BenchmarkResult:
-    """Put the rounds of one candidate together, in their order."""
+    """Put the rounds of one candidate together, in their order.
+
+    Args:
+        candidate: what was measured.
+        rounds: one answer for each round.
+        label: of the candidate's backend, see `Runner.label`.
+        environment: of the device.
+        metrics: of the candidate's model and backend; None if they weren't measured.
+    """
     samples = [sample for item in rounds for sample in _whole_ms(item)]
     latency = summarize(samples)
     peaks = [item.peak_memory_mb for item in rounds if item.peak_memory_mb is not None]
@@ -34,7 +43,7 @@ def join_rounds(
         model=candidate.model,
         sha256=sha256_file(candidate.file),
         precision=last.precision,
-        backend=candidate.backend,
+        backend=label,
         threads=candidate.threads,
         size_bytes=candidate.file.stat().st_size,
         init_ms=statistics.median(item.init_ms for item in rounds),

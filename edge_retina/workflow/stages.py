@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.benchmark.accuracy import LabelledData
-from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
-from edge_retina.benchmark.local import run_benchmark
+from edge_retina.benchmark.backends import KERAS, XNNPACK, open_model
+from edge_retina.benchmark.candidate import run_candidates, tflite_candidates
+from edge_retina.benchmark.local import LocalRunner
+from edge_retina.benchmark.run import run_benchmark
 from edge_retina.calibration.pinned import read_pinned
 from edge_retina.config import Config
 from edge_retina.datasets import Example, annotations_sha256
@@ -29,7 +31,6 @@ from edge_retina.files import write_json
 from edge_retina.quantization.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
-from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import load_manifest
 from edge_retina.workflow.microscope import examine_quantization
 from edge_retina.workflow.prepare import PreparedData, prepare_run
@@ -207,10 +208,8 @@ class Workflow:
 
     def _open(self, path: Path) -> Predictor:
         if path != self.run.float_weights:
-            return TFLiteDetector(path)
-        from edge_retina.model.predictor import load_keras_predictor
-
-        return load_keras_predictor(str(self.run.root))
+            return open_model(path, XNNPACK)
+        return open_model(self.run.root, KERAS)
 
     def _evaluate(self) -> dict[str, Any]:
         split, examples = self.measured_split()
@@ -248,11 +247,10 @@ class Workflow:
     def _benchmark(self) -> dict[str, Any]:
         _, examples = self.measured_split()
         export = self.run.export_dir
-        candidates = keras_candidates(
+        candidates = run_candidates(
             self.run.root,
             file=self.run.float_weights,
             family=self.config.name,
-            factory="edge_retina.model.predictor:load_keras_predictor",
             threads=(1,),
         )
         for precision in ("float32", "int8"):
@@ -260,6 +258,7 @@ class Workflow:
             candidates += tflite_candidates(path, threads=(1, 2))
         report = run_benchmark(
             candidates,
+            runner=LocalRunner(),
             images=[e.path for e in examples[:_TIMED_PICTURES]],
             data=LabelledData(examples, self._data().dataset.labels),
         )

@@ -10,7 +10,7 @@ from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_
 from edge_retina.benchmark.environment import Environment, read_environment
 from edge_retina.benchmark.results import BenchmarkResult
 from edge_retina.benchmark.rounds import join_rounds
-from edge_retina.benchmark.worker import WorkerResult
+from edge_retina.benchmark.task import WorkerResult
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
 QUIET = Environment("cpu", 4, None, "Linux", "x86_64", "3.11", {}, load_average=0.1)
@@ -18,13 +18,11 @@ QUIET = Environment("cpu", 4, None, "Linux", "x86_64", "3.11", {}, load_average=
 
 def candidate(name: str, *, backend: str = "tflite-xnnpack", threads: int = 1) -> Candidate:
     return Candidate(
-        model=name,
+        path=Path(name),
         file=GOLDEN,
         family=name.partition("_")[0],
         backend=backend,
         threads=threads,
-        factory="",
-        kwargs={},
     )
 
 
@@ -44,7 +42,7 @@ def measured(inference_ms: tuple[float, ...], precision: str = "float32") -> Wor
 def result(
     item: Candidate, *rounds: WorkerResult, environment: Environment = QUIET
 ) -> BenchmarkResult:
-    return join_rounds(item, rounds, environment=environment, metrics=None)
+    return join_rounds(item, rounds, label=item.backend, environment=environment, metrics=None)
 
 
 def test_rounds_are_joined_in_their_order() -> None:
