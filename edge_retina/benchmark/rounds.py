@@ -11,7 +11,6 @@ from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import summarize
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.evaluation.coco_metrics import CocoMetrics
-from edge_retina.files import sha256_file
 from edge_retina.runtime.ops import DelegateInfo
 
 NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
@@ -22,6 +21,7 @@ def join_rounds(
     candidate: Candidate,
     rounds: Sequence[WorkerResult],
     *,
+    sha256: str,
     label: str,
     environment: Environment,
     metrics: CocoMetrics | None,
@@ -31,6 +31,7 @@ def join_rounds(
     Args:
         candidate: what was measured.
         rounds: one answer for each round.
+        sha256: of the candidate's file.
         label: of the candidate's backend, see `Runner.label`.
         environment: of the device.
         metrics: of the candidate's model and backend; None if they weren't measured.
@@ -41,7 +42,7 @@ def join_rounds(
     last = rounds[-1]
     return BenchmarkResult(
         model=candidate.model,
-        sha256=sha256_file(candidate.file),
+        sha256=sha256,
         precision=last.precision,
         backend=label,
         threads=candidate.threads,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_retina.benchmark.accuracy import LabelledData, measure_accuracy
+from edge_retina.benchmark.accuracy import LabelledData, measure_accuracy, unmeasured
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
 from edge_retina.benchmark.results import BenchmarkReport
@@ -13,6 +13,9 @@ from edge_retina.benchmark.rounds import join_rounds
 from edge_retina.benchmark.runner import Runner
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.errors import BenchmarkError
+from edge_retina.evaluation.coco_metrics import CocoMetrics
+from edge_retina.evaluation.record import ModelKey
+from edge_retina.files import sha256_file
 from edge_retina.progress import ProgressUpdate
 
 
@@ -25,6 +28,7 @@ def run_benchmark(
     rounds: int = 3,
     warmup: int = 5,
     data: LabelledData | None = None,
+    known_metrics: Mapping[ModelKey, CocoMetrics] | None = None,
     progress: ProgressUpdate | None = None,
 ) -> BenchmarkReport:
     """Measure all candidates in turn, `rounds` times over, each time in a fresh process.
@@ -40,7 +44,9 @@ def run_benchmark(
         rounds: number of rounds.
         warmup: detections before the timed ones in each process.
         data: if given, mAP is measured on it after all timing, in this process, once for each model
-            and backend.
+            and backend that `known_metrics` lacks.
+        known_metrics: of the same models and data, by (SHA-256 of the model file, backend); see
+            `evaluation.record.recorded_metrics`.
         progress: told before each step what comes next.
 
     Raises:
@@ -49,24 +55,27 @@ def run_benchmark(
     """
     _check(candidates, runner, images, runs=runs, rounds=rounds, warmup=warmup)
     environment = runner.environment()
-    to_evaluate = len({(item.file, item.backend) for item in candidates}) if data else 0
-    tell = _Steps(len(candidates) * rounds + to_evaluate, progress)
+    keys = _keys(candidates)
+    known = known_metrics or {}
+    to_evaluate = unmeasured(candidates, keys, known) if data else []
+    tell = _Steps(len(candidates) * rounds + len(to_evaluate), progress)
     measured: list[list[WorkerResult]] = [[] for _ in candidates]
     for _ in range(rounds):
         for candidate, done_rounds in zip(candidates, measured, strict=True):
             tell(candidate.title)
             task = candidate.task(images, runs=runs, warmup=warmup)
             done_rounds.append(runner.measure(candidate, task))
-    accuracy = {} if data is None else measure_accuracy(candidates, data, progress=tell)
+    accuracy = measure_accuracy(to_evaluate, data, progress=tell) if data else {}
     results = [
         join_rounds(
             candidate,
             done_rounds,
+            sha256=key[0],
             label=runner.label(candidate.backend),
             environment=environment,
-            metrics=accuracy.get((candidate.file, candidate.backend)),
+            metrics=known.get(key, accuracy.get((candidate.path, candidate.backend))),
         )
-        for candidate, done_rounds in zip(candidates, measured, strict=True)
+        for candidate, key, done_rounds in zip(candidates, keys, measured, strict=True)
     ]
     comparisons = compare_with_float(candidates, results, rounds=rounds)
     return BenchmarkReport(
@@ -75,6 +84,11 @@ def run_benchmark(
         results=with_slow_int8_warnings(results, comparisons),
         comparisons=comparisons,
     )
+
+
+def _keys(candidates: Sequence[Candidate]) -> list[ModelKey]:
+    hashes = {file: sha256_file(file) for file in {item.file for item in candidates}}
+    return [(hashes[item.file], item.backend) for item in candidates]
 
 
 class _Steps:

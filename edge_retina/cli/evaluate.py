@@ -48,7 +48,12 @@ def command(
     with show_progress("evaluate", len(examples)) as progress:
         metrics, _ = evaluate(opened.predictor, examples, labels=labels, progress=progress)
     record = evaluation_record(
-        metrics, model_file=opened.file, data_path=data, split=split, examples=examples
+        metrics,
+        model_file=opened.file,
+        backend=opened.backend,
+        data_path=data,
+        split=split,
+        examples=examples,
     )
     if json_target != STDOUT:
         click.echo(_table(record))

@@ -59,10 +59,12 @@ class OpenedModel:
     Attributes:
         predictor: the detector.
         file: the file that holds its weights.
+        backend: what runs it, a key of `BACKENDS`.
     """
 
     predictor: Predictor
     file: Path
+    backend: str
 
 
 def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
@@ -78,9 +80,9 @@ def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -
     """
     if _is_run(model):
         file = _weights(model)  # first: it tells what is missing before TensorFlow is imported
-        return OpenedModel(open_model(model, KERAS), file)
-    file = _choose(model, tflite_files(model))
-    return OpenedModel(open_model(file, TFLITE_BACKENDS[backend], threads=threads), file)
+        return OpenedModel(open_model(model, KERAS), file, KERAS)
+    file, name = _choose(model, tflite_files(model)), TFLITE_BACKENDS[backend]
+    return OpenedModel(open_model(file, name, threads=threads), file, name)
 
 
 def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int]) -> list[Candidate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,11 @@ class CocoMetrics:
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as they stand in the JSON of `evaluate`."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> CocoMetrics:
+        """Return the metrics in the JSON of `evaluate`; its other fields are ignored."""
+        return cls(**{field.name: tree[field.name] for field in dataclasses.fields(cls)})
 
 
 def evaluate_detections(

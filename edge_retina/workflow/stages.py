@@ -220,6 +220,7 @@ class Workflow:
             records[title] = evaluation_record(
                 metrics,
                 model_file=path,
+                backend=KERAS if path == self.run.float_weights else XNNPACK,
                 data_path=Path(self.config.data.path),
                 split=split,
                 examples=examples,

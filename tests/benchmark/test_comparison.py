@@ -42,7 +42,9 @@ def measured(inference_ms: tuple[float, ...], precision: str = "float32") -> Wor
 def result(
     item: Candidate, *rounds: WorkerResult, environment: Environment = QUIET
 ) -> BenchmarkResult:
-    return join_rounds(item, rounds, label=item.backend, environment=environment, metrics=None)
+    return join_rounds(
+        item, rounds, sha256="", label=item.backend, environment=environment, metrics=None
+    )
 
 
 def test_rounds_are_joined_in_their_order() -> None:

@@ -1,7 +1,9 @@
-"""A whole benchmark: rounds, mAP and JSON, on this machine and on a device that is made up."""
+"""A whole benchmark on this machine: rounds, mAP and JSON."""
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,16 @@ import numpy as np
 import pytest
 
 from edge_retina.benchmark.accuracy import LabelledData
+from edge_retina.benchmark.backends import BUILTIN, XNNPACK
 from edge_retina.benchmark.candidate import tflite_candidates
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import BenchmarkError
+from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.files import sha256_file
+from edge_retina.runtime.detector import TFLiteDetector
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 UINT8, FLOAT32 = GOLDEN / "tiny_uint8.tflite", GOLDEN / "tiny_float32.tflite"
@@ -71,6 +76,101 @@ def test_a_whole_benchmark(image: Path, data: LabelledData) -> None:
     titles = [title for title, _, _ in told]
     assert titles[:2] == titles[2:4]  # in turn, not one after the other
     assert titles[4] == f"mAP of {UINT8}, tflite-xnnpack"
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[TFLiteDetector]:
+    """Return a list that gets every detector whose mAP is measured."""
+    evaluated: list[TFLiteDetector] = []
+
+    def counting(predictor: TFLiteDetector, *arguments: Any, **options: Any) -> Any:
+        evaluated.append(predictor)
+        return evaluate(predictor, *arguments, **options)
+
+    monkeypatch.setattr("edge_retina.benchmark.accuracy.evaluate", counting)
+    return evaluated
+
+
+def test_what_is_known_is_not_measured_again(
+    image: Path, data: LabelledData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one file and two backends, each with two numbers of threads, one was measured before."""
+    evaluated = counted(monkeypatch)
+    detector = TFLiteDetector(UINT8)
+    metrics, _ = evaluate(detector, data.examples, labels=data.labels)
+    known = dataclasses.replace(metrics, mAP=0.123, mAP50=0.456, images=7)
+    told: list[str] = []
+    report = run_benchmark(
+        tflite_candidates(UINT8, threads=[1, 2]),
+        runner=LocalRunner(),
+        images=[image],
+        runs=1,
+        rounds=1,
+        warmup=0,
+        data=data,
+        known_metrics={(sha256_file(UINT8), XNNPACK): known},
+        progress=lambda _, title, total: told.append(f"{title}/{total}"),
+    )
+    assert [predictor.delegate for predictor in evaluated] == [None]
+    assert told[4:] == [f"mAP of {UINT8}, tflite-builtin/5"]
+    found = {(item.backend, item.threads): (item.mAP, item.images) for item in report.results}
+    one = pytest.approx(1.0)
+    assert found == {
+        (XNNPACK, 1): (0.123, 7),
+        (XNNPACK, 2): (0.123, 7),
+        (BUILTIN, 1): (one, 1),
+        (BUILTIN, 2): (one, 1),
+    }
+
+
+def test_metrics_of_another_file_are_not_taken(image: Path, data: LabelledData) -> None:
+    metrics, _ = evaluate(TFLiteDetector(UINT8), data.examples, labels=data.labels)
+    wrong = dataclasses.replace(metrics, mAP=0.123)
+    report = run_benchmark(
+        tflite_candidates(UINT8, threads=[1])[:1],
+        runner=LocalRunner(),
+        images=[image],
+        runs=1,
+        rounds=1,
+        warmup=0,
+        data=data,
+        known_metrics={(sha256_file(FLOAT32), XNNPACK): wrong},
+    )
+    assert report.results[0].mAP == pytest.approx(1.0)
+
+
+def test_equal_files_are_measured_apart(
+    image: Path, data: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a model finds also depends on the manifest beside it, or on the RUN's config."""
+    evaluated = counted(monkeypatch)
+    paths = [tmp_path / name / "m_int8.tflite" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(UINT8, path)
+    run_benchmark(
+        [tflite_candidates(path, threads=[1])[0] for path in paths],
+        runner=LocalRunner(),
+        images=[image],
+        runs=1,
+        rounds=1,
+        warmup=0,
+        data=data,
+    )
+    assert [detector.path for detector in evaluated] == paths
+
+
+def test_known_metrics_need_no_data(image: Path, data: LabelledData) -> None:
+    metrics, _ = evaluate(TFLiteDetector(UINT8), data.examples, labels=data.labels)
+    report = run_benchmark(
+        tflite_candidates(UINT8, threads=[1]),
+        runner=LocalRunner(),
+        images=[image],
+        runs=1,
+        rounds=1,
+        warmup=0,
+        known_metrics={(sha256_file(UINT8), XNNPACK): metrics},
+    )
+    assert [item.mAP for item in report.results] == [pytest.approx(1.0), None]
 
 
 def test_json_has_the_names_of_the_contract(image: Path) -> None:

@@ -73,6 +73,7 @@ def test_evaluate_prints_a_table_and_writes_json(data: Path, export: Path, tmp_p
     document = json.loads(target.read_text())
     assert result.stderr.splitlines()[-1] == "evaluate: 1/1"
     assert document["per_class"]["square"] is None
+    assert document["backend"] == "tflite-xnnpack"
     assert document["model"]["sha256"] == sha256_file(export / "tiny_float32.tflite")
     assert (document["data"]["path"], document["data"]["split"]) == (str(data), "test")
 
@@ -87,7 +88,9 @@ def test_of_an_export_directory_the_int8_file_is_taken(
     data: Path, export: Path, backend: str
 ) -> None:
     result = run("evaluate", export, data, "--json", "-", "--backend", backend)
-    assert json.loads(result.stdout)["model"]["path"] == str(export / "tiny_int8.tflite")
+    document = json.loads(result.stdout)
+    assert document["model"]["path"] == str(export / "tiny_int8.tflite")
+    assert document["backend"] == f"tflite-{backend}"
     assert f"using {export / 'tiny_int8.tflite'}" in result.stderr
 
 
