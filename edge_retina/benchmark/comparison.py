@@ -9,6 +9,7 @@ from edge_retina.benchmark.backends import BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
 from edge_retina.benchmark.statistics import interleaved_ratio
+from edge_retina.benchmark.warnings import ResultWarning
 
 
 def compare_with_float(
@@ -41,7 +42,7 @@ def compare_with_float(
 def with_slow_int8_warnings(
     results: Sequence[BenchmarkResult], comparisons: Sequence[Comparison]
 ) -> tuple[BenchmarkResult, ...]:
-    """Return the results, with a warning at each int8 model that is slower than its float32."""
+    """Return the results, each int8 model that is slower than its float32 one with a warning."""
     slow = {
         (item.model, item.backend, item.threads): item
         for item in comparisons
@@ -51,13 +52,17 @@ def with_slow_int8_warnings(
     for result in results:
         found = slow.get((result.model, result.backend, result.threads))
         if result.precision == "int8" and found is not None:
-            text = (
-                f"int8 takes {found.ratio:.2f} times as long as float32 on this CPU "
-                f"({found.low:.2f}..{found.high:.2f}); it is usually faster on ARM: measure there"
-            )
-            result = dataclasses.replace(result, warnings=(*result.warnings, text))
+            warning = ResultWarning("int8-slower", _slower_text(found))
+            result = dataclasses.replace(result, warnings=(*result.warnings, warning))
         warned.append(result)
     return tuple(warned)
+
+
+def _slower_text(item: Comparison) -> str:
+    return (
+        f"int8 takes {item.ratio:.2f} times as long as float32 on the device measured "
+        f"(95 % interval {item.low:.2f}..{item.high:.2f}); measure on the device you ship to"
+    )
 
 
 def _compare(result: BenchmarkResult, reference: BenchmarkResult, rounds: int) -> Comparison:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.statistics import LatencyStatistics
+from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.runtime.ops import DelegateInfo
 
 SCHEMA_VERSION = 1
@@ -58,7 +59,15 @@ class BenchmarkResult:
     mAP: float | None
     mAP50: float | None
     images: int
-    warnings: tuple[str, ...]
+    warnings: tuple[ResultWarning, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
+        return {
+            **dataclasses.asdict(self),
+            "warnings": [warning.text for warning in self.warnings],
+            "warning_codes": [warning.code for warning in self.warnings],
+        }
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ class BenchmarkReport:
             "schema_version": self.schema_version,
             "device": self.device,
             "environment": dataclasses.asdict(self.environment),
-            "results": [dataclasses.asdict(result) for result in self.results],
+            "results": [result.to_dict() for result in self.results],
             "comparisons": [
                 {**dataclasses.asdict(comparison), "verdict": comparison.verdict}
                 for comparison in self.comparisons

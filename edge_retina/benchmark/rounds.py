@@ -10,6 +10,7 @@ from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import summarize
 from edge_retina.benchmark.task import WorkerResult
+from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.runtime.ops import DelegateInfo
 
@@ -69,17 +70,20 @@ def _whole_ms(result: WorkerResult) -> list[float]:
     return [sum(times) for times in stages]
 
 
-def _warnings(candidate: Candidate, environment: Environment, *, spread: float) -> tuple[str, ...]:
+def _warnings(
+    candidate: Candidate, environment: Environment, *, spread: float
+) -> tuple[ResultWarning, ...]:
     warnings = []
     if spread > NOISY_SPREAD:
-        warnings.append(
-            f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
-        )
+        text = f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
+        warnings.append(ResultWarning("noisy", text))
     if environment.load_average > BUSY_LOAD:
-        warnings.append(
-            f"other work was running before the start: load average {environment.load_average:.1f} "
+        text = (
+            f"the machine was busy before the start: load average {environment.load_average:.1f} "
             f"on {environment.cores} cores"
         )
+        warnings.append(ResultWarning("busy", text))
     if candidate.threads > environment.cores:
-        warnings.append(f"{candidate.threads} threads on {environment.cores} cores")
+        text = f"more threads than cores: {candidate.threads} on {environment.cores}"
+        warnings.append(ResultWarning("oversubscribed", text))
     return tuple(warnings)

@@ -181,12 +181,12 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _warnings(results: Sequence[BenchmarkResult]) -> list[str]:
-    """Return each warning once, with the results it is true of unless that is all of them."""
+    """Return each warning once, with the results it concerns unless that is all of them."""
     concerned: dict[str, list[str]] = {}
     for result in results:
-        for text in result.warnings:
+        for warning in result.warnings:
             title = f"{result.model}, {result.backend}, threads {result.threads}"
-            concerned.setdefault(text, []).append(title)
+            concerned.setdefault(warning.text, []).append(title)
     return [
         text if len(titles) == len(results) else f"{'; '.join(titles)}: {text}"
         for text, titles in concerned.items()

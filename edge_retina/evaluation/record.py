@@ -52,7 +52,7 @@ def recorded_metrics(
 
     Args:
         records: as `evaluation_record` returns them, or read from JSON. Those of other data are
-            left out, and those without a backend, which version 0.1 wrote.
+            left out, and those written before records named their backend.
         examples: the images that metrics are wanted for.
     """
     wanted = annotations_sha256(tuple(examples))

@@ -201,6 +201,7 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "mAP50",
         "images",
         "warnings",
+        "warning_codes",
     ]
     assert list(result["latency_ms"]) == [
         "n",

@@ -136,7 +136,7 @@ def test_recorded_metrics_are_those_of_the_same_data(tmp_path: Path) -> None:
         record(models[1], "tflite-xnnpack", examples),
         record(models[1], "tflite-builtin", examples[:1]),  # other data
     ]
-    del (old := record(models[0], "tflite-xnnpack", examples))["backend"]  # version 0.1
+    del (old := record(models[0], "tflite-xnnpack", examples))["backend"]  # as once written
     read = json.loads(dump_json([*records, old]))
     assert recorded_metrics(read, examples) == {
         (sha256_file(models[0]), "keras"): metrics,
