@@ -1,4 +1,4 @@
-"""What a benchmark found, as data; formatting lives elsewhere."""
+"""The results of a benchmark as data; formatting lives elsewhere."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class BenchmarkResult:
         threads: of the network's execution.
         size_bytes: of the file.
         init_ms: median over rounds of the time to open the model, imports not counted.
-        latency_ms: from a decoded picture to its detections, all rounds.
+        latency_ms: from a decoded image to its detections, all rounds.
         stages_ms: its parts.
         peak_memory_mb: of the whole worker process, Python and libraries included; the largest of
             the rounds; None where the system doesn't tell.
         delegate: what the delegate runs; None without one.
         mAP, mAP50: on the data set given; None without.
-        images: pictures that these were measured on; 0 without a data set.
+        images: images that these were measured on; 0 without a data set.
         warnings: what to know before believing the numbers.
     """
 

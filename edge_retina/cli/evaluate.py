@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Measure COCO metrics of MODEL on DATA.
 
-    MODEL is a run directory, a .tflite file or an export directory (its int8 file is taken). DATA
-    is a data set in a standard layout. --seed is that of the split, for data that has none.
+    MODEL is a run directory, a .tflite file or an export directory (its int8 file is used). DATA
+    is a data set in a standard layout. --seed is for splitting data without splits.
 
     Example: edge-retina evaluate runs/demo/export data/bccd --split test --json metrics.json
     """

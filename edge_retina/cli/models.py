@@ -37,7 +37,7 @@ def threads_option(command: _Command) -> _Command:
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="For .tflite models.",
+        help="Threads of a .tflite model.",
     )(command)
 
 
@@ -48,13 +48,13 @@ def backend_option(command: _Command) -> _Command:
         type=click.Choice(tuple(TFLITE_BACKENDS)),
         default="xnnpack",
         show_default=True,
-        help="For .tflite models: with the XNNPACK delegate, or LiteRT's own kernels.",
+        help="Kernels of a .tflite model: the XNNPACK delegate, or LiteRT's own.",
     )(command)
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A detector ready to be used.
+    """A detector that is ready for use.
 
     Attributes:
         predictor: the detector.
@@ -68,18 +68,20 @@ class OpenedModel:
 
 
 def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
-    """Open a MODEL; of an export directory its int8 file, or else its first one.
+    """Open a MODEL; for an export directory its int8 file, or else its first one.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
-        threads: of a .tflite model's interpreter; Keras takes what it finds.
+        threads: of a .tflite model's interpreter.
         backend: a key of `TFLITE_BACKENDS`; for .tflite models only.
 
     Raises:
         ModelError, RunError: it is none of these, or it can't be used.
     """
     if _is_run(model):
-        file = _weights(model)  # first: it tells what is missing before TensorFlow is imported
+        file = _weights(
+            model
+        )  # before TensorFlow is imported, so that a missing file is reported at once
         return OpenedModel(open_model(model, KERAS), file, KERAS)
     file, name = _choose(model, tflite_files(model)), TFLITE_BACKENDS[backend]
     return OpenedModel(open_model(file, name, threads=threads), file, name)

@@ -134,7 +134,7 @@ def test_predict_does_not_overwrite_unasked(data: Path, export: Path) -> None:
     before = (images / "grey.png").read_bytes()
     result = run("predict", export, images, "--out", images)
     assert result.exit_code == 1
-    assert f"{images / 'grey.png'} exists already" in result.stderr
+    assert f"{images / 'grey.png'} already exists" in result.stderr
     assert (images / "grey.png").read_bytes() == before
     assert run("predict", export, images, "--out", images, "--force").exit_code == 0
     assert (images / "grey.png").read_bytes() != before

@@ -17,7 +17,7 @@ from edge_retina.runtime.detections import Detections
 
 
 class BrightnessPredictor:
-    """Finds one object over the whole picture; the class is whether it is bright."""
+    """Finds one object over the whole image; the class is whether it is bright."""
 
     labels = ("dark", "bright")
 
@@ -43,7 +43,7 @@ def grey_example(directory: Path, value: int, label: int) -> Example:
     )
 
 
-def test_pictures_are_read_and_measured_in_order(tmp_path: Path) -> None:
+def test_images_are_read_and_measured_in_order(tmp_path: Path) -> None:
     examples = [grey_example(tmp_path, 250, 1), grey_example(tmp_path, 5, 0)]
     told = []
     metrics, detections = evaluate(
@@ -63,7 +63,7 @@ def test_wrong_classes_are_misses(tmp_path: Path) -> None:
     assert metrics.mAP == 0.0
 
 
-def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
     example = grey_example(tmp_path, 5, 0)
     example.path.unlink()
     with pytest.raises(DatasetError, match=r"5\.png: can't be read"):
