@@ -6,7 +6,7 @@ on machines without TensorFlow too. To add one, write its file and its line here
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,5 +20,4 @@ BOX_LOSSES: dict[str, str] = {
 
 def load_choice(table: Mapping[str, str], name: str) -> Any:
     """Return the object that `name` stands for in one of the tables above."""
-    module, _, attribute = table[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return pkgutil.resolve_name(table[name])

@@ -1,1 +1,1 @@
-"""How fast is a detector: worker processes, interleaved rounds, comparison."""
+"""Latency of detectors: runners, worker processes, interleaved rounds, comparisons."""

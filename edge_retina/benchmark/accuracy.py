@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_retina.benchmark.backends import open_model
 from edge_retina.benchmark.candidate import Candidate
-from edge_retina.benchmark.worker import build_predictor
 from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.evaluation.record import ModelKey
 
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Pictures to measure mAP on, and the class names of their labels."""
+    """Images to measure mAP on, and the class names of their labels."""
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
+
+
+def unmeasured(
+    candidates: Sequence[Candidate], keys: Sequence[ModelKey], known: Container[ModelKey]
+) -> list[Candidate]:
+    """Return the candidates whose mAP isn't known; of those that differ in threads the first."""
+    first: dict[tuple[Path, str], Candidate] = {}
+    for candidate, key in zip(candidates, keys, strict=True):
+        if key not in known:
+            # Not by hash: equal files have other settings in another RUN or beside another manifest
+            first.setdefault((candidate.path, candidate.backend), candidate)
+    return list(first.values())
 
 
 def measure_accuracy(
@@ -27,22 +40,21 @@ def measure_accuracy(
     *,
     progress: Callable[[str], None],
 ) -> dict[tuple[Path, str], CocoMetrics]:
-    """Return COCO metrics by (model file, backend), each measured once, in this process.
+    """Return COCO metrics by (path, backend), measured in this process.
 
     Args:
-        candidates: the first of those that differ in threads only is taken.
-        data: labelled pictures.
-        progress: told before each model.
+        candidates: each of another path or backend.
+        data: labelled images.
+        progress: told before each candidate.
 
     Raises:
         ModelError: a model can't be opened, or its labels are not the data's.
-        DatasetError: a picture can't be read.
+        DatasetError: an image can't be read.
     """
-    metrics: dict[tuple[Path, str], CocoMetrics] = {}
+    metrics = {}
     for candidate in candidates:
-        key = (candidate.file, candidate.backend)
-        if key not in metrics:
-            progress(f"mAP of {candidate.model}, {candidate.backend}")
-            predictor = build_predictor(candidate.factory, candidate.kwargs)
-            metrics[key], _ = evaluate(predictor, data.examples, labels=data.labels)
+        progress(f"mAP of {candidate.model}, {candidate.backend}")
+        predictor = open_model(candidate.path, candidate.backend, threads=candidate.threads)
+        found, _ = evaluate(predictor, data.examples, labels=data.labels)
+        metrics[candidate.path, candidate.backend] = found
     return metrics

@@ -1,39 +1,39 @@
-"""One thing to be measured: a model, how it is run, and with how many threads."""
+"""One thing to be measured: a model, a backend and a number of threads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-BACKENDS = ("keras", "tflite-builtin", "tflite-xnnpack")
+from edge_retina.benchmark.backends import BACKENDS
+from edge_retina.benchmark.task import WorkerTask
+
 _PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model as it is to be run in a worker process.
+    """A model with one backend and one number of threads.
 
     Attributes:
-        model: name for people, as a rule the path they gave.
+        path: what the backend opens, a RUN or a .tflite file, as the user gave it.
         file: the file that holds the weights, for its size and hash.
         family: what was trained once; members are compared with their float32 .tflite.
-        backend: one of `BACKENDS`.
+        backend: a key of `BACKENDS`.
         threads: of the network's execution, and of OpenCV in the preprocessing.
-        factory: "module:function", called in the worker; see `worker.StagedPredictor`.
-        kwargs: its arguments; plain JSON values.
-        environment: variables set in the worker, for runtimes that take their threads from there.
     """
 
-    model: str
+    path: Path
     file: Path
     family: str
     backend: str
     threads: int
-    factory: str
-    kwargs: Mapping[str, Any]
-    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """Name of the model in results."""
+        return str(self.path)
 
     @property
     def title(self) -> str:
@@ -41,49 +41,48 @@ class Candidate:
         plural = "" if self.threads == 1 else "s"
         return f"{self.model}, {self.backend}, {self.threads} thread{plural}"
 
+    def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
+        """Return what a worker has to do to measure this candidate once."""
+        backend = BACKENDS[self.backend]
+        return WorkerTask(
+            factory=backend.factory,
+            model=str(self.path),
+            options=backend.options(self.threads),
+            environment=backend.environment(self.threads),
+            images=tuple(str(path) for path in images),
+            runs=runs,
+            warmup=warmup,
+            threads=self.threads,
+        )
+
 
 def tflite_candidates(path: Path, *, threads: Sequence[int]) -> list[Candidate]:
-    """Return a .tflite file with and without XNNPACK, for each number of threads."""
-    return [
-        Candidate(
-            model=str(path),
-            file=path,
-            family=family_of(path),
-            backend="tflite-xnnpack" if use_xnnpack else "tflite-builtin",
-            threads=number,
-            factory="edge_retina.runtime.detector:TFLiteDetector",
-            kwargs={"path": str(path), "num_threads": number, "use_xnnpack": use_xnnpack},
-        )
-        for number in threads
-        for use_xnnpack in (True, False)
-    ]
+    """Return a .tflite file with every backend for such files, for each number of threads."""
+    return _candidates("tflite", path, file=path, family=family_of(path), threads=threads)
 
 
-def keras_candidates(
-    run: Path, *, file: Path, family: str, factory: str, threads: Sequence[int]
+def run_candidates(
+    run: Path, *, file: Path, family: str, threads: Sequence[int]
 ) -> list[Candidate]:
-    """Return a RUN's float Keras model for each number of threads.
+    """Return a RUN's float model with every backend for RUNs, for each number of threads.
 
     Args:
         run: the RUN.
         file: its float weights.
         family: the name under which it is exported.
-        factory: a function that takes `run` and returns a predictor.
         threads: numbers of threads.
     """
+    return _candidates("run", run, file=file, family=family, threads=threads)
+
+
+def _candidates(
+    opens: str, path: Path, *, file: Path, family: str, threads: Sequence[int]
+) -> list[Candidate]:
     return [
-        Candidate(
-            model=str(run),
-            file=file,
-            family=family,
-            backend="keras",
-            threads=number,
-            factory=factory,
-            kwargs={"run": str(run)},
-            # TensorFlow sizes its thread pools by these when it starts
-            environment={"TF_NUM_INTRAOP_THREADS": str(number), "TF_NUM_INTEROP_THREADS": "1"},
-        )
+        Candidate(path, file=file, family=family, backend=name, threads=number)
         for number in threads
+        for name, backend in BACKENDS.items()
+        if backend.opens == opens
     ]
 
 

@@ -1,13 +1,15 @@
-"""Ratios of the measured models to the float model they come from."""
+"""Latency of each model relative to the float model it comes from."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
+from edge_retina.benchmark.backends import BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
 from edge_retina.benchmark.statistics import interleaved_ratio
+from edge_retina.benchmark.warnings import ResultWarning
 
 
 def compare_with_float(
@@ -15,8 +17,8 @@ def compare_with_float(
 ) -> tuple[Comparison, ...]:
     """Compare each result with the float32 .tflite of its family.
 
-    The reference has the same threads and the same backend; for Keras, which has no .tflite of its
-    own backend, XNNPACK. Results without a reference are left out.
+    The reference has the same threads and the same backend, or `Backend.reference` for Keras, which
+    has no .tflite of its own backend. Results without a reference are left out.
 
     Args:
         candidates: what was measured.
@@ -24,14 +26,14 @@ def compare_with_float(
         rounds: number of rounds, of equally many samples.
     """
     references = {
-        (candidate.family, result.backend, result.threads): result
+        (candidate.family, candidate.backend, candidate.threads): result
         for candidate, result in zip(candidates, results, strict=True)
-        if result.precision == "float32" and result.backend != "keras"
+        if result.precision == "float32" and not BACKENDS[candidate.backend].reference
     }
     comparisons = []
     for candidate, result in zip(candidates, results, strict=True):
-        backend = "tflite-xnnpack" if result.backend == "keras" else result.backend
-        reference = references.get((candidate.family, backend, result.threads))
+        backend = BACKENDS[candidate.backend].reference or candidate.backend
+        reference = references.get((candidate.family, backend, candidate.threads))
         if reference is not None and reference is not result:
             comparisons.append(_compare(result, reference, rounds))
     return tuple(comparisons)
@@ -40,7 +42,7 @@ def compare_with_float(
 def with_slow_int8_warnings(
     results: Sequence[BenchmarkResult], comparisons: Sequence[Comparison]
 ) -> tuple[BenchmarkResult, ...]:
-    """Return the results, with a warning at each int8 model that is slower than its float32."""
+    """Return the results, each int8 model that is slower than its float32 one with a warning."""
     slow = {
         (item.model, item.backend, item.threads): item
         for item in comparisons
@@ -50,13 +52,17 @@ def with_slow_int8_warnings(
     for result in results:
         found = slow.get((result.model, result.backend, result.threads))
         if result.precision == "int8" and found is not None:
-            text = (
-                f"int8 takes {found.ratio:.2f} times as long as float32 on this CPU "
-                f"({found.low:.2f}..{found.high:.2f}); it is usually faster on ARM: measure there"
-            )
-            result = dataclasses.replace(result, warnings=(*result.warnings, text))
+            warning = ResultWarning("int8-slower", _slower_text(found))
+            result = dataclasses.replace(result, warnings=(*result.warnings, warning))
         warned.append(result)
     return tuple(warned)
+
+
+def _slower_text(item: Comparison) -> str:
+    return (
+        f"int8 takes {item.ratio:.2f} times as long as float32 on the device measured "
+        f"(95 % interval {item.low:.2f}..{item.high:.2f}); measure on the device you ship to"
+    )
 
 
 def _compare(result: BenchmarkResult, reference: BenchmarkResult, rounds: int) -> Comparison:

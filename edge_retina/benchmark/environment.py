@@ -1,4 +1,4 @@
-"""On what a measurement was made."""
+"""The machine and the software of a measurement."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Environment:
         governor: the clock policy ("performance", "powersave" ...); None where it isn't known.
         os: name and release of the operating system.
         machine: instruction set, e.g. "x86_64".
-        python: version.
+        python: version; None on a device that runs none.
         packages: version by name, of those that are installed.
         load_average: of the last minute before the first measurement, in busy cores.
     """
@@ -33,7 +33,7 @@ class Environment:
     governor: str | None
     os: str
     machine: str
-    python: str
+    python: str | None
     packages: dict[str, str]
     load_average: float
 

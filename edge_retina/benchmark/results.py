@@ -1,4 +1,4 @@
-"""What a benchmark found, as data; formatting lives elsewhere."""
+"""The results of a benchmark as data; formatting lives elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.statistics import LatencyStatistics
+from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.runtime.ops import DelegateInfo
 
 SCHEMA_VERSION = 1
@@ -30,17 +31,17 @@ class BenchmarkResult:
         model: as the user named it.
         sha256: of the file that holds the weights.
         precision: "float32", "float16" or "int8".
-        backend: "keras", "tflite-builtin" or "tflite-xnnpack".
+        backend: label of the backend, see `Runner.label`.
         threads: of the network's execution.
         size_bytes: of the file.
         init_ms: median over rounds of the time to open the model, imports not counted.
-        latency_ms: from a decoded picture to its detections, all rounds.
+        latency_ms: from a decoded image to its detections, all rounds.
         stages_ms: its parts.
         peak_memory_mb: of the whole worker process, Python and libraries included; the largest of
             the rounds; None where the system doesn't tell.
         delegate: what the delegate runs; None without one.
         mAP, mAP50: on the data set given; None without.
-        images: pictures that these were measured on; 0 without a data set.
+        images: images that these were measured on; 0 without a data set.
         warnings: what to know before believing the numbers.
     """
 
@@ -58,7 +59,15 @@ class BenchmarkResult:
     mAP: float | None
     mAP50: float | None
     images: int
-    warnings: tuple[str, ...]
+    warnings: tuple[ResultWarning, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
+        return {
+            **dataclasses.asdict(self),
+            "warnings": [warning.text for warning in self.warnings],
+            "warning_codes": [warning.code for warning in self.warnings],
+        }
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Everything one benchmark found, and on which machine."""
+    """Everything one benchmark found.
 
+    Attributes:
+        device: where it was measured, as `--device` names it.
+        environment: of that device.
+        results, comparisons: in the order of the candidates.
+    """
+
+    device: str
     environment: Environment
     results: tuple[BenchmarkResult, ...]
     comparisons: tuple[Comparison, ...]
@@ -106,8 +122,9 @@ class BenchmarkReport:
         """Return the JSON document that `edge-retina benchmark --json` writes."""
         return {
             "schema_version": self.schema_version,
+            "device": self.device,
             "environment": dataclasses.asdict(self.environment),
-            "results": [dataclasses.asdict(result) for result in self.results],
+            "results": [result.to_dict() for result in self.results],
             "comparisons": [
                 {**dataclasses.asdict(comparison), "verdict": comparison.verdict}
                 for comparison in self.comparisons

@@ -1,4 +1,4 @@
-"""One candidate's rounds, put together to a result."""
+"""One candidate's rounds, joined into a result."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import summarize
-from edge_retina.benchmark.worker import WorkerResult
+from edge_retina.benchmark.task import WorkerResult
+from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.evaluation.coco_metrics import CocoMetrics
-from edge_retina.files import sha256_file
 from edge_retina.runtime.ops import DelegateInfo
 
 NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
@@ -22,19 +22,30 @@ def join_rounds(
     candidate: Candidate,
     rounds: Sequence[WorkerResult],
     *,
+    sha256: str,
+    label: str,
     environment: Environment,
     metrics: CocoMetrics | None,
 ) -> BenchmarkResult:
-    """Put the rounds of one candidate together, in their order."""
+    """Put the rounds of one candidate together, in their order.
+
+    Args:
+        candidate: what was measured.
+        rounds: one answer for each round.
+        sha256: of the candidate's file.
+        label: of the candidate's backend, see `Runner.label`.
+        environment: of the device.
+        metrics: of the candidate's model and backend; None if they weren't measured.
+    """
     samples = [sample for item in rounds for sample in _whole_ms(item)]
     latency = summarize(samples)
     peaks = [item.peak_memory_mb for item in rounds if item.peak_memory_mb is not None]
     last = rounds[-1]
     return BenchmarkResult(
         model=candidate.model,
-        sha256=sha256_file(candidate.file),
+        sha256=sha256,
         precision=last.precision,
-        backend=candidate.backend,
+        backend=label,
         threads=candidate.threads,
         size_bytes=candidate.file.stat().st_size,
         init_ms=statistics.median(item.init_ms for item in rounds),
@@ -59,17 +70,20 @@ def _whole_ms(result: WorkerResult) -> list[float]:
     return [sum(times) for times in stages]
 
 
-def _warnings(candidate: Candidate, environment: Environment, *, spread: float) -> tuple[str, ...]:
+def _warnings(
+    candidate: Candidate, environment: Environment, *, spread: float
+) -> tuple[ResultWarning, ...]:
     warnings = []
     if spread > NOISY_SPREAD:
-        warnings.append(
-            f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
-        )
+        text = f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
+        warnings.append(ResultWarning("noisy", text))
     if environment.load_average > BUSY_LOAD:
-        warnings.append(
-            f"other work was running before the start: load average {environment.load_average:.1f} "
+        text = (
+            f"the machine was busy before the start: load average {environment.load_average:.1f} "
             f"on {environment.cores} cores"
         )
+        warnings.append(ResultWarning("busy", text))
     if candidate.threads > environment.cores:
-        warnings.append(f"{candidate.threads} threads on {environment.cores} cores")
+        text = f"more threads than cores: {candidate.threads} on {environment.cores}"
+        warnings.append(ResultWarning("oversubscribed", text))
     return tuple(warnings)

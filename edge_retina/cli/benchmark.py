@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_retina.benchmark.runner import device_usages, open_runner
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import benchmark_candidates
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
@@ -17,9 +18,7 @@ from edge_retina.progress import show_progress
 if TYPE_CHECKING:
     from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
 
-_LATENCY_IMAGES = (
-    20  # pictures that are detected in turn: enough for NMS to meet full and empty ones
-)
+_LATENCY_IMAGES = 20  # used in turn: enough for NMS to meet crowded and empty images
 
 
 class ThreadCounts(click.ParamType):
@@ -41,29 +40,47 @@ class ThreadCounts(click.ParamType):
 @click.argument(
     "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Measure mAP and take pictures here.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Data set to measure mAP on and to take the timed images from.",
+)
 @split_option
 @click.option(
-    "--threads", type=ThreadCounts(), default="1", show_default=True, help="Each is measured."
+    "--threads",
+    type=ThreadCounts(),
+    default="1",
+    show_default=True,
+    help="Thread counts to measure.",
 )
 @click.option(
     "--runs",
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="Timed detections in a round.",
+    help="Timed detections per round.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Rounds over all models, each in a fresh process; the intervals need 2 or more.",
+    help="Interleaved rounds, every model in a fresh process; intervals need 2 or more.",
+)
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    default="local",
+    show_default=True,
+    help=f"Device to measure on: {device_usages()}.",
 )
 @skip_invalid_option
 @json_option
 @click.option(
-    "--html", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a page."
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results as an HTML page to FILE.",
 )
 @seed_option
 @debug_option
@@ -74,6 +91,7 @@ def command(
     threads: tuple[int, ...],
     runs: int,
     rounds: int,
+    device: str,
     skip_invalid: bool,
     json_target: str | None,
     html: Path | None,
@@ -82,26 +100,32 @@ def command(
     """Measure latency, and with --data mAP, of every backend of each MODEL, side by side.
 
     MODEL is a run directory (Keras), a .tflite file (with XNNPACK and without), or an export
-    directory (all its .tflite files). Without --data a generated picture is detected; NMS may cost
-    more or less in real ones. --seed is that of the picture, or of the split of data without one.
+    directory (all its .tflite files). Without --data a generated image is used; on real images NMS
+    may cost more or less. --seed is for the generated image, or for splitting data without splits.
 
     Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
     """
     from edge_retina.benchmark.accuracy import LabelledData
-    from edge_retina.benchmark.local import run_benchmark
-    from edge_retina.benchmark.picture import write_noise_picture
+    from edge_retina.benchmark.noise_image import write_noise_image
+    from edge_retina.benchmark.run import run_benchmark
 
-    candidates = [item for model in models for item in benchmark_candidates(model, threads=threads)]
+    runner = open_runner(device)
+    candidates = [
+        item
+        for model in models
+        for item in benchmark_candidates(model, runner=runner, threads=threads)
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:
             labelled = None
-            images = [write_noise_picture(Path(scratch) / "noise.png", seed=seed or 0)]
+            images = [write_noise_image(Path(scratch) / "noise.png", seed=seed or 0)]
         else:
             labelled = LabelledData(*load_split(data, split, skip_invalid=skip_invalid, seed=seed))
             images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
         with show_progress("benchmark") as progress:
             report = run_benchmark(
                 candidates,
+                runner=runner,
                 images=images,
                 runs=runs,
                 rounds=rounds,
@@ -157,12 +181,12 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _warnings(results: Sequence[BenchmarkResult]) -> list[str]:
-    """Return each warning once, with the results it is true of unless that is all of them."""
+    """Return each warning once, with the results it concerns unless that is all of them."""
     concerned: dict[str, list[str]] = {}
     for result in results:
-        for text in result.warnings:
+        for warning in result.warnings:
             title = f"{result.model}, {result.backend}, threads {result.threads}"
-            concerned.setdefault(text, []).append(title)
+            concerned.setdefault(warning.text, []).append(title)
     return [
         text if len(titles) == len(results) else f"{'; '.join(titles)}: {text}"
         for text, titles in concerned.items()

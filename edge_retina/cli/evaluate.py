@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Measure COCO metrics of MODEL on DATA.
 
-    MODEL is a run directory, a .tflite file or an export directory (its int8 file is taken). DATA
-    is a data set in a standard layout. --seed is that of the split, for data that has none.
+    MODEL is a run directory, a .tflite file or an export directory (its int8 file is used). DATA
+    is a data set in a standard layout. --seed is for splitting data without splits.
 
     Example: edge-retina evaluate runs/demo/export data/bccd --split test --json metrics.json
     """
@@ -48,7 +48,12 @@ def command(
     with show_progress("evaluate", len(examples)) as progress:
         metrics, _ = evaluate(opened.predictor, examples, labels=labels, progress=progress)
     record = evaluation_record(
-        metrics, model_file=opened.file, data_path=data, split=split, examples=examples
+        metrics,
+        model_file=opened.file,
+        backend=opened.backend,
+        data_path=data,
+        split=split,
+        examples=examples,
     )
     if json_target != STDOUT:
         click.echo(_table(record))

@@ -10,17 +10,22 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_retina.benchmark.candidate import Candidate, keras_candidates, tflite_candidates
+from edge_retina.benchmark.backends import BACKENDS, KERAS, open_model
+from edge_retina.benchmark.candidate import Candidate, run_candidates, tflite_candidates
+from edge_retina.benchmark.runner import Runner
 from edge_retina.errors import ModelError
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 
-TFLITE_BACKENDS = ("xnnpack", "builtin")
-_KERAS_FACTORY = "edge_retina.model.predictor:load_keras_predictor"
+# What `--backend` calls the backends of .tflite files
+TFLITE_BACKENDS = {
+    name.removeprefix("tflite-"): name
+    for name, entry in BACKENDS.items()
+    if entry.opens == "tflite"
+}
 
-logger = logging.getLogger(__name__)
-
+log = logging.getLogger(__name__)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,68 +37,82 @@ def threads_option(command: _Command) -> _Command:
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="For .tflite models.",
+        help="Threads of a .tflite model.",
     )(command)
 
 
 def backend_option(command: _Command) -> _Command:
-    """Add `--backend`, passed as `backend`: one of `TFLITE_BACKENDS`."""
+    """Add `--backend`, passed as `backend`: a key of `TFLITE_BACKENDS`."""
     return click.option(
         "--backend",
-        type=click.Choice(TFLITE_BACKENDS),
+        type=click.Choice(tuple(TFLITE_BACKENDS)),
         default="xnnpack",
         show_default=True,
-        help="For .tflite models: with the XNNPACK delegate, or LiteRT's own kernels.",
+        help="Kernels of a .tflite model: the XNNPACK delegate, or LiteRT's own.",
     )(command)
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A detector ready to be used.
+    """A detector that is ready for use.
 
     Attributes:
         predictor: the detector.
         file: the file that holds its weights.
+        backend: what runs it, a key of `BACKENDS`.
     """
 
     predictor: Predictor
     file: Path
+    backend: str
 
 
 def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
-    """Open a MODEL; of an export directory its int8 file, or else its first one.
+    """Open a MODEL; for an export directory its int8 file, or else its first one.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
-        threads: of a .tflite model's interpreter; Keras takes what it finds.
-        backend: one of `TFLITE_BACKENDS`; for .tflite models only.
+        threads: of a .tflite model's interpreter.
+        backend: a key of `TFLITE_BACKENDS`; for .tflite models only.
 
     Raises:
         ModelError, RunError: it is none of these, or it can't be used.
     """
     if _is_run(model):
-        file = _weights(model)  # first: it tells what is missing before TensorFlow is imported
-        return OpenedModel(_load_keras(model), file)
-    from edge_retina.runtime.detector import TFLiteDetector
-
-    file = _choose(model, tflite_files(model))
-    return OpenedModel(
-        TFLiteDetector(file, num_threads=threads, use_xnnpack=backend == "xnnpack"), file
-    )
+        file = _weights(
+            model
+        )  # before TensorFlow is imported, so that a missing file is reported at once
+        return OpenedModel(open_model(model, KERAS), file, KERAS)
+    file, name = _choose(model, tflite_files(model)), TFLITE_BACKENDS[backend]
+    return OpenedModel(open_model(file, name, threads=threads), file, name)
 
 
-def benchmark_candidates(model: Path, *, threads: Sequence[int]) -> list[Candidate]:
-    """Return all ways to run a MODEL: Keras for a RUN, else every .tflite with and without XNNPACK.
+def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int]) -> list[Candidate]:
+    """Return a MODEL with every backend that can run it, for each number of threads.
+
+    Args:
+        model: a RUN, a .tflite file or an export directory.
+        runner: the device; backends that it lacks are left out.
+        threads: numbers of threads.
 
     Raises:
-        ModelError, RunError: it is not a MODEL.
+        ModelError, RunError: it is not a MODEL, or the device has no backend for it.
     """
+    found = _all_candidates(model, threads)
+    runnable = [item for item in found if item.backend in runner.backends]
+    if not runnable:
+        raise ModelError(
+            f"{model}: {runner.name} can't run it; it runs models with {', '.join(runner.backends)}"
+        )
+    return runnable
+
+
+def _all_candidates(model: Path, threads: Sequence[int]) -> list[Candidate]:
     if _is_run(model):
-        return keras_candidates(
+        return run_candidates(
             model,
             file=_weights(model),
             family=RunDirectory(model).load_config().name,
-            factory=_KERAS_FACTORY,
             threads=threads,
         )
     files = tflite_files(model)
@@ -122,7 +141,7 @@ def tflite_files(model: Path) -> list[Path]:
 def _choose(model: Path, files: Sequence[Path]) -> Path:
     chosen = next((file for file in files if file.stem.endswith("_int8")), files[0])
     if model.is_dir():
-        logger.info("using %s; name a .tflite file to use another", chosen)
+        log.info("using %s; name a .tflite file to use another", chosen)
     return chosen
 
 
@@ -133,10 +152,3 @@ def _is_run(model: Path) -> bool:
 def _weights(run: Path) -> Path:
     directory = RunDirectory(run)
     return directory.require(directory.float_weights, "train")
-
-
-def _load_keras(run: Path) -> Predictor:
-    from edge_retina.model.predictor import load_keras_predictor  # imports TensorFlow
-
-    predictor: Predictor = load_keras_predictor(str(run))
-    return predictor

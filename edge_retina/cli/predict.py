@@ -19,17 +19,17 @@ from edge_retina.progress import show_progress
 @click.argument(
     "inputs", metavar="IMAGE|DIR|VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@out_option("Directory for the pictures and videos with boxes drawn.")
+@out_option("Directory for the images and videos with boxes drawn.")
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Leave out what scores less.",
+    help="Minimum score.",
 )
 @threads_option
 @backend_option
-@click.option("--force", is_flag=True, help="Overwrite files that are in --out already.")
+@click.option("--force", is_flag=True, help="Overwrite existing files in --out.")
 @json_option
 @debug_option
 def command(
@@ -42,10 +42,10 @@ def command(
     force: bool,
     json_target: str | None,
 ) -> None:
-    """Find objects in pictures and videos and draw them.
+    """Find objects in images and videos and draw them.
 
-    MODEL is a run directory, a .tflite file or an export directory (its int8 file is taken). The
-    drawn copies go to --out under their own names, videos as .mp4.
+    MODEL is a run directory, a .tflite file or an export directory (its int8 file is used). Copies
+    with boxes drawn go to --out under the same names, videos as .mp4.
 
     Example: edge-retina predict runs/demo/export photos/ clip.mov --out drawn --json boxes.json
     """
@@ -83,8 +83,8 @@ def _refuse_overwriting(targets: list[Path]) -> None:
     present = [path for path in targets if path.exists()]
     if present:
         raise EdgeRetinaError(
-            f"{present[0]} exists already ({len(present)} of {len(targets)} files); "
-            "name another --out, or overwrite with --force"
+            f"{present[0]} already exists ({len(present)} of {len(targets)} files do); "
+            "choose another --out, or pass --force to overwrite"
         )
 
 

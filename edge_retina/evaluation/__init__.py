@@ -1,1 +1,1 @@
-"""How good is a detector: COCO metrics of any predictor, and pictures to look at."""
+"""Detector quality: COCO metrics of any predictor, and images with its detections drawn."""

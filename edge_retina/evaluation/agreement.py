@@ -1,4 +1,4 @@
-"""How far two detectors say the same of a picture."""
+"""How far two detectors agree on an image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edge_retina.runtime.detections import Detections
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of the objects that one detector finds, how many the other finds too.
+    """How many of one detector's objects another detector finds too.
 
     Attributes:
-        objects: of the first detector.
-        boxes: of these, with a box of enough overlap.
-        classes: of these, with such a box of the same class.
-        scores: of these, with nearly the same score.
+        objects: found by the first detector.
+        boxes: of these, those with a box of enough overlap.
+        classes: of these, those with such a box of the same class.
+        scores: of these, those with nearly the same score too.
     """
 
     objects: int = 0
@@ -27,7 +27,7 @@ class Agreement:
     scores: int = 0
 
     def __add__(self, other: Agreement) -> Agreement:
-        """Return the agreement over the pictures of both."""
+        """Return the agreement over the images of both."""
         return Agreement(
             self.objects + other.objects,
             self.boxes + other.boxes,
@@ -49,8 +49,8 @@ def compare_detections(
     Args:
         expected: the objects to be found.
         got: those to find them in.
-        min_iou: the overlap that is enough.
-        score_tolerance: the largest difference that is nearly the same; by default any.
+        min_iou: the smallest overlap that counts.
+        score_tolerance: the largest difference of scores that counts as the same; by default any.
     """
     if not len(expected) or not len(got):
         return Agreement(objects=len(expected))

@@ -1,4 +1,4 @@
-"""Find objects in pictures and videos, and write these with the boxes drawn."""
+"""Find objects in images and videos, and write copies with the boxes drawn."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edge_retina.runtime.image import load_image
 def annotate_image(
     predictor: Predictor, source: Path, target: Path, *, score_threshold: float
 ) -> dict[str, Any]:
-    """Detect in one picture and write it with the boxes drawn.
+    """Detect objects in one image and write it with the boxes drawn.
 
     Returns:
-        The JSON object of the picture: path, height, width, detections (see `describe`).
+        The JSON object of the image: path, height, width, detections (see `describe`).
 
     Raises:
-        DatasetError: the picture can't be read.
+        DatasetError: the image can't be read.
     """
     image_rgb = load_image(source)
     drawn, detections = _annotate(predictor, image_rgb, score_threshold)
@@ -42,7 +42,7 @@ def annotate_video(
     score_threshold: float,
     progress: ProgressUpdate | None = None,
 ) -> dict[str, Any]:
-    """Detect in every frame of a video and write it as .mp4 with the boxes drawn.
+    """Detect objects in every frame of a video and write it as .mp4 with the boxes drawn.
 
     Returns:
         The JSON object of the video: path, height, width, fps, and frames with detections.

@@ -1,11 +1,11 @@
-"""COCO detection metrics of a set of pictures, computed by pycocotools."""
+"""COCO detection metrics of a set of images, computed by pycocotools."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,10 @@ class CocoMetrics:
     Attributes:
         mAP: average precision over IoU .50:.05:.95 and classes.
         mAP50, mAP75: at one IoU.
-        mAP_small, mAP_medium, mAP_large: of objects by area in pixels of the original picture.
-        AR1, AR10, AR100: average recall with at most so many detections a picture.
+        mAP_small, mAP_medium, mAP_large: by object area in pixels of the original image.
+        AR1, AR10, AR100: average recall with at most that many detections per image.
         per_class: AP by label, in the labels' order.
-        images: number of pictures.
+        images: number of images.
         detections: number of detections, of any score.
     """
 
@@ -52,6 +52,11 @@ class CocoMetrics:
         """Return the metrics as they stand in the JSON of `evaluate`."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> CocoMetrics:
+        """Return the metrics in the JSON of `evaluate`; its other fields are ignored."""
+        return cls(**{field.name: tree[field.name] for field in dataclasses.fields(cls)})
+
 
 def evaluate_detections(
     examples: Sequence[Example], detections: Sequence[Detections], labels: Sequence[str]
@@ -59,18 +64,18 @@ def evaluate_detections(
     """Compare detections with the labelled boxes.
 
     Args:
-        examples: the labelled pictures; crowd regions are neither to be found nor false alarms.
-        detections: of each picture, in the same order.
+        examples: the labelled images; crowd regions are neither missed nor false positives.
+        detections: of each image, in the same order.
         labels: class names by index.
 
     Raises:
-        DatasetError: as many detections as pictures are needed, and at least one object to find.
+        DatasetError: not one item of detections per image, or no object to find.
     """
     if len(examples) != len(detections):
-        raise DatasetError(f"{len(examples)} pictures, but detections of {len(detections)}")
+        raise DatasetError(f"{len(examples)} images, but detections of {len(detections)}")
     if all(bool(example.crowd.all()) for example in examples):
         raise DatasetError(
-            f"no labelled object in the {len(examples)} pictures to evaluate on: average precision "
+            f"no labelled object in the {len(examples)} images to evaluate on: average precision "
             "is undefined; choose another split"
         )
     truth = _coco(examples, labels, _truth_annotations(examples))

@@ -1,4 +1,4 @@
-"""Boxes and class names drawn into pictures, for people to look at."""
+"""Boxes and class names drawn into images."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PALETTE = (
 )
 _CROWD = (160, 160, 160)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_REFERENCE_SIDE = 800.0  # a picture of this size is drawn with 3 px lines and letters of 15 px
+_REFERENCE_SIDE = 800.0  # an image of this size is drawn with 3 px lines and letters of 15 px
 _MIN_FONT_SCALE = 0.35  # letters of 8 px: smaller ones of this font can't be read
 
 
 def colour_of(index: int) -> tuple[int, int, int]:
-    """Return the RGB colour of a class, the same in every picture."""
+    """Return the RGB colour of a class, the same in every image."""
     return PALETTE[index % len(PALETTE)]
 
 
@@ -42,7 +42,7 @@ def draw_detections(
     *,
     score_threshold: float = 0.3,
 ) -> np.ndarray:
-    """Return a copy of an (H, W, 3) uint8 RGB picture with the detections of at least a score."""
+    """Return a copy of an (H, W, 3) uint8 RGB image with the detections of at least a score."""
     shown = detections.above(score_threshold)
     boxes_px = shown.boxes_px((image_rgb.shape[0], image_rgb.shape[1]))
     texts = [
@@ -55,7 +55,7 @@ def draw_detections(
 
 
 def draw_ground_truth(image_rgb: np.ndarray, example: Example, labels: Sequence[str]) -> np.ndarray:
-    """Return a copy of the example's picture with its labelled boxes; crowd regions are grey."""
+    """Return a copy of the example's image with its labelled boxes; crowd regions are grey."""
     texts = [
         f"{labels[index]} (crowd)" if crowd else labels[index]
         for index, crowd in zip(example.classes, example.crowd, strict=True)

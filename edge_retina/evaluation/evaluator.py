@@ -1,4 +1,4 @@
-"""Run a detector over labelled pictures and measure it."""
+"""Run a detector over labelled images and measure it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def evaluate(
     labels: Sequence[str],
     progress: ProgressUpdate | None = None,
 ) -> tuple[CocoMetrics, list[Detections]]:
-    """Return the metrics and the detections of each picture, in the examples' order.
+    """Return the metrics and the detections of each image, in the examples' order.
 
     Args:
         predictor: any detector.
-        examples: the labelled pictures.
+        examples: the labelled images.
         labels: the data set's class names by index.
-        progress: told after each picture.
+        progress: told after each image.
 
     Raises:
         ModelError: the detector's labels are not the data set's.
-        DatasetError: a picture can't be read, or there is no object in any.
+        DatasetError: an image can't be read, or none has an object.
     """
     check_labels(predictor.labels, labels)
     detections = []
@@ -50,7 +50,7 @@ def check_labels(model_labels: Sequence[str], data_labels: Sequence[str]) -> Non
         if model_label != data_label:
             raise ModelError(
                 f"class {index} is '{model_label}' in the model but '{data_label}' in the data "
-                "set; evaluate with data that has the model's labels, in its order: "
+                "set; evaluate on data with the model's labels, in the same order: "
                 f"{', '.join(model_labels)}"
             )
     if len(model_labels) != len(data_labels):
@@ -60,5 +60,5 @@ def check_labels(model_labels: Sequence[str], data_labels: Sequence[str]) -> Non
         raise ModelError(
             f"the model has {len(model_labels)} classes, the data set {len(data_labels)}: "
             f"class {index} '{longer[index]}' is only in the {owner}; "
-            "evaluate with data that has the model's labels"
+            "evaluate on data with the model's labels"
         )

@@ -1,4 +1,4 @@
-"""Pictures and videos that a user names on the command line."""
+"""Images and videos named on the command line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A picture or a video, and where the same with boxes drawn goes.
+    """An image or a video, and where its copy with boxes drawn goes.
 
     Attributes:
         source: the file.
-        target: the file to write: a picture of the same type, or an .mp4.
-        is_video: which of the two.
+        target: the file to write: an image of the same type, or an .mp4.
+        is_video: whether it is a video.
     """
 
     source: Path
@@ -28,14 +28,15 @@ class MediaFile:
 
 
 def find_media(inputs: Sequence[Path], out: Path) -> list[MediaFile]:
-    """List what to look at: pictures before videos, each in the order given.
+    """List the media files: images before videos, each in the order given.
 
     Args:
-        inputs: picture or video files, or directories of them (with what lies deeper).
-        out: directory for the drawn ones; below a directory's path its own order is kept.
+        inputs: image or video files, or directories that are searched recursively.
+        out: directory for the copies; subdirectories of an input directory are kept.
 
     Raises:
-        DatasetError: missing, of an unknown type, a directory without any, two with one target.
+        DatasetError: an input is missing, of an unknown type or a directory without media, or two
+            inputs have the same target.
     """
     found = [item for given in inputs for item in _find(given, out)]
     sources: dict[Path, Path] = {}
@@ -43,8 +44,8 @@ def find_media(inputs: Sequence[Path], out: Path) -> list[MediaFile]:
         other = sources.setdefault(item.target, item.source)
         if other != item.source:
             raise DatasetError(
-                f"{other} and {item.source} would both be drawn to {item.target}; "
-                "name them in two calls with different --out"
+                f"{other} and {item.source} would both be written to {item.target}; "
+                "run the command once for each, with different --out"
             )
     unique = {item.source: item for item in found}
     return sorted(unique.values(), key=lambda item: item.is_video)
@@ -54,12 +55,12 @@ def _find(given: Path, out: Path) -> list[MediaFile]:
     if given.is_dir():
         files = sorted(path for path in given.rglob("*") if _kind(path) is not None)
         if not files:
-            raise DatasetError(f"{given}: no picture or video in this directory; {_allowed()}")
+            raise DatasetError(f"{given}: no image or video in this directory; {_allowed()}")
         return [_media(path, out / path.relative_to(given)) for path in files]
     if not given.exists():
-        raise DatasetError(f"{given}: no such file or directory; expected a picture or a video")
+        raise DatasetError(f"{given}: no such file or directory; expected an image or a video")
     if _kind(given) is None:
-        raise DatasetError(f"{given}: '{given.suffix}' is no known type; {_allowed()}")
+        raise DatasetError(f"{given}: unknown file type '{given.suffix}'; {_allowed()}")
     return [_media(given, out / given.name)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from edge_retina.errors import DatasetError
 from edge_retina.files import atomic_path
 
-_DEFAULT_FPS = 25.0  # for videos that don't tell theirs
+_DEFAULT_FPS = 25.0  # for videos that don't state theirs
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class VideoInfo:
 
     Attributes:
         image_hw: (height, width) in pixels of the upright frames.
-        fps: frames a second.
-        frames: how many there are as the file says; 0 if it doesn't.
+        fps: frames per second.
+        frames: number of frames according to the file; 0 if it doesn't say.
     """
 
     image_hw: tuple[int, int]
@@ -35,7 +35,7 @@ def probe_video(path: Path) -> VideoInfo:
     """Read a video's size and timing.
 
     Raises:
-        DatasetError: not one frame can be read.
+        DatasetError: no frame can be read.
     """
     with _capture(path) as capture:
         decoded, frame = capture.read()
@@ -49,7 +49,7 @@ def probe_video(path: Path) -> VideoInfo:
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """Yield a video's frames as upright (H, W, 3) uint8 RGB pictures."""
+    """Yield a video's frames as upright (H, W, 3) uint8 RGB images."""
     with _capture(path) as capture:
         while True:
             decoded, frame = capture.read()
@@ -65,7 +65,7 @@ class VideoFile:
         self._writer = writer
 
     def write(self, frame_rgb: np.ndarray) -> None:
-        """Append an (H, W, 3) uint8 RGB picture of the video's size."""
+        """Append an (H, W, 3) uint8 RGB image of the video's size."""
         self._writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
 
 

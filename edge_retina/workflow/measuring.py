@@ -9,26 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.benchmark.accuracy import LabelledData
-from edge_retina.benchmark.candidate import keras_candidates, tflite_candidates
-from edge_retina.benchmark.local import run_benchmark
+from edge_retina.benchmark.backends import KERAS, XNNPACK, open_model
+from edge_retina.benchmark.candidate import run_candidates, tflite_candidates
+from edge_retina.benchmark.local import LocalRunner
+from edge_retina.benchmark.run import run_benchmark
 from edge_retina.evaluation.evaluator import evaluate
-from edge_retina.evaluation.record import evaluation_record
+from edge_retina.evaluation.record import evaluation_record, recorded_metrics
 from edge_retina.files import write_json
 from edge_retina.run_directory import RunDirectory
-from edge_retina.runtime.detections import Predictor
-from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import load_manifest
 from edge_retina.workflow.context import RunContext
 
 log = logging.getLogger(__name__)
 
 _TIMED_IMAGES = 8
-FLOAT = "float Keras"
 
 
 def measured_files(context: RunContext) -> dict[str, Path]:
     """Return every variant of the model by its title: the file that holds its weights."""
-    files = {FLOAT: context.run.float_weights, "float TFLite": context.exported("float32")}
+    files = {"float Keras": context.run.float_weights, "float TFLite": context.exported("float32")}
     method = context.config.quantize.method
     if method != "ptq":
         files["int8 PTQ"] = context.ptq_export_dir / f"{context.config.name}_int8.tflite"
@@ -45,10 +44,13 @@ def evaluate_run(context: RunContext) -> dict[str, Any]:
     split, examples = context.measured_split
     records = {}
     for title, path in measured_files(context).items():
-        metrics, _ = evaluate(_open(title, path, context), examples, labels=context.labels)
+        is_keras = path == context.run.float_weights
+        backend, opened = (KERAS, context.run.root) if is_keras else (XNNPACK, path)
+        metrics, _ = evaluate(open_model(opened, backend), examples, labels=context.labels)
         records[title] = evaluation_record(
             metrics,
             model_file=path,
+            backend=backend,
             data_path=Path(context.config.data.path),
             split=split,
             examples=examples,
@@ -60,21 +62,25 @@ def evaluate_run(context: RunContext) -> dict[str, Any]:
 
 
 def benchmark_run(context: RunContext) -> None:
-    """Measure the latency of every backend in fresh processes and write the results."""
+    """Measure the latency of every backend in fresh processes and write the results.
+
+    The accuracy of what `evaluate_run` measured is taken from its results.
+    """
     _, examples = context.measured_split
-    candidates = keras_candidates(
+    candidates = run_candidates(
         context.run.root,
         file=context.run.float_weights,
         family=context.config.name,
-        factory="edge_retina.model.predictor:load_keras_predictor",
         threads=(1,),
     )
     for precision in ("float32", "int8"):
         candidates += tflite_candidates(context.exported(precision), threads=(1, 2))
     report = run_benchmark(
         candidates,
+        runner=LocalRunner(),
         images=[example.path for example in examples[:_TIMED_IMAGES]],
         data=LabelledData(examples, context.labels),
+        known_metrics=recorded_metrics(load_results(context.run, "evaluate").values(), examples),
     )
     write_json(context.run.results_file("benchmark"), report.to_dict())
 
@@ -84,15 +90,6 @@ def load_results(run: RunDirectory, stage: str) -> dict[str, Any]:
     path = run.require(run.results_file(stage), "run")
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return results
-
-
-def _open(title: str, path: Path, context: RunContext) -> Predictor:
-    if title != FLOAT:
-        return TFLiteDetector(path)
-    from edge_retina.model.predictor import load_keras_predictor
-
-    predictor: Predictor = load_keras_predictor(str(context.run.root))
-    return predictor
 
 
 def _put_metrics_into_manifest(export: Path, records: dict[str, Any]) -> None:

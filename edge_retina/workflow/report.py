@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_retina.benchmark.warnings import warnings_by_code
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.evaluation.drawing import draw_detections, draw_ground_truth
 from edge_retina.int8.layer_error import LayerError
@@ -64,14 +65,10 @@ def _latency(results: Sequence[dict[str, Any]]) -> tuple[LatencyRow, ...]:
 
 
 def _warnings(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Return one sentence for each kind of warning; kinds are told apart by their first word."""
-    kinds: dict[str, list[str]] = {}
-    for result in results:
-        for text in result["warnings"]:
-            kinds.setdefault(text.split()[0], []).append(text)
+    """Return one sentence for each kind of warning."""
     return [
         texts[0] if len(texts) == 1 else f"{texts[0]} (so {len(texts)} of {len(results)} results)"
-        for texts in kinds.values()
+        for texts in warnings_by_code(results).values()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Predictors that workers build in tests; found through PYTHONPATH."""
+"""Predictors that workers build in tests, found through PYTHONPATH; `model` is not read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SleepyPredictor:
 
     labels = ("cat",)
 
-    def __init__(self, inference_ms: float) -> None:
+    def __init__(self, model: str, inference_ms: float) -> None:
         time.sleep(0.03)
         self.inference_ms = inference_ms
 
@@ -35,24 +35,24 @@ class SleepyPredictor:
         return self.postprocess(self.invoke(self.preprocess(image_rgb)))
 
 
-def noisy_output(inference_ms: float) -> SleepyPredictor:
+def noisy_output(model: str, inference_ms: float) -> SleepyPredictor:
     """Writes to standard output, from Python and past it."""
     print("a library's greeting")
     os.write(1, b"and one from C\n")
-    return SleepyPredictor(inference_ms)
+    return SleepyPredictor(model, inference_ms)
 
 
-def failing() -> None:
+def failing(model: str) -> None:
     raise RuntimeError("no such accelerator")
 
 
-def crashing() -> None:
+def crashing(model: str) -> None:
     os.abort()
 
 
-def sees(variable: str) -> None:
+def sees(model: str, variable: str) -> None:
     raise RuntimeError(f"{variable}={os.environ.get(variable)}")
 
 
-def stalling() -> None:
+def stalling(model: str) -> None:
     time.sleep(60)

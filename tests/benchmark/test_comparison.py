@@ -10,7 +10,8 @@ from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_
 from edge_retina.benchmark.environment import Environment, read_environment
 from edge_retina.benchmark.results import BenchmarkResult
 from edge_retina.benchmark.rounds import join_rounds
-from edge_retina.benchmark.worker import WorkerResult
+from edge_retina.benchmark.task import WorkerResult
+from edge_retina.benchmark.warnings import warnings_by_code
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
 QUIET = Environment("cpu", 4, None, "Linux", "x86_64", "3.11", {}, load_average=0.1)
@@ -18,13 +19,11 @@ QUIET = Environment("cpu", 4, None, "Linux", "x86_64", "3.11", {}, load_average=
 
 def candidate(name: str, *, backend: str = "tflite-xnnpack", threads: int = 1) -> Candidate:
     return Candidate(
-        model=name,
+        path=Path(name),
         file=GOLDEN,
         family=name.partition("_")[0],
         backend=backend,
         threads=threads,
-        factory="",
-        kwargs={},
     )
 
 
@@ -44,7 +43,9 @@ def measured(inference_ms: tuple[float, ...], precision: str = "float32") -> Wor
 def result(
     item: Candidate, *rounds: WorkerResult, environment: Environment = QUIET
 ) -> BenchmarkResult:
-    return join_rounds(item, rounds, environment=environment, metrics=None)
+    return join_rounds(
+        item, rounds, sha256="", label=item.backend, environment=environment, metrics=None
+    )
 
 
 def test_rounds_are_joined_in_their_order() -> None:
@@ -105,27 +106,49 @@ def test_a_slower_int8_model_is_said_to_be(int8_ms: tuple[float, ...], verdict: 
     assert comparisons[0].verdict == verdict
     float32, int8 = with_slow_int8_warnings(results, comparisons)
     assert float32.warnings == ()
-    slow = [text for text in int8.warnings if "times as long as float32 on this CPU" in text]
-    assert len(slow) == (verdict == "slower")
-    if slow:
-        assert slow[0].startswith("int8 takes 1.25 times as long")
+    slower = [warning.text for warning in int8.warnings if warning.code == "int8-slower"]
+    assert len(slower) == (verdict == "slower")
+    if slower:
+        assert slower[0].startswith("int8 takes 1.25 times as long as float32 on the device")
 
 
 def test_a_noisy_machine_is_said_to_be() -> None:
-    noisy = result(candidate("a_float32"), measured((1.0, 1.0, 1.0, 9.0)))
-    assert noisy.warnings[0].startswith("noisy: the standard deviation is ")
+    (warning,) = result(candidate("a_float32"), measured((1.0, 1.0, 1.0, 9.0))).warnings
+    assert warning.code == "noisy"
+    assert warning.text.startswith("noisy: the standard deviation is ")
     assert result(candidate("a_float32"), measured((1.0, 1.0, 1.1, 1.0))).warnings == ()
 
 
 def test_other_work_and_too_many_threads_are_told() -> None:
     busy = dataclasses.replace(QUIET, load_average=1.7)
-    warnings = result(
-        candidate("a_float32", threads=8), measured((1.0,)), environment=busy
-    ).warnings
-    assert warnings == (
-        "other work was running before the start: load average 1.7 on 4 cores",
-        "8 threads on 4 cores",
-    )
+    item = result(candidate("a_float32", threads=8), measured((1.0,)), environment=busy)
+    document = item.to_dict()
+    assert document["warning_codes"] == ["busy", "oversubscribed"]
+    assert document["warnings"] == [
+        "the machine was busy before the start: load average 1.7 on 4 cores",
+        "more threads than cores: 8 on 4",
+    ]
+
+
+def test_warnings_are_grouped_by_their_code() -> None:
+    busy = dataclasses.replace(QUIET, load_average=1.7)
+    noisy = [measured((1.0, 1.0, 1.0, worst)) for worst in (5.0, 9.0)]
+    results = [
+        result(candidate("a_float32"), noisy[0]),
+        result(candidate("a_int8"), noisy[1], environment=busy),
+        result(candidate("b_int8"), measured((1.0,))),
+    ]
+    documents = [item.to_dict() for item in results]
+    grouped = warnings_by_code(documents)
+    assert {code: len(texts) for code, texts in grouped.items()} == {"noisy": 2, "busy": 1}
+    first, second = grouped["noisy"]
+    assert first != second  # the texts differ by a number, so they can't be the group
+    assert documents[0]["warnings"] == [first]
+
+
+def test_warnings_without_codes_are_grouped_by_their_text() -> None:
+    old = [{"warnings": ["noisy: 30%", "x"]}, {"warnings": ["x"]}, {"warnings": []}]
+    assert warnings_by_code(old) == {"noisy: 30%": ["noisy: 30%"], "x": ["x", "x"]}
 
 
 def test_this_machine_has_a_name_and_cores() -> None:

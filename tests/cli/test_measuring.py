@@ -73,6 +73,7 @@ def test_evaluate_prints_a_table_and_writes_json(data: Path, export: Path, tmp_p
     document = json.loads(target.read_text())
     assert result.stderr.splitlines()[-1] == "evaluate: 1/1"
     assert document["per_class"]["square"] is None
+    assert document["backend"] == "tflite-xnnpack"
     assert document["model"]["sha256"] == sha256_file(export / "tiny_float32.tflite")
     assert (document["data"]["path"], document["data"]["split"]) == (str(data), "test")
 
@@ -87,7 +88,9 @@ def test_of_an_export_directory_the_int8_file_is_taken(
     data: Path, export: Path, backend: str
 ) -> None:
     result = run("evaluate", export, data, "--json", "-", "--backend", backend)
-    assert json.loads(result.stdout)["model"]["path"] == str(export / "tiny_int8.tflite")
+    document = json.loads(result.stdout)
+    assert document["model"]["path"] == str(export / "tiny_int8.tflite")
+    assert document["backend"] == f"tflite-{backend}"
     assert f"using {export / 'tiny_int8.tflite'}" in result.stderr
 
 
@@ -131,7 +134,7 @@ def test_predict_does_not_overwrite_unasked(data: Path, export: Path) -> None:
     before = (images / "grey.png").read_bytes()
     result = run("predict", export, images, "--out", images)
     assert result.exit_code == 1
-    assert f"{images / 'grey.png'} exists already" in result.stderr
+    assert f"{images / 'grey.png'} already exists" in result.stderr
     assert (images / "grey.png").read_bytes() == before
     assert run("predict", export, images, "--out", images, "--force").exit_code == 0
     assert (images / "grey.png").read_bytes() != before

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from edge_retina.benchmark.local import run_benchmark
+from edge_retina.benchmark.run import run_benchmark
 from edge_retina.config import Config, load_config
 from edge_retina.datasets import Dataset, load_dataset
 from edge_retina.datasets.generated import generate_dataset

@@ -39,7 +39,7 @@ def test_counts(expected: Detections, got: Detections, counts: tuple[int, ...]) 
     assert found == Agreement(*counts)
 
 
-def test_shares_are_over_all_pictures() -> None:
+def test_shares_are_over_all_images() -> None:
     total = Agreement(4, 3, 2, 1) + Agreement(0, 0, 0, 0) + Agreement(1, 1, 1, 1)
     assert [total.share(part) for part in ("boxes", "classes", "scores")] == [0.8, 0.6, 0.4]
     assert Agreement().share("boxes") == 1.0

@@ -13,7 +13,7 @@ from edge_retina.runtime.detections import Detections
 
 
 class FixedPredictor:
-    """Finds a good and a poor object in every picture."""
+    """Finds a good and a poor object in every image."""
 
     labels = ("cat", "dog")
 
@@ -25,14 +25,14 @@ class FixedPredictor:
         )
 
 
-def write_picture(path: Path) -> Path:
+def write_image(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.zeros((80, 120, 3), np.uint8))
     return path
 
 
-def test_a_picture_is_described_and_drawn(tmp_path: Path) -> None:
-    source = write_picture(tmp_path / "a.png")
+def test_an_image_is_described_and_drawn(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png")
     target = tmp_path / "out" / "a.png"
     found = annotate_image(FixedPredictor(), source, target, score_threshold=0.3)
     assert found == {
@@ -46,7 +46,7 @@ def test_a_picture_is_described_and_drawn(tmp_path: Path) -> None:
     assert drawn.any()
 
 
-def test_a_picture_that_cant_be_read_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_that_cant_be_read_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     source.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match="not a picture"):
@@ -85,14 +85,14 @@ def test_a_broken_video_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_media_are_found_pictures_first(tmp_path: Path) -> None:
+def test_media_are_found_images_first(tmp_path: Path) -> None:
     directory, out = tmp_path / "in", tmp_path / "out"
     clip = directory / "a.MOV"
-    pictures = [write_picture(directory / "b.jpg"), write_picture(directory / "deep" / "b.jpg")]
+    images = [write_image(directory / "b.jpg"), write_image(directory / "deep" / "b.jpg")]
     clip.write_bytes(b"")
     (directory / "notes.txt").write_text("not one of them")
     found = find_media([clip, directory], out)
-    assert [item.source for item in found] == [*pictures, clip]
+    assert [item.source for item in found] == [*images, clip]
     assert [item.target for item in found] == [out / "b.jpg", out / "deep/b.jpg", out / "a.mp4"]
     assert [item.is_video for item in found] == [False, False, True]
 
@@ -101,8 +101,8 @@ def test_media_are_found_pictures_first(tmp_path: Path) -> None:
     "name, message",
     [
         ("none.jpg", "no such file or directory"),
-        ("notes.txt", "'.txt' is no known type; allowed: .avi .bmp"),
-        ("empty", "no picture or video in this directory"),
+        ("notes.txt", "unknown file type '.txt'; allowed: .avi .bmp"),
+        ("empty", "no image or video in this directory"),
     ],
 )
 def test_inputs_that_are_no_media(tmp_path: Path, name: str, message: str) -> None:
@@ -114,6 +114,6 @@ def test_inputs_that_are_no_media(tmp_path: Path, name: str, message: str) -> No
 
 
 def test_two_files_with_one_target_are_refused(tmp_path: Path) -> None:
-    one, other = write_picture(tmp_path / "x/a.jpg"), write_picture(tmp_path / "y/a.jpg")
-    with pytest.raises(DatasetError, match="would both be drawn to"):
+    one, other = write_image(tmp_path / "x/a.jpg"), write_image(tmp_path / "y/a.jpg")
+    with pytest.raises(DatasetError, match="would both be written to"):
         find_media([one, other], tmp_path / "out")

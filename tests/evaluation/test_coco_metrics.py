@@ -83,7 +83,7 @@ def test_iou_thresholds() -> None:
 
 
 def test_height_and_width_are_not_mixed_up() -> None:
-    """A tall and a wide box in a picture that isn't square."""
+    """A tall and a wide box in an image that isn't square."""
     assert one_class([(0, 0, 100, 20)], [(0, 0, 100, 20)], [0.9]).mAP == ONE
     assert one_class([(0, 0, 100, 20)], [(0, 0, 20, 100)], [0.9]).mAP == 0.0
 
@@ -94,7 +94,7 @@ def test_average_recall_counts_the_best_detections() -> None:
     assert (pytest.approx(0.1), 1.0, 1.0) == (metrics.AR1, metrics.AR10, metrics.AR100)
 
 
-def test_size_bins_are_those_of_the_original_picture() -> None:
+def test_size_bins_are_those_of_the_original_image() -> None:
     small, medium = (0, 0, 31, 33), (0, 40, 96, 135)  # 1,023 px (< 32²) and 9,120 px (< 96²)
     metrics = one_class([small, medium], [small], [0.9])
     assert (metrics.mAP_small, metrics.mAP_medium, metrics.mAP_large) == (ONE, 0.0, None)
@@ -120,7 +120,7 @@ def test_classes_without_objects_count_neither_way() -> None:
     assert metrics.mAP == pytest.approx(0.5)
 
 
-def test_false_alarms_in_pictures_without_objects_count() -> None:
+def test_false_alarms_in_images_without_objects_count() -> None:
     metrics = evaluate_detections(
         [example([]), example([A])], [found([B], [0.9]), found([A], [0.8])], ["cell"]
     )
@@ -134,14 +134,14 @@ def test_the_very_first_object_counts() -> None:
 
 
 def test_nothing_to_find_is_an_error() -> None:
-    with pytest.raises(DatasetError, match="no labelled object in the 2 pictures"):
+    with pytest.raises(DatasetError, match="no labelled object in the 2 images"):
         evaluate_detections(
             [example([]), example([A], crowd=[True])], [found([], [])] * 2, ["cell"]
         )
 
 
-def test_numbers_of_pictures_must_agree() -> None:
-    with pytest.raises(DatasetError, match="1 pictures, but detections of 2"):
+def test_numbers_of_images_must_agree() -> None:
+    with pytest.raises(DatasetError, match="1 images, but detections of 2"):
         evaluate_detections([example([A])], [found([], [])] * 2, ["cell"])
 
 

@@ -27,7 +27,7 @@ def has_colour(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
     return bool((image == np.array(colour)).all(axis=-1).any())
 
 
-def test_the_callers_picture_is_not_changed() -> None:
+def test_the_callers_image_is_not_changed() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     drawn = draw_detections(image, detections([[0.1, 0.1, 0.9, 0.9]], [0.9], [0]), ["cat"])
     assert not image.any()
@@ -55,13 +55,13 @@ def test_each_class_has_its_colour_and_low_scores_none() -> None:
     )
 
 
-def test_nothing_found_leaves_the_picture_as_it_is() -> None:
+def test_nothing_found_leaves_the_image_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     np.testing.assert_array_equal(draw_detections(image, detections([], [], []), []), image)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 1, 1], [0, 0.9, 0.1, 1], [0.95, 0.95, 1, 1]])
-def test_labels_stay_inside_the_picture(box: list[float]) -> None:
+def test_labels_stay_inside_the_image(box: list[float]) -> None:
     """The label's filled box is found whole: some row has a run of colour as wide as the text."""
     image = np.zeros((200, 300, 3), np.uint8)
     drawn = draw_detections(image, detections([box], [0.5], [1]), ["a", "long name"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,13 +11,13 @@ import pytest
 from edge_retina.datasets.schema import Example, annotations_sha256
 from edge_retina.errors import DatasetError, ModelError
 from edge_retina.evaluation.evaluator import check_labels, evaluate
-from edge_retina.evaluation.record import evaluation_record
-from edge_retina.files import sha256_file
+from edge_retina.evaluation.record import evaluation_record, recorded_metrics
+from edge_retina.files import dump_json, sha256_file
 from edge_retina.runtime.detections import Detections
 
 
 class BrightnessPredictor:
-    """Finds one object over the whole picture; the class is whether it is bright."""
+    """Finds one object over the whole image; the class is whether it is bright."""
 
     labels = ("dark", "bright")
 
@@ -41,7 +43,7 @@ def grey_example(directory: Path, value: int, label: int) -> Example:
     )
 
 
-def test_pictures_are_read_and_measured_in_order(tmp_path: Path) -> None:
+def test_images_are_read_and_measured_in_order(tmp_path: Path) -> None:
     examples = [grey_example(tmp_path, 250, 1), grey_example(tmp_path, 5, 0)]
     told = []
     metrics, detections = evaluate(
@@ -61,7 +63,7 @@ def test_wrong_classes_are_misses(tmp_path: Path) -> None:
     assert metrics.mAP == 0.0
 
 
-def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
     example = grey_example(tmp_path, 5, 0)
     example.path.unlink()
     with pytest.raises(DatasetError, match=r"5\.png: can't be read"):
@@ -96,12 +98,47 @@ def test_the_record_says_of_which_model_on_which_data(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(b"weights")
     record = evaluation_record(
-        metrics, model_file=model, data_path=Path("data/x"), split="val", examples=examples
+        metrics,
+        model_file=model,
+        backend="tflite-xnnpack",
+        data_path=Path("data/x"),
+        split="val",
+        examples=examples,
     )
     assert record["mAP"] == pytest.approx(1.0)
     assert record["model"] == {"path": str(model), "sha256": sha256_file(model)}
+    assert record["backend"] == "tflite-xnnpack"
     assert record["data"] == {
         "path": "data/x",
         "split": "val",
         "sha256": annotations_sha256(tuple(examples)),
+    }
+
+
+def test_recorded_metrics_are_those_of_the_same_data(tmp_path: Path) -> None:
+    examples = [grey_example(tmp_path, 250, 1), grey_example(tmp_path, 5, 1)]
+    metrics, _ = evaluate(BrightnessPredictor(), examples, labels=["dark", "bright"])
+    models = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
+
+    def record(model: Path, backend: str, measured: list[Example]) -> dict[str, Any]:
+        model.write_text(model.name)
+        return evaluation_record(
+            metrics,
+            model_file=model,
+            backend=backend,
+            data_path=tmp_path,
+            split="test",
+            examples=measured,
+        )
+
+    records = [
+        record(models[0], "keras", examples),
+        record(models[1], "tflite-xnnpack", examples),
+        record(models[1], "tflite-builtin", examples[:1]),  # other data
+    ]
+    del (old := record(models[0], "tflite-xnnpack", examples))["backend"]  # as once written
+    read = json.loads(dump_json([*records, old]))
+    assert recorded_metrics(read, examples) == {
+        (sha256_file(models[0]), "keras"): metrics,
+        (sha256_file(models[1]), "tflite-xnnpack"): metrics,
     }

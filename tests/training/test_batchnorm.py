@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_retina.benchmark.picture import write_noise_picture
+from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.runtime.image import load_image, normalize, stretch
 
 pytestmark = pytest.mark.tf
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.tf
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    return [write_noise_picture(tmp_path / f"{seed}.png", seed=seed) for seed in range(8)]
+    return [write_noise_image(tmp_path / f"{seed}.png", seed=seed) for seed in range(8)]
 
 
 def batch_of(pictures: list[Path]) -> np.ndarray:

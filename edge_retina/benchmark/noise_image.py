@@ -1,4 +1,4 @@
-"""A generated picture, for latency without any data at hand."""
+"""A generated image, for measuring latency without a data set."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from edge_retina.files import write_bytes
 
-_HW = (480, 640)  # VGA, as phone cameras give to detectors
+_HW = (480, 640)  # VGA, the usual frame size of phone cameras for detectors
 _BLOB_PX = 16  # grain: coarse enough that stretching doesn't average it to plain grey
 
 
-def write_noise_picture(path: Path, *, seed: int) -> Path:
+def write_noise_image(path: Path, *, seed: int) -> Path:
     """Write a .png of coloured noise, the same for the same seed, and return its path."""
     height, width = _HW
     grid = (height // _BLOB_PX, width // _BLOB_PX, 3)

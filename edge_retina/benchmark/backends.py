@@ -1,0 +1,79 @@
+"""The ways to run a model: one table, used to open it here and to time it in a worker."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_retina.runtime.detections import Predictor
+
+KERAS = "keras"
+XNNPACK = "tflite-xnnpack"
+BUILTIN = "tflite-builtin"
+
+_TFLITE = "edge_retina.runtime.detector:TFLiteDetector"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run a model.
+
+    Attributes:
+        opens: what it opens, "run" (a RUN) or "tflite" (a file).
+        factory: "module:function", called with the path of what it opens and the options; returns a
+            `worker.StagedPredictor`. A name, because the module may import TensorFlow.
+        options: the factory's keyword arguments for a number of threads; plain JSON values.
+        environment: variables that a worker needs for a number of threads.
+        reference: the backend whose float32 model this one is compared with; "" for its own.
+    """
+
+    opens: str
+    factory: str
+    options: Callable[[int], dict[str, Any]]
+    environment: Callable[[int], dict[str, str]] = lambda threads: {}
+    reference: str = ""
+
+
+# In the order in which they are measured and shown.
+BACKENDS: Mapping[str, Backend] = {
+    KERAS: Backend(
+        opens="run",
+        factory="edge_retina.model.predictor:load_keras_predictor",
+        options=lambda threads: {},
+        # TensorFlow sizes its thread pools by these when it starts
+        environment=lambda threads: {
+            "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_NUM_INTEROP_THREADS": "1",
+        },
+        reference=XNNPACK,
+    ),
+    XNNPACK: Backend(
+        opens="tflite",
+        factory=_TFLITE,
+        options=lambda threads: {"num_threads": threads, "use_xnnpack": True},
+    ),
+    BUILTIN: Backend(
+        opens="tflite",
+        factory=_TFLITE,
+        options=lambda threads: {"num_threads": threads, "use_xnnpack": False},
+    ),
+}
+
+
+def open_model(path: Path, backend: str, *, threads: int = 1) -> Predictor:
+    """Open a model in this process.
+
+    Args:
+        path: a RUN or a .tflite file, see `Backend.opens`.
+        backend: a key of `BACKENDS`.
+        threads: of a .tflite model's interpreter; Keras keeps the pools of this process.
+
+    Raises:
+        ModelError, RunError: it can't be opened.
+    """
+    entry = BACKENDS[backend]
+    predictor: Predictor = pkgutil.resolve_name(entry.factory)(str(path), **entry.options(threads))
+    return predictor

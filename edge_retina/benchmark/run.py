@@ -1,0 +1,134 @@
+"""A whole benchmark: interleaved rounds of latency, then mAP, then comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edge_retina.benchmark.accuracy import LabelledData, measure_accuracy, unmeasured
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
+from edge_retina.benchmark.results import BenchmarkReport
+from edge_retina.benchmark.rounds import join_rounds
+from edge_retina.benchmark.runner import Runner
+from edge_retina.benchmark.task import WorkerResult
+from edge_retina.errors import BenchmarkError
+from edge_retina.evaluation.coco_metrics import CocoMetrics
+from edge_retina.evaluation.record import ModelKey
+from edge_retina.files import sha256_file
+from edge_retina.progress import ProgressUpdate
+
+
+def run_benchmark(
+    candidates: Sequence[Candidate],
+    *,
+    runner: Runner,
+    images: Sequence[Path],
+    runs: int = 50,
+    rounds: int = 3,
+    warmup: int = 5,
+    data: LabelledData | None = None,
+    known_metrics: Mapping[ModelKey, CocoMetrics] | None = None,
+    progress: ProgressUpdate | None = None,
+) -> BenchmarkReport:
+    """Measure all candidates in turn, `rounds` times over, each time in a fresh process.
+
+    Interleaving spreads the drift of the machine over all candidates, see
+    `statistics.interleaved_ratio`.
+
+    Args:
+        candidates: what to measure.
+        runner: the device to measure on.
+        images: image files that are used in turn; decoding them isn't timed.
+        runs: timed detections of a candidate per round.
+        rounds: number of rounds.
+        warmup: detections before the timed ones in each process.
+        data: if given, mAP is measured on it after all timing, in this process, once for each model
+            and backend that `known_metrics` lacks.
+        known_metrics: of the same models and data, by (SHA-256 of the model file, backend); see
+            `evaluation.record.recorded_metrics`.
+        progress: told before each step what comes next.
+
+    Raises:
+        BenchmarkError: nothing to measure, or a worker failed.
+        ModelError, DatasetError: accuracy can't be measured.
+    """
+    _check(candidates, runner, images, runs=runs, rounds=rounds, warmup=warmup)
+    environment = runner.environment()
+    keys = _keys(candidates)
+    known = known_metrics or {}
+    to_evaluate = unmeasured(candidates, keys, known) if data else []
+    tell = _Steps(len(candidates) * rounds + len(to_evaluate), progress)
+    measured: list[list[WorkerResult]] = [[] for _ in candidates]
+    for _ in range(rounds):
+        for candidate, done_rounds in zip(candidates, measured, strict=True):
+            tell(candidate.title)
+            task = candidate.task(images, runs=runs, warmup=warmup)
+            done_rounds.append(runner.measure(candidate, task))
+    accuracy = measure_accuracy(to_evaluate, data, progress=tell) if data else {}
+    results = [
+        join_rounds(
+            candidate,
+            done_rounds,
+            sha256=key[0],
+            label=runner.label(candidate.backend),
+            environment=environment,
+            metrics=known.get(key, accuracy.get((candidate.path, candidate.backend))),
+        )
+        for candidate, key, done_rounds in zip(candidates, keys, measured, strict=True)
+    ]
+    comparisons = compare_with_float(candidates, results, rounds=rounds)
+    return BenchmarkReport(
+        device=runner.name,
+        environment=environment,
+        results=with_slow_int8_warnings(results, comparisons),
+        comparisons=comparisons,
+    )
+
+
+def _keys(candidates: Sequence[Candidate]) -> list[ModelKey]:
+    hashes = {file: sha256_file(file) for file in {item.file for item in candidates}}
+    return [(hashes[item.file], item.backend) for item in candidates]
+
+
+class _Steps:
+    """Counts the steps of a benchmark and announces each of them."""
+
+    def __init__(self, total: int, progress: ProgressUpdate | None) -> None:
+        self.done = 0
+        self.total = total
+        self.progress = progress
+
+    def __call__(self, title: str) -> None:
+        if self.progress is not None:
+            self.progress(self.done, title, total=self.total)
+        self.done += 1
+
+
+def _check(
+    candidates: Sequence[Candidate],
+    runner: Runner,
+    images: Sequence[Path],
+    *,
+    runs: int,
+    rounds: int,
+    warmup: int,
+) -> None:
+    if not candidates:
+        raise BenchmarkError("no model to measure")
+    if not images:
+        raise BenchmarkError("no image to measure with")
+    for name, value, least in (("runs", runs, 1), ("rounds", rounds, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise BenchmarkError(f"{name} must be {least} or more, got {value}")
+    for candidate in candidates:
+        if candidate.backend not in runner.backends:
+            raise BenchmarkError(
+                f"{candidate.title}: {runner.name} can't run {candidate.backend}; it runs "
+                f"{', '.join(runner.backends)}"
+            )
+        if not candidate.file.is_file():
+            raise BenchmarkError(
+                f"{candidate.file}: no such file; name a .tflite file, a run directory or an "
+                "export directory"
+            )

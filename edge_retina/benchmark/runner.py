@@ -1,0 +1,76 @@
+"""Where a benchmark measures: what a device must offer, and the table behind `--device`.
+
+A new kind of device is one file with a `Runner` and one line in `RUNNERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.environment import Environment
+from edge_retina.benchmark.local import open_local
+from edge_retina.benchmark.task import WorkerResult, WorkerTask
+from edge_retina.errors import BenchmarkError
+
+
+class Runner(Protocol):
+    """A device that candidates are measured on."""
+
+    @property
+    def name(self) -> str:
+        """The device as `--device` names it, e.g. "local" or "ssh:USER@HOST"."""
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Keys of `BACKENDS` that it can run."""
+
+    def label(self, backend: str) -> str:
+        """Return what results call one of its `backends`; each has its own label."""
+
+    def environment(self) -> Environment:
+        """Describe the device."""
+
+    def measure(self, candidate: Candidate, task: WorkerTask) -> WorkerResult:
+        """Do a candidate's task once, in a fresh process on the device.
+
+        Paths in the task are those of this machine; copy the files first if the device has others.
+
+        Raises:
+            BenchmarkError: it failed; names the candidate.
+        """
+
+
+class DeviceKind(NamedTuple):
+    """One kind of device.
+
+    Attributes:
+        usage: how `--device` is written for it, e.g. "adb[:SERIAL]".
+        open: takes what follows the colon, or "", and returns the runner.
+    """
+
+    usage: str
+    open: Callable[[str], Runner]
+
+
+# By scheme: what stands before the colon in `--device`.
+RUNNERS: dict[str, DeviceKind] = {"local": DeviceKind("local", open_local)}
+
+
+def open_runner(device: str) -> Runner:
+    """Return the runner of a `--device` such as "local".
+
+    Raises:
+        BenchmarkError: there is no such kind of device, or this one can't be used.
+    """
+    scheme, _, address = device.partition(":")
+    kind = RUNNERS.get(scheme)
+    if kind is None:
+        raise BenchmarkError(f"--device {device}: no such device; available: {device_usages()}")
+    return kind.open(address)
+
+
+def device_usages() -> str:
+    """Return how each kind of device is written, for messages and --help."""
+    return ", ".join(kind.usage for kind in RUNNERS.values())
