@@ -25,12 +25,14 @@ class ObjectAnnotation:
         label: its class name.
         yxyx: ymin xmin ymax xmax in pixels, or in fractions if the picture says `normalized`.
         crowd: a region of many objects.
+        difficult: a single object that is too hard to ask for (Pascal VOC's flag).
     """
 
     name: str
     label: str
     yxyx: tuple[float, float, float, float]
     crowd: bool = False
+    difficult: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,14 +107,16 @@ def _check_image(
     # tools show pictures upright.
     drawn_on_raw = stated is not None and stated != header.image_hw
     frame_hw = header.raw_hw if drawn_on_raw else header.image_hw
-    boxes, classes, crowd = _check_objects(annotation, frame_hw, index, problems)
+    kept = _check_objects(annotation, frame_hw, index, problems)
+    boxes = np.array([box for box, _, _ in kept], np.float32).reshape(-1, 4)
     return Example(
         image_id=annotation.image_id,
         path=annotation.path,
         image_hw=header.image_hw,
         boxes_px=header.boxes_upright(boxes) if drawn_on_raw else boxes,
-        classes=classes,
-        crowd=crowd,
+        classes=np.array([label for _, label, _ in kept], np.int32),
+        crowd=np.array([item.crowd for _, _, item in kept], bool),
+        difficult=np.array([item.difficult for _, _, item in kept], bool),
     )
 
 
@@ -123,10 +125,9 @@ def _check_objects(
     frame_hw: tuple[int, int],
     index: dict[str, int],
     problems: Problems,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes: list[tuple[float, ...]] = []
-    classes: list[int] = []
-    crowd: list[bool] = []
+) -> list[tuple[tuple[float, ...], int, ObjectAnnotation]]:
+    """Return the usable objects, each with its box in pixels of the frame and its class."""
+    kept: list[tuple[tuple[float, ...], int, ObjectAnnotation]] = []
     for item in annotation.objects:
         label = index.get(item.label)
         if label is None:
@@ -138,14 +139,8 @@ def _check_objects(
         if what is not None:
             problems.add(f"{annotation.source}, {item.name}", what)
         if box is not None and label is not None:
-            boxes.append(box)
-            classes.append(label)
-            crowd.append(item.crowd)
-    return (
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(classes, np.int32),
-        np.array(crowd, bool),
-    )
+            kept.append((box, label, item))
+    return kept
 
 
 def _check_box(

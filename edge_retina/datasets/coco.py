@@ -76,6 +76,7 @@ def read_coco(
 
     Labels are the categories in order of ascending id, whatever gaps the ids have. A category
     "background" with id 0 and no objects, as MediaPipe Model Maker wants it, is no class here.
+    `ignore`, which pycocotools and many converters know, marks a difficult object.
 
     Args:
         root: the data set.
@@ -234,7 +235,13 @@ def _read_object(
     x, y, width, height = cast("list[float]", sides)
     yxyx = (y, x, y + height, x + width)
     objects[image_id].append(
-        ObjectAnnotation(name, categories[category], yxyx, crowd=bool(item.get("iscrowd")))
+        ObjectAnnotation(
+            name,
+            categories[category],
+            yxyx,
+            crowd=bool(item.get("iscrowd")),
+            difficult=bool(item.get("ignore")) and not item.get("iscrowd"),
+        )
     )
 
 

@@ -26,7 +26,9 @@ class Example:
         boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates
             are continuous: a box over the whole picture is 0, 0, height, width.
         classes: (G,) int32, indices into `Dataset.labels`.
-        crowd: (G,) bool; crowd regions are not trained on and not counted against a detector.
+        crowd: (G,) bool; regions that hold many objects.
+        difficult: (G,) bool; single objects that are too hard to ask for (Pascal VOC's flag). By
+            default there are none.
     """
 
     image_id: str
@@ -35,6 +37,16 @@ class Example:
     boxes_px: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
+    difficult: np.ndarray = None  # type: ignore[assignment]  # see __post_init__
+
+    def __post_init__(self) -> None:
+        if self.difficult is None:
+            object.__setattr__(self, "difficult", np.zeros(len(self.classes), bool))
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """(G,) bool; crowds and difficult objects: neither trained on nor counted in evaluation."""
+        return self.crowd | self.difficult
 
     @property
     def boxes_norm(self) -> np.ndarray:
@@ -84,8 +96,9 @@ class Dataset:
 
 
 def annotations_sha256(examples: Sequence[Example]) -> str:
-    """Return a hash of image ids, sizes and boxes (to 0.01 px), the same on every machine.
+    """Return a hash of image ids, sizes, boxes (to 0.01 px), classes and flags.
 
+    It is the same on every machine.
     Replaced pixels don't change it: see `pictures_sha256`.
     """
     digest = hashlib.sha256()
@@ -93,7 +106,7 @@ def annotations_sha256(examples: Sequence[Example]) -> str:
         digest.update(f"{example.image_id} {example.image_hw}\n".encode())
         digest.update(np.round(example.boxes_px * 100).astype("<i8").tobytes())
         digest.update(example.classes.astype("<i4").tobytes())
-        digest.update(example.crowd.astype("u1").tobytes())
+        digest.update((example.crowd + 2 * example.difficult).astype("u1").tobytes())
     return digest.hexdigest()
 
 

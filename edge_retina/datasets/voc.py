@@ -50,7 +50,7 @@ def read_voc(
 
     XML files lie in `Annotations/` or `annotations/`, beside the pictures, or in a directory for
     each split. Class names are those of `labels.txt` or `classes.txt`, else all that occur, sorted.
-    `difficult` objects are objects like others.
+    Objects marked `difficult` are neither trained on nor counted, as in the VOC challenge.
 
     Args:
         root: the data set.
@@ -153,7 +153,15 @@ def _read_object(
             problems.add(f"{path}, {name}", f"{side} is {text!r}, expected a number")
             return None
         sides.append(value)
-    return ObjectAnnotation(name, label, (sides[0], sides[1], sides[2], sides[3]))
+    difficult = "difficult" in parts and _is_set(parts["difficult"].text)
+    return ObjectAnnotation(
+        name, label, (sides[0], sides[1], sides[2], sides[3]), difficult=difficult
+    )
+
+
+def _is_set(text: str | None) -> bool:
+    """Whether a flag is on; some tools write words instead of VOC's 1 and 0."""
+    return (text or "").strip().lower() in ("1", "true", "yes")
 
 
 def _directory_splits(

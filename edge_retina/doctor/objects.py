@@ -60,7 +60,7 @@ CROWDING = Kind(
 
 @dataclass(frozen=True)
 class ObjectStatistics:
-    """Objects of all splits at the network's input, crowds left out.
+    """Objects of all splits at the network's input, crowds and difficult ones left out.
 
     Attributes:
         image_size: side of the input in pixels.
@@ -97,7 +97,7 @@ class ObjectStatistics:
 def measure_objects(survey: Survey, image_size: int) -> ObjectStatistics:
     """Measure the usable objects at an input of `image_size`."""
     size = (image_size, image_size)
-    kept = [~item.crowd for item in survey.usable]
+    kept = [~item.ignored for item in survey.usable]
     boxes = [item.boxes_at(size)[keep] for item, keep in zip(survey.usable, kept, strict=True)]
     native = [item.boxes_px[keep] for item, keep in zip(survey.usable, kept, strict=True)]
     classes = [item.classes[keep] for item, keep in zip(survey.usable, kept, strict=True)]
@@ -169,7 +169,7 @@ def _aspects(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
 
 def _many(survey: Survey) -> list[Finding]:
     limit = survey.config.export.max_detections
-    counted = [(int((~item.crowd).sum()), item) for item in survey.usable]
+    counted = [(int((~item.ignored).sum()), item) for item in survey.usable]
     cases = [
         Case(survey.name_of(item.path), f"{count} objects; the model returns {limit}")
         for count, item in sorted(counted, key=lambda pair: -pair[0])

@@ -77,7 +77,7 @@ def coverage_report(
     objects = measure_objects(grid, boxes)
     sizes = group_by_size(np.concatenate([np.zeros((0, 4)), *boxes]))
     classes = np.concatenate(
-        [np.zeros(0, int), *(example.classes[~example.crowd] for example in examples)]
+        [np.zeros(0, int), *(example.classes[~example.ignored] for example in examples)]
     )
     return CoverageReport(
         overall=objects.summary(),
@@ -92,6 +92,6 @@ def coverage_report(
 
 
 def boxes_at_input(examples: Sequence[Example], image_size: int) -> list[np.ndarray]:
-    """Return each picture's boxes (G, 4), crowds left out, in pixels of the network input."""
+    """Return each image's boxes (G, 4) in pixels of the network input, ignored ones left out."""
     size = (image_size, image_size)
-    return [example.boxes_at(size)[~example.crowd] for example in examples]
+    return [example.boxes_at(size)[~example.ignored] for example in examples]

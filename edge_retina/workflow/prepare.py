@@ -87,7 +87,7 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
         *(tuple(e for e in split if e.path not in broken) for split in _splits(prepared)),
     )
     for role, split in zip(("train", "val", "test"), _splits(prepared), strict=True):
-        if split and not any((~example.crowd).any() for example in split):
+        if split and not any((~example.ignored).any() for example in split):
             raise DatasetError(
                 f"{prepared.dataset.root}: the {role} split has no objects; check the annotations"
             )

@@ -20,6 +20,19 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
     path.write_text(json.dumps(tree))
 
 
+def test_ignored_objects_are_difficult_unless_they_are_crowds(tmp_path: Path, coco_json: Write):
+    boxes = [(1, [1, 2, 30, 20]), (1, [5, 6, 7, 8]), (2, [10, 0, 50, 40], 1)]
+    path = coco_json(tmp_path, [("a.jpg", boxes)])
+    tree = json.loads(path.read_text())
+    for item, ignore in zip(tree["annotations"], (0, 1, 1), strict=True):
+        item["ignore"] = ignore
+    path.write_text(json.dumps(tree))
+    (example,) = load_dataset(tmp_path).split("train")
+    assert example.difficult.tolist() == [False, True, False]
+    assert example.crowd.tolist() == [False, False, True]
+    assert example.ignored.tolist() == [False, True, True]
+
+
 def test_xywh_becomes_yxyx_and_ids_with_gaps_become_indices(tmp_path: Path, coco_json: Write):
     objects = [(90, [1, 2, 30, 20]), (3, [10.5, 0, 4.25, 8], 1)]
     coco_json(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable
@@ -38,6 +39,16 @@ def test_replaced_pixels_change_the_picture_hash_only(root: Path):
     examples = train(root)
     assert annotations_sha256(examples) == before[0]
     assert pictures_sha256(examples) != before[1]
+
+
+def test_the_annotation_hash_sees_difficult_objects(root: Path):
+    (example, *_) = train(root)
+    flagged = [
+        dataclasses.replace(example, crowd=np.array([crowd]), difficult=np.array([difficult]))
+        for crowd in (False, True)
+        for difficult in (False, True)
+    ]
+    assert len({annotations_sha256([item]) for item in flagged}) == 4
 
 
 def test_the_picture_hash_is_of_names_and_contents(root: Path):

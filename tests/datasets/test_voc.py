@@ -38,6 +38,26 @@ def test_boxes_are_yxyx_as_they_stand(tmp_path: Path, voc_xml: Write):
     assert example.crowd.tolist() == [False, False]
 
 
+@pytest.mark.parametrize(
+    "flag, difficult",
+    [
+        ("", False),
+        ("<difficult>0</difficult>", False),
+        ("<difficult>1</difficult>", True),
+        ("<difficult> true\n</difficult>", True),
+        ("<difficult/>", False),
+        ("<difficult>Unspecified</difficult>", False),
+    ],
+)
+def test_difficult_objects_are_ignored(tmp_path: Path, voc_xml: Write, flag: str, difficult: bool):
+    path = voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9), ("dog", 1, 2, 30, 40))
+    path.write_text(path.read_text().replace("<name>dog</name>", f"<name>dog</name>{flag}"))
+    _, example = only(tmp_path, skip_invalid=False)
+    assert example.difficult.tolist() == [False, difficult]
+    assert example.ignored.tolist() == [False, difficult]
+    assert not example.crowd.any()
+
+
 def test_lists_are_splits_and_class_lists_are_not(tmp_path: Path, voc_xml: Write):
     for name in "abc":
         voc_xml(tmp_path, name, ("cat", 1, 1, 9, 9))

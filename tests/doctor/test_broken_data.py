@@ -236,6 +236,7 @@ def test_every_kind_is_made_on_purpose() -> None:
         "class-without-boxes",
         "class-absent-from-split",
         "crowd-region",
+        "difficult-object",
         "too-many-objects",
         "default-anchors-miss",
         "fitted-anchors-miss",
