@@ -147,13 +147,13 @@ def test_a_size_that_is_not_stated_is_read_from_the_picture(
         (
             [("cat", -5, 5, 20, 9)],
             "Annotations/a.xml, object 1: box xmin -5 ymin 5 xmax 20 ymax 9 sticks out of the "
-            "picture of 60x40",
+            "60x40 image",
             1,
         ),
         (
             [("cat", 70, 5, 80, 9)],
             "Annotations/a.xml, object 1: box xmin 70 ymin 5 xmax 80 ymax 9 lies outside the "
-            "picture of 60x40",
+            "60x40 image",
             0,
         ),
         (
@@ -238,7 +238,7 @@ def test_missing_picture(tmp_path: Path, voc_xml: Write):
     voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9))
     voc_xml(tmp_path, "b", ("cat", 1, 1, 9, 9))
     (tmp_path / "JPEGImages" / "a.jpg").unlink()
-    message = "a.xml: no picture 'a.jpg' in JPEGImages/, images/ or beside the XML; fix the file"
+    message = "a.xml: no image 'a.jpg' in JPEGImages/, images/ or beside the XML; fix the file"
     with pytest.raises(DatasetError) as error:
         load_dataset(tmp_path)
     assert message in str(error.value)
@@ -256,7 +256,9 @@ def test_missing_annotation_of_a_listed_picture(tmp_path: Path, voc_xml: Write):
 def test_picture_listed_twice(tmp_path: Path, voc_xml: Write):
     voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9))
     write_list(tmp_path, "train", "a", "a")
-    with pytest.raises(DatasetError, match=r"a\.xml: picture 'a\.jpg' is in split 'train' twice"):
+    with pytest.raises(
+        DatasetError, match=r"a\.xml: image 'a\.jpg' is listed twice in split 'train'"
+    ):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path, skip_invalid=True).split("train")) == 1
 
