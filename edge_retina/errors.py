@@ -3,6 +3,7 @@
 EdgeRetinaError             anything the user can mend; the CLI prints one line and exits with 1
 ├── ConfigError             a config file, a --set override or a preset
 ├── DatasetError            a data set: layout, annotation, image
+│   └── ImageError          one image file, with a code that says what is wrong with it
 ├── RunError                a RUN directory: missing stage, changed config, half-written state
 ├── TrainingError           non-finite loss, nothing to train on
 ├── ModelError              a model file: not readable, other inputs or outputs than expected
@@ -16,6 +17,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
+
+ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadable-image"]
 
 
 class EdgeRetinaError(Exception):
@@ -28,6 +32,20 @@ class ConfigError(EdgeRetinaError):
 
 class DatasetError(EdgeRetinaError):
     """A data set that can't be read or used."""
+
+
+class ImageError(DatasetError):
+    """An image file that can't be used.
+
+    Attributes:
+        code: what is wrong, for programs.
+        reason: the same for people, without the file's name.
+    """
+
+    def __init__(self, name: str, reason: str, *, code: ImageCode) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.code = code
+        self.reason = reason
 
 
 class RunError(EdgeRetinaError):

@@ -40,11 +40,11 @@ class Boundary:
             mode = _mode(path, follow=True)
         if real != self._root and not real.startswith(self._inside):
             return (
-                f"{path}: symbolic link leads out of the data set (to {real}); "
+                f"symbolic link leads out of the data set (to {real}); "
                 "copy the files into it, or name a directory that holds both"
             )
         if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            return f"{path}: not an ordinary file; replace it by one"
+            return "not a regular file; replace it with one"
         return None
 
     def check(self, path: _AnyPath) -> _AnyPath:
@@ -55,7 +55,7 @@ class Boundary:
         """
         refusal = self.refusal(path)
         if refusal is not None:
-            raise DatasetError(refusal)
+            raise DatasetError(f"{path}: {refusal}")
         return path
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.datasets.annotation import ImageAnnotation, ObjectAnnotation, Problems
+from edge_retina.datasets.annotation import ImageAnnotation, ObjectAnnotation
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
+from edge_retina.datasets.problems import Code, Problems
 from edge_retina.datasets.schema import Example
 from edge_retina.datasets.threads import map_in_threads
-from edge_retina.errors import DatasetError, choices_hint
+from edge_retina.errors import DatasetError, ImageError, choices_hint
 
 # Annotation tools round to whole pixels, so a box may stick out by one.
 ROUNDING_PX = 1.0
@@ -73,48 +74,51 @@ def find_broken_images(
     return {path: line for path, line in found if line is not None}
 
 
-def _read_headers(paths: list[Path], root: Path | None) -> list[ImageHeader | DatasetError]:
+def _read_headers(paths: list[Path], root: Path | None) -> list[ImageHeader | ImageError]:
     boundary = Boundary(root) if root is not None else None
     return map_in_threads(lambda path: _try_header(path, boundary), paths)
 
 
-def _try_header(path: Path, boundary: Boundary | None) -> ImageHeader | DatasetError:
+def _try_header(path: Path, boundary: Boundary | None) -> ImageHeader | ImageError:
+    refusal = boundary.refusal(path) if boundary is not None else None
+    if refusal is not None:
+        return ImageError(str(path), refusal, code="unreadable-image")
     try:
-        return read_image_header(boundary.check(path) if boundary is not None else path)
-    except DatasetError as error:
+        return read_image_header(path)
+    except ImageError as error:
         return error
 
 
 def _check_image(
     annotation: ImageAnnotation,
-    header: ImageHeader | DatasetError,
+    header: ImageHeader | ImageError,
     index: dict[str, int],
     problems: Problems,
 ) -> Example | None:
-    if isinstance(header, DatasetError):
-        problems.add(annotation.source, str(header))
+    if isinstance(header, ImageError):
+        problems.add(header.code, annotation.source, str(header))
         return None
     stated = annotation.size_hw
     if stated not in (None, header.image_hw, header.raw_hw):
-        problems.add(
-            annotation.source,
-            f"size is stated as {_size(stated)}, "
-            f"but {annotation.path.name} has {_size(header.image_hw)}",
-        )
+        actual = f"{annotation.path.name} has {_size(header.image_hw)}"
+        what = f"size is stated as {_size(stated)}, but {actual}"
+        problems.add("size-mismatch", annotation.source, what)
         return None
     # The file states the size before the EXIF rotation: the boxes were drawn on that picture. Where
     # both sizes are the same (square, or not rotated by 90 degrees) nobody can tell, and nearly all
     # tools show pictures upright.
     drawn_on_raw = stated is not None and stated != header.image_hw
     frame_hw = header.raw_hw if drawn_on_raw else header.image_hw
-    boxes, classes, crowd = _check_objects(annotation, frame_hw, index, problems)
+    kept = _check_objects(annotation, frame_hw, index, problems)
+    boxes = np.array([box for box, _, _ in kept], np.float32).reshape(-1, 4)
     return Example(
         image_id=annotation.image_id,
         path=annotation.path,
         image_hw=header.image_hw,
         boxes_px=header.boxes_upright(boxes) if drawn_on_raw else boxes,
-        classes=classes,
-        crowd=crowd,
+        classes=np.array([label for _, label, _ in kept], np.int32),
+        crowd=np.array([item.crowd for _, _, item in kept], bool),
+        difficult=np.array([item.difficult for _, _, item in kept], bool),
     )
 
 
@@ -123,52 +127,47 @@ def _check_objects(
     frame_hw: tuple[int, int],
     index: dict[str, int],
     problems: Problems,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes: list[tuple[float, ...]] = []
-    classes: list[int] = []
-    crowd: list[bool] = []
+) -> list[tuple[tuple[float, ...], int, ObjectAnnotation]]:
+    """Return the usable objects, each with its box in pixels of the frame and its class."""
+    kept: list[tuple[tuple[float, ...], int, ObjectAnnotation]] = []
     for item in annotation.objects:
         label = index.get(item.label)
+        where = f"{annotation.source}, {item.name}"
         if label is None:
-            box = None
             hint = choices_hint(item.label, index)
-            what: str | None = f"class '{item.label}' is not in the list; {hint}"
-        else:
-            box, what = _check_box(item, frame_hw, annotation.normalized)
-        if what is not None:
-            problems.add(f"{annotation.source}, {item.name}", what)
-        if box is not None and label is not None:
-            boxes.append(box)
-            classes.append(label)
-            crowd.append(item.crowd)
-    return (
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(classes, np.int32),
-        np.array(crowd, bool),
-    )
+            what = f"class '{item.label}' is not in the list; {hint}"
+            problems.add("unknown-class", where, what)
+            continue
+        box, flaw = _check_box(item, frame_hw, annotation.normalized)
+        if flaw is not None:
+            problems.add(flaw[0], where, flaw[1])
+        if box is not None:
+            kept.append((box, label, item))
+    return kept
 
 
 def _check_box(
     item: ObjectAnnotation, frame_hw: tuple[int, int], normalized: bool
-) -> tuple[tuple[float, float, float, float] | None, str | None]:
-    """Return a box in pixels, clipped to the picture, and what is wrong with it; or None."""
+) -> tuple[tuple[float, float, float, float] | None, tuple[Code, str] | None]:
+    """Return a box in pixels, clipped to the image, and the code and words of its flaw; or None."""
     height, width = frame_hw
     ymin, xmin, ymax, xmax = item.yxyx
     if normalized:
         ymin, xmin, ymax, xmax = ymin * height, xmin * width, ymax * height, xmax * width
-    if xmax - xmin < _THINNEST_PX:
-        return None, f"xmax ({xmax:g}) <= xmin ({xmin:g})"
-    if ymax - ymin < _THINNEST_PX:
-        return None, f"ymax ({ymax:g}) <= ymin ({ymin:g})"
+    for axis, low, high in (("x", xmin, xmax), ("y", ymin, ymax)):
+        if high - low < _THINNEST_PX:
+            code: Code = "inverted-box" if high < low else "zero-area-box"
+            return None, (code, f"{axis}max ({high:g}) <= {axis}min ({low:g})")
     if xmin >= 0 and ymin >= 0 and xmax <= width and ymax <= height:
         return (ymin, xmin, ymax, xmax), None
     clipped = (max(ymin, 0.0), max(xmin, 0.0), min(ymax, height), min(xmax, width))
     inside = min(clipped[2] - clipped[0], clipped[3] - clipped[1]) >= _THINNEST_PX
     if inside and max(-xmin, -ymin, xmax - width, ymax - height) <= ROUNDING_PX:
         return clipped, None
-    how = "sticks out of" if inside else "lies outside"
-    box = f"xmin {xmin:g} ymin {ymin:g} xmax {xmax:g} ymax {ymax:g}"
-    return clipped if inside else None, f"box {box} {how} the picture of {_size(frame_hw)}"
+    box = f"box xmin {xmin:g} ymin {ymin:g} xmax {xmax:g} ymax {ymax:g}"
+    if inside:
+        return clipped, ("box-sticks-out", f"{box} sticks out of the {_size(frame_hw)} image")
+    return None, ("box-outside", f"{box} lies outside the {_size(frame_hw)} image")
 
 
 def _size(image_hw: tuple[int, int] | None) -> str:

@@ -12,7 +12,6 @@ from edge_retina.datasets.annotation import (
     AnnotatedSplits,
     ImageAnnotation,
     ObjectAnnotation,
-    Problems,
     parse_number,
     parse_size,
 )
@@ -25,6 +24,7 @@ from edge_retina.datasets.image_files import (
     read_text,
     relative_path,
 )
+from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
 
@@ -76,6 +76,7 @@ def read_coco(
 
     Labels are the categories in order of ascending id, whatever gaps the ids have. A category
     "background" with id 0 and no objects, as MediaPipe Model Maker wants it, is no class here.
+    `ignore`, which pycocotools and many converters know, marks a difficult object.
 
     Args:
         root: the data set.
@@ -183,9 +184,9 @@ def _read_images(
         picture = first_file(directories, relative_path(name, where=source))
         if picture is None:
             looked = ", ".join(str(d.relative_to(root)) + "/" for d in directories)
-            problems.add(source, f"no such picture; looked in {looked}")
+            problems.add("missing-image", source, f"no such image; looked in {looked}")
             continue
-        size = parse_size(image.get("height"), image.get("width"))
+        size = parse_size(image.get("height"), image.get("width"), where=source, problems=problems)
         image_id = image_id_of(picture, root)
         images.append(ImageAnnotation(image_id, picture, source, tuple(objects[image["id"]]), size))
     return images
@@ -213,28 +214,34 @@ def _read_object(
 ) -> None:
     """Add an annotation to its image's objects."""
     if not isinstance(item, dict):
-        problems.add(
-            f"{path}, annotation {number}", f"got {item!r}, expected an object with a bbox"
-        )
+        what = f"got {item!r}, expected an object with a bbox"
+        problems.add("malformed-annotation", f"{path}, annotation {number}", what)
         return
     name = f"annotation {item.get('id', number)}"
     image_id, category, bbox = item.get("image_id"), item.get("category_id"), item.get("bbox")
     if not _is_id(image_id) or image_id not in files:
-        problems.add(f"{path}, {name}", f"image_id {image_id!r} is not in the list of images")
+        what = f"image_id {image_id!r} is not in the list of images"
+        problems.add("unknown-image", f"{path}, {name}", what)
         return
     if not _is_id(category) or category not in categories:
         what = f"category_id {category!r} is not in the list of categories"
-        problems.add(f"{path}, image {files[image_id]}, {name}", what)
+        problems.add("unknown-class", f"{path}, image {files[image_id]}, {name}", what)
         return
     sides = [parse_number(side) for side in bbox] if isinstance(bbox, list) else []
     if len(sides) != 4 or None in sides:
         what = f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height"
-        problems.add(f"{path}, image {files[image_id]}, {name}", what)
+        problems.add("malformed-annotation", f"{path}, image {files[image_id]}, {name}", what)
         return
     x, y, width, height = cast("list[float]", sides)
     yxyx = (y, x, y + height, x + width)
     objects[image_id].append(
-        ObjectAnnotation(name, categories[category], yxyx, crowd=bool(item.get("iscrowd")))
+        ObjectAnnotation(
+            name,
+            categories[category],
+            yxyx,
+            crowd=bool(item.get("iscrowd")),
+            difficult=bool(item.get("ignore")) and not item.get("iscrowd"),
+        )
     )
 
 

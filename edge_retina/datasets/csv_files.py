@@ -18,7 +18,6 @@ from edge_retina.datasets.annotation import (
     AnnotatedSplits,
     ImageAnnotation,
     ObjectAnnotation,
-    Problems,
     parse_number,
     parse_size,
 )
@@ -31,6 +30,7 @@ from edge_retina.datasets.image_files import (
     read_text,
     relative_path,
 )
+from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
 
@@ -156,7 +156,7 @@ def _read_file(
         picture = _find_picture(name, directories, root, source)
         if picture is None:
             looked = "beside the file, in images/ and above" if described is None else f"in {base}"
-            problems.add(source, f"no such picture '{name}'; looked {looked}")
+            problems.add("missing-image", source, f"no such image '{name}'; looked {looked}")
             continue
         objects = [_read_object(row, path, problems) for row in rows if _has_object(row)]
         images.append(
@@ -165,10 +165,14 @@ def _read_file(
                 path=picture,
                 source=f"{path}, image {name}",
                 objects=tuple(item for item in objects if item is not None),
-                size_hw=parse_size(rows[0].fields.get("height"), rows[0].fields.get("width")),
+                size_hw=_stated_size(rows[0].fields, source, problems),
             )
         )
     return images
+
+
+def _stated_size(fields: dict[str, str], source: str, problems: Problems) -> tuple[int, int] | None:
+    return parse_size(fields.get("height"), fields.get("width"), where=source, problems=problems)
 
 
 def _image_directories(path: Path, root: Path) -> list[Path]:
@@ -195,13 +199,14 @@ def _read_object(row: _Row, path: Path, problems: Problems) -> ObjectAnnotation 
     name = f"line {row.number}"
     label = row.fields["class"]
     if not label:
-        problems.add(f"{path}, {name}", "has no class name")
+        problems.add("missing-class", f"{path}, {name}", "has no class name")
         return None
     sides = []
     for side in _SIDES:
         value = parse_number(row.fields[side])
         if value is None:
-            problems.add(f"{path}, {name}", f"{side} is {row.fields[side]!r}, expected a number")
+            what = f"{side} is {row.fields[side]!r}, expected a number"
+            problems.add("malformed-annotation", f"{path}, {name}", what)
             return None
         sides.append(value)
     return ObjectAnnotation(name, label, (sides[0], sides[1], sides[2], sides[3]))

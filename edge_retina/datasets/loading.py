@@ -6,17 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.datasets.annotation import (
-    UNSPLIT,
-    AnnotatedSplits,
-    ImageAnnotation,
-    Problems,
-)
+from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, ImageAnnotation
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.checks import check_annotations
 from edge_retina.datasets.coco import find_coco, load_coco, read_coco
 from edge_retina.datasets.csv_files import find_csv, read_csv
 from edge_retina.datasets.dataset_file import FILE_NAME, DatasetFile, read_dataset_file
+from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.datasets.splits import SPLITS, hash_split
 from edge_retina.datasets.voc import is_voc, read_voc
@@ -211,7 +207,8 @@ def _without_repeats(
     for item in items:
         if item.image_id in chosen:
             where = f"split '{split}'" if split else "the data set"
-            problems.add(item.source, f"picture '{item.image_id}' is in {where} twice")
+            what = f"image '{item.image_id}' is listed twice in {where}"
+            problems.add("repeated-image", item.source, what)
         else:
             chosen[item.image_id] = item
     return list(chosen.values())

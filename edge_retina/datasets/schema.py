@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from edge_retina.datasets.threads import map_in_threads
 from edge_retina.errors import DatasetError, choices_hint
+from edge_retina.files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Example:
         boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates
             are continuous: a box over the whole picture is 0, 0, height, width.
         classes: (G,) int32, indices into `Dataset.labels`.
-        crowd: (G,) bool; crowd regions are not trained on and not counted against a detector.
+        crowd: (G,) bool; regions that hold many objects.
+        difficult: (G,) bool; single objects that are too hard to ask for (Pascal VOC's flag). By
+            default there are none.
     """
 
     image_id: str
@@ -32,6 +37,16 @@ class Example:
     boxes_px: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
+    difficult: np.ndarray = None  # type: ignore[assignment]  # see __post_init__
+
+    def __post_init__(self) -> None:
+        if self.difficult is None:
+            object.__setattr__(self, "difficult", np.zeros(len(self.classes), bool))
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """(G,) bool; crowds and difficult objects: neither trained on nor counted in evaluation."""
+        return self.crowd | self.difficult
 
     @property
     def boxes_norm(self) -> np.ndarray:
@@ -80,12 +95,41 @@ class Dataset:
         return self.splits[name]
 
 
-def annotations_sha256(examples: tuple[Example, ...]) -> str:
-    """Return a hash of image ids, sizes and boxes (to 0.01 px), the same on every machine."""
+def annotations_sha256(examples: Sequence[Example]) -> str:
+    """Return a hash of image ids, sizes, boxes (to 0.01 px), classes and flags.
+
+    It is the same on every machine.
+    Replaced pixels don't change it: see `pictures_sha256`.
+    """
     digest = hashlib.sha256()
     for example in sorted(examples, key=lambda item: item.image_id):
         digest.update(f"{example.image_id} {example.image_hw}\n".encode())
         digest.update(np.round(example.boxes_px * 100).astype("<i8").tobytes())
         digest.update(example.classes.astype("<i4").tobytes())
-        digest.update(example.crowd.astype("u1").tobytes())
+        digest.update((example.crowd + 2 * example.difficult).astype("u1").tobytes())
     return digest.hexdigest()
+
+
+def pictures_sha256(examples: Sequence[Example]) -> str:
+    """Return a hash of image ids and the contents of the image files, the same on every machine.
+
+    Every file is read whole, because neither size nor modification time tells whether it was
+    replaced. Nothing is cached. The order of `examples` doesn't matter. Cost: 20,000 small files a
+    second, 1 GB/s of large ones (2 cores, files in the page cache); else the disk decides.
+
+    Raises:
+        DatasetError: a file can't be read.
+    """
+    ordered = sorted(examples, key=lambda item: item.image_id)
+    digest = hashlib.sha256()
+    for example, content in zip(ordered, map_in_threads(_file_sha256, ordered), strict=True):
+        digest.update(f"{example.image_id} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_sha256(example: Example) -> str:
+    try:
+        return sha256_file(example.path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{example.path}: can't be read ({reason}); expected an image") from None

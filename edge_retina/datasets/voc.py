@@ -17,7 +17,6 @@ from edge_retina.datasets.annotation import (
     AnnotatedSplits,
     ImageAnnotation,
     ObjectAnnotation,
-    Problems,
     parse_number,
     parse_size,
 )
@@ -29,6 +28,7 @@ from edge_retina.datasets.image_files import (
     read_label_file,
     read_text,
 )
+from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.datasets.threads import map_in_threads
 from edge_retina.datasets.voc_layout import Pictures, described_files, split_lists, xml_files
@@ -50,7 +50,7 @@ def read_voc(
 
     XML files lie in `Annotations/` or `annotations/`, beside the pictures, or in a directory for
     each split. Class names are those of `labels.txt` or `classes.txt`, else all that occur, sorted.
-    `difficult` objects are objects like others.
+    Objects marked `difficult` are neither trained on nor counted, as in the VOC challenge.
 
     Args:
         root: the data set.
@@ -107,18 +107,20 @@ def _read_image(
 ) -> ImageAnnotation | None:
     text = read_text(path)
     if "<!ENTITY" in text:  # a few lines of them can unfold into gigabytes
-        problems.add(str(path), "declares XML entities, which annotations have no use for")
+        what = "declares XML entities, which annotations have no use for"
+        problems.add("malformed-annotation", str(path), what)
         return None
     try:
         tree = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:  # ValueError: an encoding unknown here
-        problems.add(str(path), f"malformed XML ({error})")
+        problems.add("malformed-annotation", str(path), f"malformed XML ({error})")
         return None
     stated = tree.findtext("filename", "").strip()
     name = posixpath.splitext(below(path, base))[0]
     picture = pictures.find(path, name, stated)
     if picture is None:
-        problems.add(str(path), f"no picture '{stated or name}' in {pictures.looked_in}")
+        what = f"no image '{stated or name}' in {pictures.looked_in}"
+        problems.add("missing-image", str(path), what)
         return None
     objects = []
     for number, element in enumerate(tree.iter("object"), 1):
@@ -130,7 +132,12 @@ def _read_image(
         path=picture,
         source=str(path),
         objects=tuple(objects),
-        size_hw=parse_size(tree.findtext("size/height"), tree.findtext("size/width")),
+        size_hw=parse_size(
+            tree.findtext("size/height"),
+            tree.findtext("size/width"),
+            where=str(path),
+            problems=problems,
+        ),
     )
 
 
@@ -142,7 +149,7 @@ def _read_object(
     parts = {part.tag: part for part in reversed(element)}
     label = (parts["name"].text or "").strip() if "name" in parts else ""
     if not label:
-        problems.add(f"{path}, {name}", "has no class name")
+        problems.add("missing-class", f"{path}, {name}", "has no class name")
         return None
     texts = {side.tag: side.text for side in reversed(parts["bndbox"])} if "bndbox" in parts else {}
     sides = []
@@ -150,10 +157,19 @@ def _read_object(
         text = texts.get(side)
         value = parse_number(text)
         if value is None:
-            problems.add(f"{path}, {name}", f"{side} is {text!r}, expected a number")
+            what = f"{side} is {text!r}, expected a number"
+            problems.add("malformed-annotation", f"{path}, {name}", what)
             return None
         sides.append(value)
-    return ObjectAnnotation(name, label, (sides[0], sides[1], sides[2], sides[3]))
+    difficult = "difficult" in parts and _is_set(parts["difficult"].text)
+    return ObjectAnnotation(
+        name, label, (sides[0], sides[1], sides[2], sides[3]), difficult=difficult
+    )
+
+
+def _is_set(text: str | None) -> bool:
+    """Whether a flag is on; some tools write words instead of VOC's 1 and 0."""
+    return (text or "").strip().lower() in ("1", "true", "yes")
 
 
 def _directory_splits(
@@ -190,7 +206,8 @@ def _read_list(
         name = line.strip()
         xml = base / f"{name}.xml"
         if name and xml not in annotations:
-            problems.add(f"{path}, line {number}", f"no annotation '{name}.xml'")
+            what = f"no annotation '{name}.xml'"
+            problems.add("missing-annotation", f"{path}, line {number}", what)
         elif name:
             annotation = annotations[xml]
             if annotation is not None:

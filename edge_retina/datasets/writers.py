@@ -74,7 +74,10 @@ def write_voc(dataset: Dataset, directory: Path) -> tuple[str, ...]:
         lines = [PurePosixPath(names[example.image_id]).stem + "\n" for example in examples]
         write_text(directory / "ImageSets" / "Main" / f"{split}.txt", "".join(lines))
     _write_labels(dataset, directory)
-    return _lost_crowds(dataset, "Pascal VOC")
+    crowds = sum(int(example.crowd.sum()) for example in _unique(dataset))
+    if not crowds:
+        return ()
+    return (f"crowd flags of {crowds} boxes: Pascal VOC has none, they are marked difficult",)
 
 
 def write_yolo(dataset: Dataset, directory: Path) -> tuple[str, ...]:
@@ -97,7 +100,7 @@ def write_yolo(dataset: Dataset, directory: Path) -> tuple[str, ...]:
     write_text(directory / "data.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
     other = [name for name in dataset.splits if name not in SPLITS]
     lost = tuple(f"split '{name}': YOLO knows only {', '.join(SPLITS)}" for name in other)
-    return lost + _lost_crowds(dataset, "YOLO")
+    return lost + _lost_flags(dataset, "YOLO")
 
 
 def write_csv(dataset: Dataset, directory: Path) -> tuple[str, ...]:
@@ -111,7 +114,7 @@ def write_csv(dataset: Dataset, directory: Path) -> tuple[str, ...]:
             lines.writerows(_csv_rows(example, dataset.labels))
         write_text(directory / f"{split}.csv", text.getvalue())
     _write_labels(dataset, directory)
-    return _lost_crowds(dataset, "CSV")
+    return _lost_flags(dataset, "CSV")
 
 
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[str, ...]]] = {
@@ -143,11 +146,17 @@ def _write_labels(dataset: Dataset, directory: Path) -> None:
     write_text(directory / "labels.txt", "".join(f"{label}\n" for label in dataset.labels))
 
 
-def _lost_crowds(dataset: Dataset, layout: str) -> tuple[str, ...]:
-    count = sum(int(example.crowd.sum()) for example in _unique(dataset))
-    if not count:
-        return ()
-    return (f"crowd flags of {count} boxes: {layout} has none, they are ordinary objects there",)
+def _lost_flags(dataset: Dataset, layout: str) -> tuple[str, ...]:
+    examples = _unique(dataset)
+    counts = {
+        "crowd": sum(int(example.crowd.sum()) for example in examples),
+        "difficult": sum(int(example.difficult.sum()) for example in examples),
+    }
+    return tuple(
+        f"{flag} flags of {count} boxes: {layout} has none, they become ordinary objects"
+        for flag, count in counts.items()
+        if count
+    )
 
 
 def _flat_names(dataset: Dataset) -> dict[str, str]:
@@ -181,7 +190,9 @@ def _coco_tree(dataset: Dataset, examples: tuple[Example, ...]) -> dict[str, obj
         images.append(
             {"id": image_id, "file_name": example.image_id, "height": height, "width": width}
         )
-        for box, label, crowd in zip(example.boxes_px, example.classes, example.crowd, strict=True):
+        for box, label, crowd, difficult in zip(
+            example.boxes_px, example.classes, example.crowd, example.difficult, strict=True
+        ):
             ymin, xmin, ymax, xmax = (float(side) for side in box)
             sides = _number(xmax - xmin), _number(ymax - ymin)
             annotations.append(
@@ -192,6 +203,7 @@ def _coco_tree(dataset: Dataset, examples: tuple[Example, ...]) -> dict[str, obj
                     "bbox": [_number(xmin), _number(ymin), *sides],
                     "area": _number(sides[0] * sides[1]),
                     "iscrowd": int(crowd),
+                    **({"ignore": 1} if difficult else {}),
                 }
             )
     categories = [{"id": number, "name": name} for number, name in enumerate(dataset.labels, 1)]
@@ -205,11 +217,12 @@ def _voc_tree(example: Example, name: str, labels: tuple[str, ...]) -> str:
     size = ElementTree.SubElement(root, "size")
     for side, value in zip(("width", "height", "depth"), (*example.image_hw[::-1], 3), strict=True):
         ElementTree.SubElement(size, side).text = str(value)
-    for box, label in zip(example.boxes_px, example.classes, strict=True):
+    # VOC has no crowds; as difficult objects they stay out of training and evaluation there too.
+    for box, label, ignored in zip(example.boxes_px, example.classes, example.ignored, strict=True):
         item = ElementTree.SubElement(root, "object")
         ElementTree.SubElement(item, "name").text = labels[label]
-        for flag in ("truncated", "difficult"):
-            ElementTree.SubElement(item, flag).text = "0"
+        ElementTree.SubElement(item, "truncated").text = "0"
+        ElementTree.SubElement(item, "difficult").text = str(int(ignored))
         bndbox = ElementTree.SubElement(item, "bndbox")
         for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box[[1, 0, 3, 2]], strict=True):
             ElementTree.SubElement(bndbox, side).text = str(_number(value))

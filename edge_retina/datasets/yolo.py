@@ -10,12 +10,12 @@ from edge_retina.datasets.annotation import (
     AnnotatedSplits,
     ImageAnnotation,
     ObjectAnnotation,
-    Problems,
     parse_number,
 )
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import IMAGE_SUFFIXES, image_id_of, list_images, read_text
+from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.threads import map_in_threads
 from edge_retina.datasets.yolo_layout import (
     find_yaml,
@@ -105,7 +105,7 @@ def _report_orphans(
             if path not in known and path.name not in ("classes.txt", "labels.txt"):
                 pictures = directory.parent / "images" / path.relative_to(directory)
                 if not any(pictures.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
-                    problems.add(str(path), "no picture for this label file")
+                    problems.add("missing-image", str(path), "no image for this label file")
 
 
 def _beside(picture: Path, base: Path, annotations: Path) -> Path:
@@ -159,16 +159,13 @@ def _read_object(
     is_box, is_polygon = len(fields) == 5, len(fields) >= 7 and len(fields) % 2 == 1
     if len(numbers) != len(fields) or not (is_box or is_polygon):
         got = " ".join(fields[:8])
-        problems.add(
-            f"{path}, {name}", f"got '{got}', expected the numbers class x y width height (0..1)"
-        )
+        what = f"got '{got}', expected the numbers class x y width height (0..1)"
+        problems.add("malformed-annotation", f"{path}, {name}", what)
         return None
     if numbers[0] not in range(len(labels)):
-        problems.add(
-            f"{path}, {name}",
-            f"class {fields[0]} is not in the list; "
-            f"allowed: 0..{len(labels) - 1} ({', '.join(labels)})",
-        )
+        allowed = f"0..{len(labels) - 1} ({', '.join(labels)})"
+        what = f"class {fields[0]} is not in the list; allowed: {allowed}"
+        problems.add("unknown-class", f"{path}, {name}", what)
         return None
     if is_box:
         x, y, width, height = numbers[1:]

@@ -64,7 +64,8 @@ def evaluate_detections(
     """Compare detections with the labelled boxes.
 
     Args:
-        examples: the labelled images; crowd regions are neither missed nor false positives.
+        examples: the labelled images; crowd regions and difficult objects are neither to be found
+            nor false alarms.
         detections: of each image, in the same order.
         labels: class names by index.
 
@@ -73,7 +74,7 @@ def evaluate_detections(
     """
     if len(examples) != len(detections):
         raise DatasetError(f"{len(examples)} images, but detections of {len(detections)}")
-    if all(bool(example.crowd.all()) for example in examples):
+    if all(bool(example.ignored.all()) for example in examples):
         raise DatasetError(
             f"no labelled object in the {len(examples)} images to evaluate on: average precision "
             "is undefined; choose another split"
@@ -120,9 +121,11 @@ def _coco(
 
 def _truth_annotations(examples: Sequence[Example]) -> list[dict[str, Any]]:
     return [
-        _annotation(number, box, label, iscrowd=int(crowd))
+        _annotation(number, box, label, iscrowd=int(crowd), ignore=int(difficult))
         for number, example in enumerate(examples, 1)
-        for box, label, crowd in zip(example.boxes_px, example.classes, example.crowd, strict=True)
+        for box, label, crowd, difficult in zip(
+            example.boxes_px, example.classes, example.crowd, example.difficult, strict=True
+        )
     ]
 
 
@@ -150,12 +153,32 @@ def _annotation(image_id: int, box_px: np.ndarray, label: int, **more: Any) -> d
     }
 
 
+class _Evaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
+    """COCOeval that ignores difficult objects the way the Pascal VOC devkit does.
+
+    COCOeval drops `ignore` in favour of `iscrowd`, which means two things: any number of detections
+    may match, as in the devkit, and overlap is the detection's share inside the region, which is
+    wrong for a single object. So the flag is set when the IoUs have been computed.
+    """
+
+    def __init__(self, truth: COCO, found: COCO) -> None:
+        super().__init__(truth, found, "bbox")
+        annotations = truth.dataset["annotations"]
+        self._difficult = {item["id"] for item in annotations if item["ignore"]}
+
+    def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> Any:  # noqa: N802, N803  the base's names
+        for item in self._gts[imgId, catId]:
+            if item["id"] in self._difficult:
+                item["iscrowd"] = item["ignore"] = 1
+        return super().evaluateImg(imgId, catId, aRng, maxDet)
+
+
 def _accumulate(truth: COCO, found: COCO) -> tuple[np.ndarray, np.ndarray]:
     """Return precision (IoU, recall, class, size, maxDets) and recall (IoU, class, size, maxDets).
 
     Entries without anything to find are -1.
     """
-    evaluation = COCOeval(truth, found, "bbox")
+    evaluation = _Evaluation(truth, found)
     evaluation.params.maxDets = list(MAX_DETECTIONS)
     with _quiet():
         evaluation.evaluate()

@@ -24,7 +24,7 @@ PALETTE = (
     (140, 86, 75),
     (127, 188, 65),
 )
-_CROWD = (160, 160, 160)
+_IGNORED = (160, 160, 160)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE_SIDE = 800.0  # an image of this size is drawn with 3 px lines and letters of 15 px
 _MIN_FONT_SCALE = 0.35  # letters of 8 px: smaller ones of this font can't be read
@@ -55,14 +55,15 @@ def draw_detections(
 
 
 def draw_ground_truth(image_rgb: np.ndarray, example: Example, labels: Sequence[str]) -> np.ndarray:
-    """Return a copy of the example's image with its labelled boxes; crowd regions are grey."""
-    texts = [
-        f"{labels[index]} (crowd)" if crowd else labels[index]
-        for index, crowd in zip(example.classes, example.crowd, strict=True)
+    """Return a copy of the example's image with its labelled boxes; ignored ones are grey."""
+    flags = [
+        " (crowd)" if crowd else " (difficult)" if difficult else ""
+        for crowd, difficult in zip(example.crowd, example.difficult, strict=True)
     ]
+    texts = [labels[index] + flag for index, flag in zip(example.classes, flags, strict=True)]
     colours = [
-        _CROWD if crowd else colour_of(int(index))
-        for index, crowd in zip(example.classes, example.crowd, strict=True)
+        _IGNORED if flag else colour_of(int(index))
+        for index, flag in zip(example.classes, flags, strict=True)
     ]
     return _draw(image_rgb, example.boxes_px, texts, colours)
 

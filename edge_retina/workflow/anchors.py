@@ -67,7 +67,7 @@ def coverage_report(
     objects = measure_objects(grid, boxes)
     sizes = group_by_size(np.concatenate([np.zeros((0, 4)), *boxes]))
     classes = np.concatenate(
-        [np.zeros(0, int), *(example.classes[~example.crowd] for example in examples)]
+        [np.zeros(0, int), *(example.classes[~example.ignored] for example in examples)]
     )
     return CoverageReport(
         overall=objects.summary(),
@@ -82,5 +82,5 @@ def coverage_report(
 
 
 def boxes_at_input(examples: Sequence[Example], image_hw: tuple[int, int]) -> list[np.ndarray]:
-    """Return each picture's boxes (G, 4), crowds left out, in pixels of the network input."""
-    return [example.boxes_at(image_hw)[~example.crowd] for example in examples]
+    """Return each image's boxes (G, 4) in pixels of the network input, ignored ones left out."""
+    return [example.boxes_at(image_hw)[~example.ignored] for example in examples]

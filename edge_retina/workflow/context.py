@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
-from edge_retina.datasets import Dataset, Example, annotations_sha256
+from edge_retina.datasets import Dataset, Example, annotations_sha256, pictures_sha256
 from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
@@ -43,7 +43,12 @@ class PreparedData:
     @cached_property
     def fingerprint(self) -> list[object]:
         """What a trained model depends on: class names, labels and pixels it was shown."""
-        return [self.dataset.labels, annotations_sha256(self.train), annotations_sha256(self.val)]
+        used = (self.train, self.val)
+        return [
+            self.dataset.labels,
+            [annotations_sha256(examples) for examples in used],
+            [pictures_sha256(examples) for examples in used],
+        ]
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,12 @@ class RunContext:
         if data.val:
             return names.val_split, data.val
         return names.train_split, data.train
+
+    @cached_property
+    def measured_sha256(self) -> tuple[str, str]:
+        """Hashes of the labels and the images of the measured split."""
+        _, examples = self.measured_split
+        return annotations_sha256(examples), pictures_sha256(examples)
 
     @property
     def ptq_export_dir(self) -> Path:

@@ -65,7 +65,7 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
         *(tuple(e for e in split if e.path not in broken) for split in prepared.splits),
     )
     for role, split in zip(("train", "val", "test"), prepared.splits, strict=True):
-        if split and not any((~example.crowd).any() for example in split):
+        if split and not any((~example.ignored).any() for example in split):
             raise DatasetError(
                 f"{prepared.dataset.root}: the {role} split has no objects; check the annotations"
             )

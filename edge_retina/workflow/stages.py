@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.config import Config
-from edge_retina.datasets import annotations_sha256
 from edge_retina.files import write_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.context import RunContext
@@ -141,10 +140,6 @@ def _report(context: RunContext) -> dict[str, Any]:
     return {}
 
 
-def _measured_data(context: RunContext) -> Any:
-    return annotations_sha256(context.measured_split[1])
-
-
 def _uses_qat(context: RunContext) -> bool:
     return context.config.quantize.method == "qat"
 
@@ -196,7 +191,7 @@ STAGES = StageGraph(
         Stage(
             "evaluate",
             needs=("train", "export", "export-ptq"),
-            inputs=lambda context: [_measured_data(context), list(measured_files(context))],
+            inputs=lambda context: [context.measured_sha256, list(measured_files(context))],
             outputs=lambda context: [context.run.results_file("evaluate")],
             run=_evaluate,
         ),

@@ -20,6 +20,19 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
     path.write_text(json.dumps(tree))
 
 
+def test_ignored_objects_are_difficult_unless_they_are_crowds(tmp_path: Path, coco_json: Write):
+    boxes = [(1, [1, 2, 30, 20]), (1, [5, 6, 7, 8]), (2, [10, 0, 50, 40], 1)]
+    path = coco_json(tmp_path, [("a.jpg", boxes)])
+    tree = json.loads(path.read_text())
+    for item, ignore in zip(tree["annotations"], (0, 1, 1), strict=True):
+        item["ignore"] = ignore
+    path.write_text(json.dumps(tree))
+    (example,) = load_dataset(tmp_path).split("train")
+    assert example.difficult.tolist() == [False, True, False]
+    assert example.crowd.tolist() == [False, False, True]
+    assert example.ignored.tolist() == [False, True, True]
+
+
 def test_xywh_becomes_yxyx_and_ids_with_gaps_become_indices(tmp_path: Path, coco_json: Write):
     objects = [(90, [1, 2, 30, 20]), (3, [10.5, 0, 4.25, 8], 1)]
     coco_json(
@@ -136,7 +149,7 @@ def test_an_unused_background_is_no_class(
         (
             (1, [50, 2, 20, 4]),
             "image a.jpg, annotation 1: box xmin 50 ymin 2 xmax 70 ymax 6 sticks out of the "
-            "picture of 60x40",
+            "60x40 image",
         ),
     ],
 )
@@ -207,14 +220,14 @@ def test_files_must_agree_about_categories(tmp_path: Path, coco_json: Write):
 def test_missing_picture(tmp_path: Path, coco_json: Write):
     coco_json(tmp_path, [("a.jpg", []), ("b.jpg", [])])
     (tmp_path / "images" / "a.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"image a\.jpg: no such picture; looked in images/, "):
+    with pytest.raises(DatasetError, match=r"image a\.jpg: no such image; looked in images/, "):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path, skip_invalid=True).split("train")) == 1
 
 
 def test_the_same_picture_twice(tmp_path: Path, coco_json: Write):
     coco_json(tmp_path, [("a.jpg", []), ("a.jpg", [])])
-    with pytest.raises(DatasetError, match=r"picture 'a\.jpg' is in split 'train' twice"):
+    with pytest.raises(DatasetError, match=r"image 'a\.jpg' is listed twice in split 'train'"):
         load_dataset(tmp_path)
 
 
@@ -236,7 +249,7 @@ def test_coco_tiny(shared_data: Path):
 
 
 def test_mediapipe_coco(shared_data: Path):
-    with pytest.raises(DatasetError, match="sticks out of the picture"):
+    with pytest.raises(DatasetError, match=r"sticks out of the \d+x\d+ image"):
         load_dataset(shared_data / "mediapipe_min" / "coco_data")
     dataset = load_dataset(shared_data / "mediapipe_min" / "coco_data", skip_invalid=True)
     everything = [item for split in dataset.splits.values() for item in split]

@@ -76,7 +76,7 @@ def test_label_file_fixes_the_order_and_the_classes(root: Path):
         ("a.jpg,60,40,cat,1,2", "train.csv, line 3: ymax is '', expected a number"),
         ("a.jpg,60,40,,1,2,30,4", "train.csv, line 3: has no class name"),
         ("a.jpg,60,40,cat,30,2,30,4", "train.csv, image a.jpg, line 3: xmax (30) <= xmin (30)"),
-        ("c.jpg,60,40,cat,1,2,30,4", "train.csv, line 3: no such picture 'c.jpg'; looked beside"),
+        ("c.jpg,60,40,cat,1,2,30,4", "train.csv, line 3: no such image 'c.jpg'; looked beside"),
     ],
 )
 def test_invalid_rows(root: Path, row: str, message: str):

@@ -54,9 +54,7 @@ def test_no_objects_at_all(tmp_path: Path, voc_xml: Write):
 def test_a_broken_picture_is_named_or_left_out(tmp_path: Path, coco_json: Write):
     coco_json(tmp_path, [("a.jpg", []), ("b.jpg", [])])
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
-    with pytest.raises(
-        DatasetError, match=r"images/a\.jpg: file is empty; expected a picture; fix"
-    ):
+    with pytest.raises(DatasetError, match=r"images/a\.jpg: file is empty; expected an image; fix"):
         load_dataset(tmp_path)
     dataset = load_dataset(tmp_path, skip_invalid=True)
     assert [example.image_id for example in dataset.split("train")] == ["b.jpg"]
@@ -86,7 +84,7 @@ def test_annotation_hash_sees_what_matters(tmp_path: Path, coco_json: Write):
     assert len({first, *others}) == 6
 
 
-def test_importing_needs_numpy_only(repository: Path):
+def test_importing_needs_numpy_and_pillow_only(repository: Path):
     code = "import sys, edge_retina.datasets; print(*{m.split('.')[0] for m in sys.modules})"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True

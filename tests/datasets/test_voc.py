@@ -38,6 +38,26 @@ def test_boxes_are_yxyx_as_they_stand(tmp_path: Path, voc_xml: Write):
     assert example.crowd.tolist() == [False, False]
 
 
+@pytest.mark.parametrize(
+    "flag, difficult",
+    [
+        ("", False),
+        ("<difficult>0</difficult>", False),
+        ("<difficult>1</difficult>", True),
+        ("<difficult> true\n</difficult>", True),
+        ("<difficult/>", False),
+        ("<difficult>Unspecified</difficult>", False),
+    ],
+)
+def test_difficult_objects_are_ignored(tmp_path: Path, voc_xml: Write, flag: str, difficult: bool):
+    path = voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9), ("dog", 1, 2, 30, 40))
+    path.write_text(path.read_text().replace("<name>dog</name>", f"<name>dog</name>{flag}"))
+    _, example = only(tmp_path, skip_invalid=False)
+    assert example.difficult.tolist() == [False, difficult]
+    assert example.ignored.tolist() == [False, difficult]
+    assert not example.crowd.any()
+
+
 def test_lists_are_splits_and_class_lists_are_not(tmp_path: Path, voc_xml: Write):
     for name in "abc":
         voc_xml(tmp_path, name, ("cat", 1, 1, 9, 9))
@@ -127,13 +147,13 @@ def test_a_size_that_is_not_stated_is_read_from_the_picture(
         (
             [("cat", -5, 5, 20, 9)],
             "Annotations/a.xml, object 1: box xmin -5 ymin 5 xmax 20 ymax 9 sticks out of the "
-            "picture of 60x40",
+            "60x40 image",
             1,
         ),
         (
             [("cat", 70, 5, 80, 9)],
             "Annotations/a.xml, object 1: box xmin 70 ymin 5 xmax 80 ymax 9 lies outside the "
-            "picture of 60x40",
+            "60x40 image",
             0,
         ),
         (
@@ -218,7 +238,7 @@ def test_missing_picture(tmp_path: Path, voc_xml: Write):
     voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9))
     voc_xml(tmp_path, "b", ("cat", 1, 1, 9, 9))
     (tmp_path / "JPEGImages" / "a.jpg").unlink()
-    message = "a.xml: no picture 'a.jpg' in JPEGImages/, images/ or beside the XML; fix the file"
+    message = "a.xml: no image 'a.jpg' in JPEGImages/, images/ or beside the XML; fix the file"
     with pytest.raises(DatasetError) as error:
         load_dataset(tmp_path)
     assert message in str(error.value)
@@ -236,7 +256,9 @@ def test_missing_annotation_of_a_listed_picture(tmp_path: Path, voc_xml: Write):
 def test_picture_listed_twice(tmp_path: Path, voc_xml: Write):
     voc_xml(tmp_path, "a", ("cat", 1, 1, 9, 9))
     write_list(tmp_path, "train", "a", "a")
-    with pytest.raises(DatasetError, match=r"a\.xml: picture 'a\.jpg' is in split 'train' twice"):
+    with pytest.raises(
+        DatasetError, match=r"a\.xml: image 'a\.jpg' is listed twice in split 'train'"
+    ):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path, skip_invalid=True).split("train")) == 1
 

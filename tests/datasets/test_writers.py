@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +18,14 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def dataset(tmp_path: Path, coco_json: Write) -> Dataset:
-    """Two splits, a picture without objects, an unused class, fractions, a crowd, a directory."""
+    """Two splits, a picture without objects, an unused class, fractions, flags, a directory."""
     categories = ((1, "zebra"), (2, "big cat"), (3, "unused"))
     root = tmp_path / "source"
     first = [(1, [1.23, 2.5, 30.111, 20]), (2, [10, 0, 50, 40], 1)]
-    coco_json(root, [("a.jpg", first), ("b.jpg", [])], categories=categories)
+    path = coco_json(root, [("a.jpg", first), ("b.jpg", [])], categories=categories)
+    tree = json.loads(path.read_text())
+    tree["annotations"][0]["ignore"] = 1
+    path.write_text(json.dumps(tree))
     coco_json(
         root,
         [("deep/a.jpg", [(2, [0.333, 0.777, 59.5, 39])])],
@@ -49,13 +53,21 @@ def test_round_trip(dataset: Dataset, tmp_path: Path, layout: str):
     assert again.layout == layout
     assert list(again.splits) == ["train", "val"]
     assert_same(dataset, again)
-    crowds = [example.crowd.tolist() for example in again.split("train")]
+    first, empty = again.split("train")
+    flags = [(c, d) for c, d in zip(first.crowd.tolist(), first.difficult.tolist(), strict=True)]
+    assert empty.crowd.shape == empty.difficult.shape == (0,)
     if layout == "coco":
+        assert flags == [(False, True), (True, False)]
         assert lost == ()
-        assert crowds == [[False, True], []]
+    elif layout == "voc":
+        assert flags == [(False, True), (False, True)]
+        assert lost == ("crowd flags of 1 boxes: Pascal VOC has none, they are marked difficult",)
     else:
-        assert len(lost) == 1
-        assert lost[0].startswith("crowd flags of 1 boxes: ")
+        assert flags == [(False, False), (False, False)]
+        assert [line.split(":")[0] for line in lost] == [
+            "crowd flags of 1 boxes",
+            "difficult flags of 1 boxes",
+        ]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -123,7 +123,7 @@ def test_a_picture_without_label_file_has_no_objects(
         ("0 0.5 0.5 0 0.5", "xmax (30) <= xmin (30)"),
         (
             "0 30 20 10 10",
-            "box xmin 1500 ymin 600 xmax 2100 ymax 1000 lies outside the picture of 60x40",
+            "box xmin 1500 ymin 600 xmax 2100 ymax 1000 lies outside the 60x40 image",
         ),
     ],
 )
@@ -173,7 +173,7 @@ def test_labels_without_picture(tmp_path: Path, yolo: Callable[..., Path]):
     yolo(tmp_path, "train/b")
     (tmp_path / "images" / "train" / "b.jpg").unlink()
     (tmp_path / "classes.txt").write_text("cat\n")
-    with pytest.raises(DatasetError, match=r"labels/train/b\.txt: no picture for this label file"):
+    with pytest.raises(DatasetError, match=r"labels/train/b\.txt: no image for this label file"):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path, skip_invalid=True).split("train")) == 1
 

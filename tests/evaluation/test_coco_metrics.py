@@ -20,6 +20,7 @@ def example(
     boxes_px: Sequence[Box],
     classes: Sequence[int] | None = None,
     crowd: Sequence[bool] | None = None,
+    difficult: Sequence[bool] | None = None,
 ) -> Example:
     return Example(
         image_id="a.jpg",
@@ -28,6 +29,7 @@ def example(
         boxes_px=np.array(boxes_px, np.float32).reshape(-1, 4),
         classes=np.array(classes or [0] * len(boxes_px), np.int32),
         crowd=np.array(crowd or [False] * len(boxes_px), bool),
+        difficult=np.array(difficult or [False] * len(boxes_px), bool),
     )
 
 
@@ -110,6 +112,24 @@ def test_a_crowd_is_neither_missed_nor_a_false_alarm() -> None:
     assert metrics.mAP == ONE
 
 
+@pytest.mark.parametrize(
+    "boxes, mean_ap",
+    [
+        ([A], 1.0),  # not missed
+        ([B, A], 1.0),  # no false alarm
+        ([B, (11, 101, 50, 150), A], 1.0),  # nor is the second detection of it, as in the devkit
+        ([(20, 110, 40, 140), A], 0.5),  # inside it, but IoU .3: it found something else
+    ],
+)
+def test_a_difficult_object_is_ignored(boxes: list[Box], mean_ap: float) -> None:
+    truth = example([A, B], difficult=[False, True])
+    scores = [0.9 - 0.1 * number for number in range(len(boxes))]
+    metrics = evaluate_detections([truth], [found(boxes, scores)], ["cell"])
+    assert metrics.mAP50 == pytest.approx(mean_ap)
+    assert metrics.mAP == pytest.approx(mean_ap)
+    assert metrics.AR100 == ONE
+
+
 def test_classes_without_objects_count_neither_way() -> None:
     metrics = evaluate_detections(
         [example([A, B], [0, 2])],
@@ -136,7 +156,9 @@ def test_the_very_first_object_counts() -> None:
 def test_nothing_to_find_is_an_error() -> None:
     with pytest.raises(DatasetError, match="no labelled object in the 2 images"):
         evaluate_detections(
-            [example([]), example([A], crowd=[True])], [found([], [])] * 2, ["cell"]
+            [example([A], difficult=[True]), example([A], crowd=[True])],
+            [found([], [])] * 2,
+            ["cell"],
         )
 
 

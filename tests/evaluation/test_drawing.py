@@ -74,14 +74,16 @@ def test_colours_start_again_after_the_last() -> None:
     assert len(set(PALETTE)) == len(PALETTE)
 
 
-def test_crowds_are_grey() -> None:
+@pytest.mark.parametrize("flag", ["crowd", "difficult"])
+def test_ignored_objects_are_grey(flag: str) -> None:
+    none = np.array([False, False])
     example = Example(
         image_id="a",
         path=Path("a"),
         image_hw=(100, 100),
         boxes_px=np.array([[40, 10, 60, 40], [70, 60, 90, 90]], np.float32),
         classes=np.array([0, 0], np.int32),
-        crowd=np.array([False, True]),
+        **{"crowd": none, "difficult": none, flag: np.array([False, True])},
     )
     drawn = draw_ground_truth(np.zeros((100, 100, 3), np.uint8), example, ["cat"])
     assert tuple(drawn[50, 10]) == PALETTE[0]

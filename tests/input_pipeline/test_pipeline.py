@@ -37,6 +37,18 @@ ANCHORS = GRID.boxes_px()
 BATCH = 4
 
 
+def test_difficult_objects_are_drawn_as_ignored(tmp_path: Path) -> None:
+    from edge_retina.input_pipeline.pictures import PictureSource
+
+    path = tmp_path / "a.png"
+    assert cv2.imwrite(str(path), np.zeros((80, 128, 3), np.uint8))
+    boxes = np.array([(10, 10, 40, 50), (10, 60, 40, 100)], np.float32)
+    flags = {"crowd": np.array([False, False]), "difficult": np.array([False, True])}
+    example = Example("a.png", path, (80, 128), boxes, np.zeros(2, np.int32), **flags)
+    source = PictureSource([example], image_hw=(64, 64), settings=STILL, seed=0, cache_mb=0)
+    assert source.draw(0)[3].tolist() == [False, True]
+
+
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     """Six grey pictures, told apart by their brightness 10, 20 .. 60; the last has no objects."""

@@ -136,6 +136,18 @@ def test_other_labels_on_the_same_pictures_are_refused(
     )
 
 
+def test_other_pixels_under_the_same_labels_are_refused(
+    config: Config, run: RunDirectory, data: Path
+) -> None:
+    """An image was replaced by another one of the same size."""
+    prepare_run(config, run)
+    pretend_it_is_trained(run)
+    image, other = (data / "images" / "train" / f"00000{i}.jpg" for i in (1, 2))
+    image.write_bytes(other.read_bytes())
+    with pytest.raises(RunError, match=f"images or labels in {data} have changed"):
+        prepare_run(config, run)
+
+
 def test_a_broken_picture_is_found_before_the_training(
     config: Config, run: RunDirectory, data: Path
 ) -> None:

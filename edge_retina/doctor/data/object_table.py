@@ -34,6 +34,7 @@ class ObjectTable:
         normalized: (N,) bool, the file gives fractions.
         classes: (N,) indices into the labels, UNKNOWN_CLASS where the label is not among them.
         crowd: (N,) bool.
+        difficult: (N,) bool.
     """
 
     images: tuple[ImageAnnotation, ...]
@@ -47,6 +48,7 @@ class ObjectTable:
     normalized: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
+    difficult: np.ndarray
 
     def __len__(self) -> int:
         return len(self.image)
@@ -138,6 +140,7 @@ def build_object_table(
         normalized=normalized,
         classes=np.array([index.get(item.label, UNKNOWN_CLASS) for item in objects], np.int64),
         crowd=np.array([item.crowd for item in objects], bool),
+        difficult=np.array([item.difficult for item in objects], bool),
     )
 
 

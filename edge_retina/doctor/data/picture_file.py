@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,10 +19,8 @@ import numpy as np
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
-from edge_retina.errors import DatasetError
+from edge_retina.errors import ImageCode, ImageError
 from edge_retina.runtime.image import jpeg_is_cut_off
-
-Trouble = Literal["", "missing", "empty", "truncated", "unreadable"]
 
 THUMBNAIL_SIDE = 16
 _HASH_SOURCE_SIDE = 32  # the DCT's input; the hash is its 8x8 lowest frequencies
@@ -40,7 +37,7 @@ class PictureFile:
 
     Attributes:
         path: of the file.
-        trouble: why it can't be used; empty if it can.
+        trouble: why it can't be used; None if it can.
         reason: the same in words.
         format: None if unknown.
         header: size and orientation; None if there is trouble.
@@ -50,7 +47,7 @@ class PictureFile:
     """
 
     path: Path
-    trouble: Trouble = ""
+    trouble: ImageCode | None = None
     reason: str = ""
     format: FileFormat | None = None
     header: ImageHeader | None = None
@@ -69,29 +66,24 @@ def look_at_pictures(paths: Iterable[Path], root: Path) -> dict[Path, PictureFil
 
 def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:
     """Read and decode one file; whatever is wrong with it is in the result, never raised."""
-    try:
-        data = boundary.check(path).read_bytes()
-    except DatasetError as error:
-        return PictureFile(path, "unreadable", str(error).removeprefix(f"{path}: "))
-    except OSError as error:
-        trouble: Trouble = "unreadable" if path.exists() else "missing"
-        return PictureFile(path, trouble, str(error.strerror or error))
-    if not data:
-        return PictureFile(path, "empty", "the file has no content")
-    kind, digest = sniff_format(data), hashlib.sha256(data).hexdigest()
+    refusal = boundary.refusal(path)
+    if refusal is not None:
+        return PictureFile(path, "unreadable-image", refusal)
     try:
         header = read_image_header(path)
-    except DatasetError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        cut = kind is not None and (_is_cut_off(data, kind) or "cut off" in reason)
-        return PictureFile(path, "truncated" if cut else "unreadable", reason, kind, sha256=digest)
+        data = path.read_bytes()
+    except ImageError as error:
+        return PictureFile(path, error.code, error.reason)
+    except OSError as error:
+        return PictureFile(path, "unreadable-image", str(error.strerror or error))
+    kind, digest = sniff_format(data), hashlib.sha256(data).hexdigest()
     if kind is not None and _is_cut_off(data, kind):
         reason = f"the {kind.name} data end too early"
-        return PictureFile(path, "truncated", reason, kind, sha256=digest)
+        return PictureFile(path, "truncated-image", reason, kind, sha256=digest)
     grey = _decode_reduced(data, header)
     if grey is None:
-        reason = "its header is sound but OpenCV can't decode the pixels"
-        return PictureFile(path, "unreadable", reason, kind, sha256=digest)
+        reason = "its header is valid but OpenCV can't decode the pixels"
+        return PictureFile(path, "unreadable-image", reason, kind, sha256=digest)
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return PictureFile(
         path,

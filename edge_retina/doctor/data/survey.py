@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from edge_retina.config import Config
-from edge_retina.datasets.annotation import ImageAnnotation, Problems
+from edge_retina.datasets.annotation import ImageAnnotation
 from edge_retina.datasets.loading import check_source, read_source
+from edge_retina.datasets.problems import Problem, Problems
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.data.object_table import ObjectTable, build_object_table
 from edge_retina.doctor.data.picture_file import PictureFile, look_at_pictures
@@ -27,6 +28,7 @@ class Survey:
         class_ids: their numbers in the files, where the layout has some (COCO).
         annotations: as they stand in the files, by split; "" where the data set has no splits.
         unread: what the reader could make nothing of.
+        notes: odd things that it read all the same.
         examples: what training would use, by split.
         skipped: how many things stop training unless `data.skip_invalid` leaves them out.
         pictures: what was seen of each picture file.
@@ -38,7 +40,8 @@ class Survey:
     labels: tuple[str, ...]
     class_ids: tuple[int, ...]
     annotations: dict[str, list[ImageAnnotation]]
-    unread: tuple[Case, ...]
+    unread: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
     examples: dict[str, tuple[Example, ...]]
     skipped: int
     pictures: dict[Path, PictureFile]
@@ -78,6 +81,10 @@ class Survey:
         """Return a path relative to the data set, with forward slashes."""
         return relative_name(path, self.root)
 
+    def case_of(self, problem: Problem) -> Case:
+        """Return a problem as a case, its place relative to the data set."""
+        return Case(problem.where.removeprefix(f"{self.root}{os.sep}"), problem.what)
+
 
 def survey(path: Path | str, config: Config) -> Survey:
     """Read a data set and look at every picture.
@@ -87,7 +94,7 @@ def survey(path: Path | str, config: Config) -> Survey:
     """
     problems = Problems(skip_invalid=True)
     source = read_source(path, problems)
-    unread = tuple(_case(line, source.root) for line in problems.found)
+    unread = tuple(problems.found)
     examples = check_source(source, problems, seed=config.seed)
     annotated = source.annotated
     paths = (item.path for items in annotated.splits.values() for item in items)
@@ -98,14 +105,9 @@ def survey(path: Path | str, config: Config) -> Survey:
         class_ids=annotated.class_ids,
         annotations=annotated.splits,
         unread=unread,
+        notes=tuple(problems.notes),
         examples=examples,
         skipped=len(problems.found),
         pictures=look_at_pictures(paths, source.root),
         config=config,
     )
-
-
-def _case(line: str, root: Path) -> Case:
-    """Return a reader's "place: problem" in two parts, the place relative to the data set."""
-    where, _, what = line.removeprefix(f"{root}{os.sep}").partition(": ")
-    return Case(where, what)

@@ -58,6 +58,15 @@ def _border(voc: VocSet, *box: int) -> None:
         voc.add(f"border{number}.jpg", ("cat", *box))
 
 
+def _zero_size(voc: VocSet) -> None:
+    voc.add("unsized.jpg", BOX, size_hw=(0, 0))
+
+
+def _colon(voc: VocSet) -> None:
+    voc.add("odd: name.jpg", BOX)
+    (voc.root / "Annotations" / "odd: name.xml").write_text("no image 'x' is no XML")
+
+
 def _missing(voc: VocSet) -> None:
     voc.add("gone.jpg", BOX).unlink()
 
@@ -140,10 +149,12 @@ def _box(*box: object, label: str = "cat") -> Builder:
 
 # code, severity, how it is made on top of four sound pictures, part of the first case, count
 FLAWS = [
-    ("missing-image", "error", _missing, "gone.xml: no picture 'gone.jpg'", 1),
+    ("missing-image", "error", _missing, "gone.xml: no image 'gone.jpg'", 1),
     ("unreadable-annotation", "error", _malformed, "torn.xml: malformed XML", 1),
+    ("unreadable-annotation", "error", _colon, "Annotations/odd: name.xml: malformed XML", 1),
+    ("zero-image-size", "note", _zero_size, "unsized.xml: size is stated as 0x0, so the", 1),
     ("repeated-image", "error", _twice, "twice.jpg: 2 times in split 'train'", 1),
-    ("empty-file", "error", _file("f.jpg", lambda: b""), "JPEGImages/f.jpg: the file has no", 1),
+    ("empty-file", "error", _file("f.jpg", lambda: b""), "JPEGImages/f.jpg: file is empty", 1),
     (
         "truncated-image",
         "error",
@@ -152,7 +163,7 @@ FLAWS = [
         1,
     ),
     ("truncated-image", "error", _file("f.png", _png_cut), "f.png: ", 1),
-    ("unreadable-image", "error", _file("f.jpg", lambda: b"no picture"), "f.jpg: not a picture", 1),
+    ("unreadable-image", "error", _file("f.jpg", lambda: b"no picture"), "f.jpg: not an image", 1),
     ("size-mismatch", "error", _file("f.jpg", lambda: encode(photo(98, (48, 64)))), "64x48", 1),
     ("wrong-suffix", "warning", _file("f.jpg", lambda: encode(photo(99), ".png")), "PNG file", 1),
     ("animated-image", "warning", _file("f.gif", two_frame_gif), "f.gif: GIF", 1),
@@ -164,6 +175,13 @@ FLAWS = [
     ("exif-orientation", "note", _exif((128, 96), 20, 30, 60, 70), "after the turn", 1),
     ("exif-ambiguous", "warning", _exif(None, 20, 30, 60, 70), "before and after the turn", 1),
     ("exif-ambiguous", "warning", _exif(None, 20, 30, 120, 70), "before the turn only", 1),
+    (
+        "invalid-exif-orientation",
+        "note",
+        _file("f.jpg", lambda: with_orientation(encode(photo(97)), 9)),
+        "f.jpg: orientation 9, read as 1",
+        1,
+    ),
     ("image-without-objects", "note", lambda voc: voc.add("bare.jpg"), "bare.jpg", 1),
     ("unused-image", "note", _unlabelled, "JPEGImages/unlabelled.jpg", 1),
     ("duplicate-file-name", "note", lambda voc: voc.add("a/sound0.jpg", BOX), "sound0.jpg", 2),
@@ -244,6 +262,7 @@ def test_every_kind_is_made_on_purpose() -> None:
         "class-without-boxes",
         "class-absent-from-split",
         "crowd-region",
+        "difficult-object",
         "too-many-objects",
         "default-anchors-miss",
         "fitted-anchors-miss",
@@ -254,7 +273,6 @@ def test_every_kind_is_made_on_purpose() -> None:
 def known_codes() -> set[str]:
     modules = (anchors, boxes, classes, duplicates, formats, images, objects)
     kinds = [value for module in modules for value in vars(module).values()]
-    kinds += list(images.TROUBLE.values())
     return {kind.code for kind in kinds if isinstance(kind, Kind)}
 
 

@@ -46,6 +46,19 @@ def test_crowd_regions_are_noted_and_not_boxes(tmp_path: Path) -> None:
     assert found["class-with-one-box"].count == 1
 
 
+def test_difficult_objects_are_noted_and_not_counted(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path)
+    voc.add("a.jpg", ("cat", 9, 9, 50, 50), ("cat", 60, 9, 100, 50))
+    path = tmp_path / "Annotations" / "a.xml"
+    first, second = path.read_text().split("</name>", 1)
+    path.write_text(f"{first}</name><difficult>1</difficult>{second}")
+    diagnosis = diagnose(voc.root)
+    (case,) = codes(diagnosis)["difficult-object"].cases
+    assert (case.file, case.where) == ("JPEGImages/a.jpg", "Annotations/a.xml, object 1")
+    assert codes(diagnosis)["class-with-one-box"].cases[0].detail == "1 box"
+    assert diagnosis.anchors.coverage["default"].objects == 1
+
+
 def test_class_that_no_box_has(tmp_path: Path) -> None:
     voc = VocSet(tmp_path)
     voc.add_sound(2)

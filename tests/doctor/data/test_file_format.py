@@ -1,26 +1,33 @@
 from __future__ import annotations
 
+import io
 import struct
+import zlib
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
 from tests.doctor.made import cmyk_jpeg, encode, photo, two_frame_gif
 
 PICTURE = photo(0)
+GREY_16 = PICTURE[..., 0].astype(np.uint16) * 257
 WITH_ALPHA = cv2.cvtColor(PICTURE, cv2.COLOR_BGR2BGRA)
 
 
-def webp_header(flags: int) -> bytes:
-    return (
-        b"RIFF"
-        + struct.pack("<I", 22)
-        + b"WEBPVP8X"
-        + struct.pack("<I", 10)
-        + bytes([flags] + [0] * 9)
-    )
+def with_pillow(picture: np.ndarray, form: str, **options: Any) -> bytes:
+    """Encode what OpenCV can't: palettes, CMYK, frames."""
+    stream = io.BytesIO()
+    mode = options.pop("mode", None)
+    image = Image.fromarray(picture[..., ::-1] if picture.ndim == 3 else picture)
+    (image.convert(mode) if mode else image).save(stream, form, **options)
+    return stream.getvalue()
+
+
+FRAMES = [Image.fromarray(photo(seed)) for seed in (1, 2)]
 
 
 def one_frame_gif() -> bytes:
@@ -31,8 +38,8 @@ def one_frame_gif() -> bytes:
 
 def animated_png() -> bytes:
     png = encode(PICTURE, ".png")
-    chunk = struct.pack(">I4sII", 8, b"acTL", 2, 0) + bytes(4)  # nobody looks at the checksum here
-    return png[:33] + chunk + png[33:]
+    body = struct.pack(">4sII", b"acTL", 2, 0)
+    return png[:33] + struct.pack(">I", 8) + body + struct.pack(">I", zlib.crc32(body)) + png[33:]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +61,27 @@ def animated_png() -> bytes:
         (two_frame_gif(), FileFormat("GIF", animated=True)),
         (encode(PICTURE, ".bmp"), FileFormat("BMP")),
         (encode(PICTURE, ".webp"), FileFormat("WebP")),
-        (webp_header(0x10), FileFormat("WebP", alpha=True)),
-        (webp_header(0x02), FileFormat("WebP", animated=True)),
+        (encode(WITH_ALPHA // 2, ".webp"), FileFormat("WebP", alpha=True)),
+        (
+            with_pillow(PICTURE, "WEBP", save_all=True, append_images=FRAMES),
+            FileFormat("WebP", animated=True),
+        ),
+        (with_pillow(PICTURE, "PNG", mode="P"), FileFormat("PNG")),
+        (
+            with_pillow(PICTURE, "PNG", mode="P", transparency=0),
+            FileFormat("PNG", alpha=True),
+        ),
+        (with_pillow(PICTURE, "PNG", mode="1"), FileFormat("PNG", colours="grey")),
+        (encode(GREY_16, ".png"), FileFormat("PNG", bits=16, colours="grey")),
+        (with_pillow(PICTURE, "JPEG", mode="CMYK"), FileFormat("JPEG", colours="cmyk")),
+        (with_pillow(PICTURE, "GIF", transparency=0), FileFormat("GIF", alpha=True)),
+        (encode(PICTURE[..., 0], ".bmp"), FileFormat("BMP", colours="grey")),
+        (with_pillow(PICTURE, "TIFF", mode="CMYK"), FileFormat("TIFF", colours="cmyk")),
+        (
+            with_pillow(PICTURE, "TIFF", save_all=True, append_images=FRAMES),
+            FileFormat("TIFF", animated=True),
+        ),
+        (with_pillow(PICTURE, "TIFF", mode="RGBA"), FileFormat("TIFF", alpha=True)),
         (encode(PICTURE, ".tiff"), FileFormat("TIFF")),
         (encode(PICTURE.astype(np.uint16), ".tiff"), FileFormat("TIFF", bits=16)),
         (encode(PICTURE[..., 0], ".tiff"), FileFormat("TIFF", colours="grey")),

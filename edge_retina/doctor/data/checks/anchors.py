@@ -155,8 +155,8 @@ def _sample(boxes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _boxes(examples: Sequence[Example], image_hw: tuple[int, int]) -> np.ndarray:
-    """Return all boxes (N, 4) in input pixels, crowds left out."""
-    boxes = [item.boxes_at(image_hw)[~item.crowd] for item in examples]
+    """Return all boxes (N, 4) in input pixels, ignored objects left out."""
+    boxes = [item.boxes_at(image_hw)[~item.ignored] for item in examples]
     return np.concatenate([*boxes, np.zeros((0, 4), np.float32)]).astype(np.float64)
 
 
@@ -172,9 +172,9 @@ def _summary(iou: np.ndarray) -> Coverage:
 
 
 def _worst(examples: Sequence[Example], iou: np.ndarray) -> tuple[WorstObject, ...]:
-    """Return the objects with the lowest of `iou` (N,), crowds left out, the worst first."""
+    """Return the objects with the lowest of `iou` (N,), the worst first; none ignored."""
     places = [
-        (example, int(index)) for example in examples for index in np.flatnonzero(~example.crowd)
+        (example, int(index)) for example in examples for index in np.flatnonzero(~example.ignored)
     ]
     order = np.argsort(iou, kind="stable")[:WORST_SHOWN]
     return tuple(WorstObject(places[i][0], places[i][1], float(iou[i])) for i in order)

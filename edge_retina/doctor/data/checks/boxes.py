@@ -120,7 +120,15 @@ CROWD = Kind(
     "Regions marked as crowds",
     "they are neither trained on nor counted against the model, as COCO's rules say; other formats "
     "have no such mark",
-    "nothing; when you convert the data, they become ordinary boxes",
+    "nothing; converted to YOLO or CSV, they become ordinary boxes",
+)
+DIFFICULT = Kind(
+    "difficult-object",
+    "note",
+    "Objects marked as difficult",
+    "they are neither trained on nor counted against the model, as the Pascal VOC rules say",
+    "nothing, unless the flag was set by mistake; converted to YOLO or CSV, they become ordinary "
+    "boxes",
 )
 ODD = Kind(
     "odd-shape",
@@ -133,7 +141,14 @@ ODD = Kind(
 
 def check_boxes(table: ObjectTable) -> list[Finding]:
     """Return all findings about boxes; one box is not reported twice for one mistake."""
-    return [*_single(table), *_pairs(table), *_drift(table), *_odd_shapes(table), *_crowds(table)]
+    return [
+        *_single(table),
+        *_pairs(table),
+        *_drift(table),
+        *_odd_shapes(table),
+        *_flagged(table, CROWD, table.crowd),
+        *_flagged(table, DIFFICULT, table.difficult),
+    ]
 
 
 def _single(table: ObjectTable) -> list[Finding]:
@@ -218,9 +233,8 @@ def _drift(table: ObjectTable) -> list[Finding]:
     return findings
 
 
-def _crowds(table: ObjectTable) -> list[Finding]:
-    cases = table.cases(table.crowd, table.xyxy_text)
-    return CROWD.found(cases, count=int(table.crowd.sum()))
+def _flagged(table: ObjectTable, kind: Kind, mask: np.ndarray) -> list[Finding]:
+    return kind.found(table.cases(mask, table.xyxy_text), count=int(mask.sum()))
 
 
 def _odd_shapes(table: ObjectTable) -> list[Finding]:

@@ -101,11 +101,10 @@ def check_classes(survey: Survey) -> list[Finding]:
 
 
 def box_counts(survey: Survey) -> dict[str, int]:
-    """Return the number of boxes of each label, as in the files; crowds left out."""
+    """Return the number of boxes of each label, as in the files; ignored ones left out."""
     table = survey.objects
-    counts = np.bincount(
-        table.classes[~table.crowd & (table.classes >= 0)], minlength=len(survey.labels)
-    )
+    counted = ~(table.crowd | table.difficult) & (table.classes >= 0)
+    counts = np.bincount(table.classes[counted], minlength=len(survey.labels))
     return {label: int(count) for label, count in zip(survey.labels, counts, strict=True)}
 
 

@@ -30,6 +30,14 @@ EXIF_UNSURE = Kind(
     "look at the boxes in the report; if they are off, turn the pixels of the files and "
     "remove the tag",
 )
+EXIF_INVALID = Kind(
+    "invalid-exif-orientation",
+    "note",
+    "Images whose EXIF orientation is none of 1 to 8",
+    "such a value means nothing: the images are used as they are stored, but another tool may "
+    "turn them",
+    "remove the tag, or correct it if an image is shown lying on its side",
+)
 SUFFIX = Kind(
     "wrong-suffix",
     "warning",
@@ -77,7 +85,7 @@ ALPHA = Kind(
 
 def check_formats(survey: Survey) -> list[Finding]:
     """Return all findings about how pictures are stored."""
-    return [*_exif(survey), *_formats(survey)]
+    return [*_exif(survey), *_invalid_exif(survey), *_formats(survey)]
 
 
 def _with_headers(survey: Survey) -> Iterator[tuple[ImageAnnotation, ImageHeader]]:
@@ -97,6 +105,20 @@ def _exif(survey: Survey) -> list[Finding]:
         detail = f"orientation {header.orientation}; {told}"
         (sure if known else unsure).append(Case(survey.name_of(annotation.path), detail))
     return EXIF.found(sure) + EXIF_UNSURE.found(unsure)
+
+
+def _invalid_exif(survey: Survey) -> list[Finding]:
+    stated = (
+        (annotation.path, header.invalid_orientation, header.orientation)
+        for annotation, header in _with_headers(survey)
+        if header.invalid_orientation is not None
+    )
+    return EXIF_INVALID.found(
+        [
+            Case(survey.name_of(path), f"orientation {value}, read as {read_as}")
+            for path, value, read_as in stated
+        ]
+    )
 
 
 def _drawn_on(annotation: ImageAnnotation, header: ImageHeader) -> tuple[bool, str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge_retina.datasets.image_files import list_images
-from edge_retina.doctor.data.picture_file import Trouble
+from edge_retina.datasets.problems import Problem
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
-# How the readers begin when an annotation has no picture.
-_NO_PICTURE = re.compile(r"^no (such )?picture\b")
 # With more pictures than this without objects, most of a batch teaches nothing but background.
 _MANY_WITHOUT_OBJECTS = 0.5
 
@@ -41,27 +39,29 @@ REPEATED = Kind(
 )
 _BROKEN_WHY = "training stops at a picture that it can't decode"
 _BROKEN_REMEDY = "copy or export the file again, or delete it with its annotation"
-TROUBLE: dict[Trouble, Kind] = {
-    "empty": Kind(
-        "empty-file", "error", "Picture files of zero bytes", _BROKEN_WHY, _BROKEN_REMEDY
-    ),
-    "truncated": Kind(
-        "truncated-image", "error", "Pictures that are cut off", _BROKEN_WHY, _BROKEN_REMEDY
-    ),
-    "unreadable": Kind(
-        "unreadable-image",
-        "error",
-        "Files that are no pictures, or broken ones",
-        _BROKEN_WHY,
-        _BROKEN_REMEDY,
-    ),
-}
+EMPTY = Kind("empty-file", "error", "Image files of zero bytes", _BROKEN_WHY, _BROKEN_REMEDY)
+TRUNCATED = Kind("truncated-image", "error", "Images that are cut off", _BROKEN_WHY, _BROKEN_REMEDY)
+UNREADABLE = Kind(
+    "unreadable-image",
+    "error",
+    "Files that are not images, or are damaged",
+    _BROKEN_WHY,
+    _BROKEN_REMEDY,
+)
 SIZE_MISMATCH = Kind(
     "size-mismatch",
     "error",
     "Pictures of another size than their annotation states",
     "the boxes were drawn on a picture of another size, so they lie at the wrong place in this one",
     "annotate the pictures as they are now, or put back the ones that were annotated",
+)
+ZERO_SIZE = Kind(
+    "zero-image-size",
+    "note",
+    "Annotations that state an image size of 0",
+    "labelling tools write 0 when they can't read the image; its own size is used instead, so "
+    "nothing tells whether the boxes were drawn on this image",
+    "look at these images in the report; if the boxes are right, nothing",
 )
 NO_OBJECTS = Kind(
     "image-without-objects",
@@ -94,6 +94,7 @@ def check_images(survey: Survey) -> list[Finding]:
         *_repeated(survey),
         *_broken(survey),
         *_annotated_size(survey),
+        *ZERO_SIZE.found([survey.case_of(item) for item in _coded(survey.notes, ZERO_SIZE)]),
         *_without_objects(survey),
         *_unused(survey),
         *_same_names(survey),
@@ -101,10 +102,16 @@ def check_images(survey: Survey) -> list[Finding]:
 
 
 def _unread(survey: Survey) -> list[Finding]:
-    missing = [case for case in survey.unread if _NO_PICTURE.match(case.detail)]
-    missing += _troubled(survey, "missing")
-    others = [case for case in survey.unread if not _NO_PICTURE.match(case.detail)]
-    return MISSING.found(missing) + UNREAD.found(others)
+    missing = _coded(survey.unread, MISSING)
+    others = [item for item in survey.unread if item.code != MISSING.code]
+    return [
+        *MISSING.found([survey.case_of(item) for item in missing] + _troubled(survey, MISSING)),
+        *UNREAD.found([survey.case_of(item) for item in others]),
+    ]
+
+
+def _coded(problems: Iterable[Problem], kind: Kind) -> list[Problem]:
+    return [item for item in problems if item.code == kind.code]
 
 
 def _repeated(survey: Survey) -> list[Finding]:
@@ -117,14 +124,12 @@ def _repeated(survey: Survey) -> list[Finding]:
 
 
 def _broken(survey: Survey) -> list[Finding]:
-    findings = []
-    for trouble, kind in TROUBLE.items():
-        findings += kind.found(_troubled(survey, trouble))
-    return findings
+    kinds = (EMPTY, TRUNCATED, UNREADABLE)
+    return [finding for kind in kinds for finding in kind.found(_troubled(survey, kind))]
 
 
-def _troubled(survey: Survey, trouble: Trouble) -> list[Case]:
-    broken = (item for item in survey.pictures.values() if item.trouble == trouble)
+def _troubled(survey: Survey, kind: Kind) -> list[Case]:
+    broken = (item for item in survey.pictures.values() if item.trouble == kind.code)
     return [Case(survey.name_of(item.path), item.reason) for item in broken]
 
 

@@ -60,7 +60,7 @@ CROWDING = Kind(
 
 @dataclass(frozen=True)
 class ObjectStatistics:
-    """Objects of all splits at the network's input, crowds left out.
+    """Objects of all splits at the network's input, crowds and difficult ones left out.
 
     Attributes:
         image_hw: height and width of the input in pixels.
@@ -96,7 +96,7 @@ class ObjectStatistics:
 
 def measure_objects(survey: Survey, image_hw: tuple[int, int]) -> ObjectStatistics:
     """Measure the usable objects at an input of `image_hw` pixels."""
-    kept = [~item.crowd for item in survey.usable]
+    kept = [~item.ignored for item in survey.usable]
     boxes = [item.boxes_at(image_hw)[keep] for item, keep in zip(survey.usable, kept, strict=True)]
     native = [item.boxes_px[keep] for item, keep in zip(survey.usable, kept, strict=True)]
     classes = [item.classes[keep] for item, keep in zip(survey.usable, kept, strict=True)]
@@ -168,7 +168,7 @@ def _aspects(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
 
 def _many(survey: Survey) -> list[Finding]:
     limit = survey.config.export.max_detections
-    counted = [(int((~item.crowd).sum()), item) for item in survey.usable]
+    counted = [(int((~item.ignored).sum()), item) for item in survey.usable]
     cases = [
         Case(survey.name_of(item.path), f"{count} objects; the model returns {limit}")
         for count, item in sorted(counted, key=lambda pair: -pair[0])
