@@ -71,7 +71,7 @@ def _measure(config: Config, run: RunDirectory) -> dict[str, Any]:
     )
     return {
         "per_cell": len(resolved.anchors.shapes[0]),
-        "coverage": dataclasses.asdict(coverage),
+        "coverage": coverage.to_dict(),
         "steps": run.details("train")["steps"],
         "metrics": metrics.to_dict(),
     }

@@ -24,9 +24,8 @@ from edge_retina.config import AnchorConfig, Config, ModelConfig
 from edge_retina.files import write_text
 
 if TYPE_CHECKING:
-    from edge_retina.boxes.coverage import AnchorCoverage
+    from edge_retina.boxes.coverage import AnchorCoverage, CoverageReport
     from edge_retina.boxes.fitting import CurvePoint
-    from edge_retina.workflow.anchors import CoverageReport
 
 _DEFAULTS = ModelConfig()
 _MOST_CLASSES = 30  # lines that a terminal shows; the JSON has all
@@ -83,10 +82,9 @@ def command(
 
     Example: edge-retina anchors data/bccd --image-size 320 --per-cell 4 --out anchors.toml
     """
-    import numpy as np
-
+    from edge_retina.boxes.coverage import coverage_report
     from edge_retina.boxes.fitting import coverage_curve, fit_anchors, knee
-    from edge_retina.workflow.anchors import boxes_at_input, coverage_report
+    from edge_retina.datasets.objects import boxes_at_input, object_classes
 
     # A whole config, because it checks ranges: what fits here must fit in a config file.
     model = Config(
@@ -94,19 +92,18 @@ def command(
         anchors=AnchorConfig(per_cell=per_cell, evolve=evolve),
     ).model
     examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
-    levels = tuple(range(model.min_level, model.max_level + 1))
-    boxes = np.concatenate(boxes_at_input(examples, image_hw))
+    boxes, classes = boxes_at_input(examples, image_hw), object_classes(examples)
     how: dict[str, Any] = {
         "image_hw": image_hw,
-        "levels": levels,
+        "levels": model.levels,
         "evolve": evolve,
         "seed": seed or 0,
     }
     grids = {
         "fitted": fit_anchors(boxes, per_cell=per_cell, **how),
-        "default": AnchorGrid(image_hw, min_level, default_shapes(levels)),
+        "default": AnchorGrid(image_hw, min_level, default_shapes(model.levels)),
     }
-    reports = {name: coverage_report(grid, examples, labels) for name, grid in grids.items()}
+    reports = {name: coverage_report(grid, boxes, classes, labels) for name, grid in grids.items()}
     points = coverage_curve(boxes, **how) if curve or json_target is not None else ()
     if json_target != STDOUT:
         click.echo(_table(grids, reports))
@@ -116,7 +113,7 @@ def command(
         write_text(out, _toml(grids["fitted"].shapes, per_cell, image_hw))
     record = {
         **{name: _record(grids[name], reports[name]) for name in grids},
-        "curve": [dataclasses.asdict(point) for point in points],
+        "curve": [point.to_dict() for point in points],
         "recommended_per_cell": knee(points),
     }
     emit_json(record, json_target)
@@ -142,7 +139,7 @@ def _table(grids: dict[str, AnchorGrid], reports: dict[str, CoverageReport]) -> 
     return "\n".join(lines)
 
 
-def _figures(item: AnchorCoverage | CurvePoint) -> str:
+def _figures(item: AnchorCoverage) -> str:
     return (
         f"{item.best_possible_recall:>12.3f}{item.recall_at_40:>12.3f}{item.mean_best_iou:>10.3f}"
     )
@@ -174,7 +171,7 @@ def _curve(points: Sequence[CurvePoint], recommended: int | None) -> str:
         mark = (
             "  <- enough: one more adds under half a point" if point.per_cell == recommended else ""
         )
-        lines.append(f"{point.per_cell:>8}{_figures(point)}{mark}")
+        lines.append(f"{point.per_cell:>8}{_figures(point.coverage)}{mark}")
     return "\n".join(lines)
 
 

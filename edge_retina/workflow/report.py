@@ -93,15 +93,14 @@ def _warnings(results: Sequence[dict[str, Any]]) -> list[str]:
 
 def _anchors(config: Config, train: Sequence[Example]) -> AnchorSummary:
     model, shapes = config.model, config.anchors.shapes
-    levels = tuple(range(model.min_level, model.max_level + 1))
-    sets = {"this model": shapes, "RetinaNet default": default_shapes(levels)}
+    sets = {"this model": shapes, "RetinaNet default": default_shapes(model.levels)}
     coverage = {
-        name: dataclasses.asdict(
-            anchor_coverage(some, train, image_hw=model.image_hw, min_level=model.min_level)
-        )
+        name: anchor_coverage(
+            some, train, image_hw=model.image_hw, min_level=model.min_level
+        ).to_dict()
         for name, some in sets.items()
     }
-    return AnchorSummary(dict(zip(levels, shapes, strict=True)), coverage)
+    return AnchorSummary(dict(zip(model.levels, shapes, strict=True)), coverage)
 
 
 def _pictures(

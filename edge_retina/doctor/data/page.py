@@ -231,8 +231,8 @@ def _coverage_table(study: AnchorStudy) -> str:
 
 
 def _curve(study: AnchorStudy) -> str:
-    recall = [(float(point.per_cell), point.best_possible_recall) for point in study.curve]
-    iou = [(float(point.per_cell), point.mean_best_iou) for point in study.curve]
+    recall = [(float(p.per_cell), p.coverage.best_possible_recall) for p in study.curve]
+    iou = [(float(p.per_cell), p.coverage.mean_best_iou) for p in study.curve]
     return line_chart(
         "Coverage by fitted anchors",
         [Series("best possible recall at IoU .5", tuple(recall)), Series("mean IoU", tuple(iou))],
