@@ -111,8 +111,8 @@ def _look_at_data(
     """Return a data set's diagnosis as text, page, JSON document and config."""
     from edge_retina.doctor.data.advice import config_patch
     from edge_retina.doctor.data.examine import examine
-    from edge_retina.doctor.data.page import render_page
-    from edge_retina.doctor.data.text import render_text
+    from edge_retina.doctor.data.report.page import render_page
+    from edge_retina.doctor.data.report.text import render_text
 
     if RunDirectory(data).config_file.is_file():
         raise RunError(f"{data}: is a run directory; ask for --quantization, or give the data set")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from edge_retina.doctor.data.page import PAGE_STYLE, findings_section
+from edge_retina.doctor.data.report.page import PAGE_STYLE, findings_section
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, recipe_rule
 from edge_retina.report.html import page_frame
 from edge_retina.report.layer_errors import layer_errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_retina.doctor.data.text import finding_text
+from edge_retina.doctor.finding_text import finding_text
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, recipe_rule
 from edge_retina.int8.layer_error import LayerError
 

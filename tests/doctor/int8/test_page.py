@@ -4,7 +4,7 @@ import re
 
 from edge_retina.doctor.int8.diagnosis import diagnose_quantization
 from edge_retina.doctor.int8.page import render_quantization_page
-from tests.doctor.data.test_page import read
+from tests.doctor.data.report.test_page import read
 from tests.doctor.int8.test_diagnosis import diagnosis_of, layer
 
 

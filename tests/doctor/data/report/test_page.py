@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.doctor.data.page import render_page
-from edge_retina.doctor.data.plots import histogram, shape_scatter
+from edge_retina.doctor.data.report.page import render_page
+from edge_retina.doctor.data.report.plots import histogram, shape_scatter
 from tests.doctor.made import BOX, VocSet, diagnose
 
 

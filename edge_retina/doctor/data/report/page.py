@@ -15,9 +15,9 @@ from edge_retina.doctor.data.checks.anchors import AnchorStudy
 from edge_retina.doctor.data.checks.classes import box_counts
 from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistics
 from edge_retina.doctor.data.examine import Diagnosis
-from edge_retina.doctor.data.page_pictures import sample_grid, worst_crops
-from edge_retina.doctor.data.plots import histogram, shape_scatter
-from edge_retina.doctor.data.text import plural
+from edge_retina.doctor.data.report.pictures import sample_grid, worst_crops
+from edge_retina.doctor.data.report.plots import histogram, shape_scatter
+from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.findings import SEVERITIES, Case, Finding, of_severity
 from edge_retina.report.charts import BarGroup, Series, bar_chart, line_chart
 from edge_retina.report.html import page_frame

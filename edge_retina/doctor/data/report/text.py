@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from edge_retina.boxes.anchors import size_text
 from edge_retina.doctor.data.examine import Diagnosis
-from edge_retina.doctor.findings import SEVERITIES, Case, Finding, of_severity
-
-_WIDTH = 100
-_CASES = 3  # shown of each finding; the HTML and JSON forms have more
+from edge_retina.doctor.finding_text import finding_text, plural, wrapped
+from edge_retina.doctor.findings import SEVERITIES, of_severity
 
 
 def render_text(diagnosis: Diagnosis) -> str:
@@ -25,17 +21,6 @@ def render_text(diagnosis: Diagnosis) -> str:
     return "\n\n".join(blocks)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return "1 error", "2 errors"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def case_text(case: Case) -> str:
-    """Return a case in one line."""
-    place = f"{case.file} ({case.where})" if case.where else case.file
-    return f"{place}: {case.detail}"
-
-
 def _headline(diagnosis: Diagnosis) -> str:
     known = diagnosis.survey
     images = ", ".join(f"{name} {len(items)}" for name, items in known.examples.items())
@@ -47,15 +32,6 @@ def _headline(diagnosis: Diagnosis) -> str:
         f"{len(known.objects)} objects, {len(known.labels)} classes, "
         f"at {size_text(diagnosis.objects.image_hw)} px\n{', '.join(counts)}"
     )
-
-
-def finding_text(finding: Finding) -> str:
-    """Return a finding with its first cases, why it matters and what to do."""
-    head = f"{finding.severity.upper()} {finding.code}: {finding.title}: {finding.count}"
-    lines = [head]
-    lines += [_wrapped("  - ", case_text(case)) for case in finding.cases[:_CASES]]
-    lines += [_wrapped("  why: ", finding.why), _wrapped("  do:  ", finding.remedy)]
-    return "\n".join(lines)
 
 
 def _anchors(diagnosis: Diagnosis) -> str:
@@ -78,17 +54,5 @@ def _advice(diagnosis: Diagnosis) -> str:
     lines = ["Advice (--write-config FILE writes it)"]
     for item in diagnosis.advice:
         value = str(item.value).lower() if isinstance(item.value, bool) else item.value
-        lines.append(_wrapped(f"  {item.key} = {value}: ", item.reason, indent="      "))
+        lines.append(wrapped(f"  {item.key} = {value}: ", item.reason, indent="      "))
     return "\n".join(lines)
-
-
-def _wrapped(start: str, text: str, *, indent: str = "") -> str:
-    following = indent or " " * (len(start) - len(start.lstrip()) + 2)
-    return textwrap.fill(
-        text,
-        _WIDTH,
-        initial_indent=start,
-        subsequent_indent=following,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
