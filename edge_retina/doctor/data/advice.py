@@ -41,6 +41,11 @@ class Advice:
     value: Any
     reason: str
 
+    @property
+    def value_text(self) -> str:
+        """The value as in a config file."""
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
 
 def advise(
     survey: Survey, objects: ObjectStatistics, anchors: AnchorStudy | None

@@ -53,6 +53,5 @@ def _anchors(diagnosis: Diagnosis) -> str:
 def _advice(diagnosis: Diagnosis) -> str:
     lines = ["Advice (--write-config FILE writes it)"]
     for item in diagnosis.advice:
-        value = str(item.value).lower() if isinstance(item.value, bool) else item.value
-        lines.append(wrapped(f"  {item.key} = {value}: ", item.reason, indent="      "))
+        lines.append(wrapped(f"  {item.key} = {item.value_text}: ", item.reason, indent="      "))
     return "\n".join(lines)
