@@ -26,6 +26,7 @@ from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.datasets import Dataset, Example, load_dataset
 from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.files import write_json, write_text
+from edge_retina.report.markdown import markdown_table
 
 _DATA_SETS = (
     "bccd",
@@ -143,22 +144,20 @@ def _page(rows: list[dict[str, Any]]) -> str:
     }
     parts = [
         "# Anchors fitted to the data, beside RetinaNet's nine\n\n"
-        "Levels 3-7, stretched input, boxes at their real positions. A column's number is that of\n"
-        "shapes a cell. Written by `python benchmarks/anchor_coverage.py`.\n"
+        "Levels 3-7, stretched input, boxes at their real positions. Numbers in the column names\n"
+        "are anchors per cell. Written by `python benchmarks/anchor_coverage.py`.\n"
     ]
     for key, title in titles.items():
-        lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-        lines += [_markdown_row(row, key) for row in rows if row["default"][key] is not None]
-        parts.append(f"\n## {title}\n\n" + "\n".join(lines) + "\n")
+        cells = [_cells(row, key) for row in rows if row["default"][key] is not None]
+        parts.append(f"\n## {title}\n\n{markdown_table(head, cells)}")
     return "".join(parts)
 
 
-def _markdown_row(row: dict[str, Any], key: str) -> str:
+def _cells(row: dict[str, Any], key: str) -> list[str]:
     objects = row["unseen_objects" if key.startswith("unseen") else "objects"]
     values = [row["default"][key]]
     values += [item[key] for form in _FORMS for item in row[form].values()]
-    cells = [row["data"], str(row["image_size"]), f"{objects:,}", *(f"{v:.3f}" for v in values)]
-    return "| " + " | ".join(cells) + " |"
+    return [row["data"], str(row["image_size"]), f"{objects:,}", *(f"{v:.3f}" for v in values)]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from edge_retina.files import write_text
 from edge_retina.report import sections
 from edge_retina.report.data import ExamplePictures, ReportData
 from edge_retina.report.layer_errors import layer_chart, layer_table
+from edge_retina.report.pages import render_template
 from edge_retina.report.pictures import data_uri
-from edge_retina.report.templates import render_template
 
 
 def write_report(path: Path | str, data: ReportData) -> None:

@@ -20,7 +20,7 @@ from edge_retina.report.charts import (
     nice_ticks,
     thin,
 )
-from edge_retina.report.templates import environment
+from edge_retina.report.pages import environment
 
 
 def polylines(chart: Chart) -> list[list[tuple[float, float]]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge_retina.report.pages import environment
 from edge_retina.report.tables import (
     Column,
     Figure,
@@ -11,7 +12,6 @@ from edge_retina.report.tables import (
     percent,
     score,
 )
-from edge_retina.report.templates import environment
 
 
 @pytest.mark.parametrize("value, text", [(0.5, "0.500"), (0.0, "0.000"), (1, "1.000"), (None, "–")])

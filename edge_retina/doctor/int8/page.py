@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, recipe_rule
 from edge_retina.report.layer_errors import layer_chart, layer_table
+from edge_retina.report.pages import render_template
 from edge_retina.report.tables import Column, Figure, Table
-from edge_retina.report.templates import render_template
 
 
 def render_quantization_page(diagnosis: QuantizationDiagnosis, *, name: str) -> str:

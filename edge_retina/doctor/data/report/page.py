@@ -18,9 +18,9 @@ from edge_retina.doctor.data.report.plots import histogram, shape_scatter
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.findings import SEVERITIES, of_severity
 from edge_retina.report.charts import BarGroup, Chart, Series, bar_chart, line_chart
+from edge_retina.report.pages import render_template
 from edge_retina.report.sections import OPEN_CLASSES
 from edge_retina.report.tables import Column, Figure, Table, percent, score
-from edge_retina.report.templates import render_template
 
 _SIDE_EDGES = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _ASPECT_EDGES = (0.1, 0.17, 0.25, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 10)
