@@ -31,13 +31,15 @@ class Table:
         columns: from left to right.
         rows: each with one cell for every column.
         final_row: the last row is the result and stands out, unless it is the only one.
-        stacks: on a narrow screen each row becomes a block, for tables with wrapping text.
+        stacks: on a narrow page each row becomes a block, for tables with wrapping text.
+        title: above the table on a terminal; a page has headings of its own.
     """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     final_row: bool = False
     stacks: bool = False
+    title: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -15,12 +15,13 @@ from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistic
 from edge_retina.doctor.data.examine import Diagnosis
 from edge_retina.doctor.data.report.pictures import samples, worst_crops
 from edge_retina.doctor.data.report.plots import histogram, shape_scatter
+from edge_retina.doctor.data.report.text import coverage_table
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.findings import SEVERITIES, of_severity
 from edge_retina.report.charts import BarGroup, Chart, Series, bar_chart, line_chart
 from edge_retina.report.pages import render_template
 from edge_retina.report.sections import OPEN_CLASSES
-from edge_retina.report.tables import Column, Figure, Table, percent, score
+from edge_retina.report.tables import Column, Figure, Table, percent
 
 _SIDE_EDGES = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _ASPECT_EDGES = (0.1, 0.17, 0.25, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 10)
@@ -56,28 +57,6 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
         worst=worst_crops(known, study) if study else [],
         samples=samples(known),
     )
-
-
-def coverage_table(study: AnchorStudy) -> Table:
-    """Return how well each set of anchors covers the objects."""
-    columns = (
-        Column(f"At {size_text(study.image_hw)} px", text=True),
-        Column("per cell"),
-        Column("recall@0.5"),
-        Column("recall@0.4"),
-        Column("mean IoU"),
-    )
-    rows = [
-        (
-            name,
-            str(len(study.shapes[name][0])),
-            score(item.best_possible_recall),
-            score(item.recall_at_40),
-            score(item.mean_best_iou),
-        )
-        for name, item in study.coverage.items()
-    ]
-    return Table(columns, rows)
 
 
 def _headline(diagnosis: Diagnosis) -> list[Figure]:
