@@ -21,11 +21,12 @@ import numpy as np
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
-from edge_retina.boxes.coverage import best_iou
+from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.datasets import Dataset, Example, load_dataset
+from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.files import write_json, write_text
-from edge_retina.workflow.anchors import boxes_at_input
+from edge_retina.report.markdown import markdown_table
 
 _DATA_SETS = (
     "bccd",
@@ -64,12 +65,13 @@ def main(data: Path, out: Path, seed: int) -> None:
 
 
 def _measure(dataset: Dataset, image_size: int, seed: int) -> dict[str, Any]:
-    train = _boxes(dataset.split("train"), image_size)
+    size = (image_size, image_size)
+    train = boxes_at_input(dataset.split("train"), size)
     others = [
         example for name, split in dataset.splits.items() if name != "train" for example in split
     ]
-    unseen = _boxes(_not_in(others, dataset.split("train")), image_size)
-    default = AnchorGrid((image_size, image_size), _LEVELS[0], default_shapes(_LEVELS))
+    unseen = boxes_at_input(_not_in(others, dataset.split("train")), size)
+    default = AnchorGrid(size, _LEVELS[0], default_shapes(_LEVELS))
     row: dict[str, Any] = {
         "image_size": image_size,
         "objects": len(train),
@@ -82,7 +84,7 @@ def _measure(dataset: Dataset, image_size: int, seed: int) -> dict[str, Any]:
             start = time.perf_counter()
             grid = fit_anchors(
                 train,
-                image_hw=(image_size, image_size),
+                image_hw=size,
                 levels=_LEVELS,
                 per_cell=per_cell,
                 evolve=rounds,
@@ -99,20 +101,14 @@ def _not_in(examples: Iterable[Example], train: Iterable[Example]) -> list[Examp
     return list({e.image_id: e for e in examples if e.image_id not in known}.values())
 
 
-def _boxes(examples: Iterable[Example], image_size: int) -> np.ndarray:
-    return np.concatenate(
-        [np.zeros((0, 4)), *boxes_at_input(list(examples), (image_size, image_size))]
-    )
-
-
 def _figures(grid: AnchorGrid, train: np.ndarray, unseen: np.ndarray) -> dict[str, Any]:
-    best, other = best_iou(grid, train), best_iou(grid, unseen)
+    fitted_to, other = (AnchorCoverage.of(best_iou(grid, boxes)) for boxes in (train, unseen))
     return {
         "per_cell": grid.per_cell,
-        "best_possible_recall": float((best >= 0.5).mean()),
-        "recall_at_40": float((best >= 0.4).mean()),
-        "mean_best_iou": float(best.mean()),
-        "unseen_best_possible_recall": float((other >= 0.5).mean()) if len(other) else None,
+        "best_possible_recall": fitted_to.best_possible_recall,
+        "recall_at_40": fitted_to.recall_at_40,
+        "mean_best_iou": fitted_to.mean_best_iou,
+        "unseen_best_possible_recall": other.best_possible_recall if other.objects else None,
     }
 
 
@@ -148,22 +144,20 @@ def _page(rows: list[dict[str, Any]]) -> str:
     }
     parts = [
         "# Anchors fitted to the data, beside RetinaNet's nine\n\n"
-        "Levels 3-7, stretched input, boxes at their real positions. A column's number is that of\n"
-        "shapes a cell. Written by `python benchmarks/anchor_coverage.py`.\n"
+        "Levels 3-7, stretched input, boxes at their real positions. Numbers in the column names\n"
+        "are anchors per cell. Written by `python benchmarks/anchor_coverage.py`.\n"
     ]
     for key, title in titles.items():
-        lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-        lines += [_markdown_row(row, key) for row in rows if row["default"][key] is not None]
-        parts.append(f"\n## {title}\n\n" + "\n".join(lines) + "\n")
+        cells = [_cells(row, key) for row in rows if row["default"][key] is not None]
+        parts.append(f"\n## {title}\n\n{markdown_table(head, cells)}")
     return "".join(parts)
 
 
-def _markdown_row(row: dict[str, Any], key: str) -> str:
+def _cells(row: dict[str, Any], key: str) -> list[str]:
     objects = row["unseen_objects" if key.startswith("unseen") else "objects"]
     values = [row["default"][key]]
     values += [item[key] for form in _FORMS for item in row[form].values()]
-    cells = [row["data"], str(row["image_size"]), f"{objects:,}", *(f"{v:.3f}" for v in values)]
-    return "| " + " | ".join(cells) + " |"
+    return [row["data"], str(row["image_size"]), f"{objects:,}", *(f"{v:.3f}" for v in values)]
 
 
 if __name__ == "__main__":

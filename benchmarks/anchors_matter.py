@@ -18,6 +18,7 @@ import click
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.config import Config, load_config
 from edge_retina.files import write_json, write_text
+from edge_retina.report.markdown import markdown_table
 from edge_retina.run_directory import RunDirectory
 
 _RESULTS = Path(__file__).parent / "results"
@@ -63,7 +64,7 @@ def _measure(config: Config, run: RunDirectory) -> dict[str, Any]:
     metrics, _ = evaluate(predictor, context.data.test, labels=context.labels)
     return {
         "per_cell": context.grid.per_cell,
-        "coverage": dataclasses.asdict(anchor_coverage(context.grid, context.data.train)),
+        "coverage": anchor_coverage(context.grid, context.data.train).to_dict(),
         "steps": run.details("train")["steps"],
         "metrics": metrics.to_dict(),
     }
@@ -73,7 +74,7 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
     anchors = result["anchors"]
     labels = list(anchors["default"]["metrics"]["per_class"])
     rows = {
-        "shapes a cell": [item["per_cell"] for item in anchors.values()],
+        "anchors per cell": [str(item["per_cell"]) for item in anchors.values()],
         "recall at IoU 0.5, training boxes": [
             f"{item['coverage']['best_possible_recall']:.3f}" for item in anchors.values()
         ],
@@ -92,10 +93,7 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
     lines = [
         f"# {name}: default against fitted anchors, float, test split",
         "",
-        "| | " + " | ".join(anchors) + " |",
-        "| --- " * (len(anchors) + 1) + "|",
-        *(f"| {title} | " + " | ".join(map(str, cells)) + " |" for title, cells in rows.items()),
-        "",
+        markdown_table(["", *anchors], [[title, *cells] for title, cells in rows.items()]),
         f"{anchors['default']['steps']} steps each, one seed, {result['config']} "
         f"{' '.join(result['overrides'])}; {environment['cpu']}, {environment['cores']} cores.",
     ]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_retina.report.markdown import markdown_table
+
 _BUSY_LOAD = 0.5  # cores that were busy before the start
 
 
@@ -63,7 +65,7 @@ def _timing(result: dict[str, Any]) -> list[str]:
             f"{threads} thread{plural}, anchors × classes (95 % intervals of the ratios are in the "
             f"JSON; the widest is ±{widest:.0%}):",
             "",
-            *_table(head, rows),
+            markdown_table(head, rows).rstrip(),
         ]
     return [*lines, ""]
 
@@ -100,7 +102,7 @@ def _correctness(result: dict[str, Any]) -> list[str]:
         "made-up pictures each. What a limit of candidates costs are the rows of the lowest "
         f"scores. The last column: of {threads} threads, those with other detections than one.",
         "",
-        *_table(head, rows),
+        markdown_table(head, rows).rstrip(),
         "",
         "Candidates above the threshold in these pictures (median, smallest–largest): "
         + "; ".join(f"{title}: {spread}" for title, spread in candidates)
@@ -163,7 +165,7 @@ def _accuracy(record: dict[str, Any]) -> list[str]:
         f"{record['anchors']:,} anchors, {record['classes']} classes; candidates above the "
         f"threshold in a picture: {_spread(record['candidates_above_threshold'])}.",
         "",
-        *_table(head, rows),
+        markdown_table(head, rows).rstrip(),
         "",
     ]
 
@@ -178,7 +180,3 @@ def _title(case: dict[str, Any]) -> str:
 
 def _spread(counts: Sequence[int]) -> str:
     return f"{np.median(counts):,.0f}, {min(counts):,}–{max(counts):,}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]

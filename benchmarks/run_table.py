@@ -18,6 +18,7 @@ import click
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.files import write_json, write_text
+from edge_retina.report.markdown import markdown_table
 from edge_retina.run_directory import RunDirectory
 
 _RESULTS = Path(__file__).parent / "results"
@@ -99,12 +100,10 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
     lines = [
         f"# {name}: `{data['split']}` split, {reference['images']} pictures",
         "",
-        *_table(head, rows),
-        "",
+        markdown_table(head, rows),
         "Latency of a picture, from decoded pixels to detections (stretch, network, NMS):",
         "",
-        *_table(latency_head, latency),
-        "",
+        markdown_table(latency_head, latency),
         f"Command: `{result['command']}`. Training: {training['steps']} steps in "
         f"{training['seconds'] / 60:.1f} minutes; QAT: {result['qat_steps']} steps. "
         f"Machine: {environment['cpu']}, {environment['cores']} cores; "
@@ -112,10 +111,6 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
         f"LiteRT {environment['packages'].get('ai-edge-litert')}.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_retina.report.markdown import markdown_table
+
 _TITLES = {
     "main": "Float and int8, as shipped",
     "peer": "tfmot's default recipe beside ours: same graph, loss, batches and steps",
@@ -32,7 +34,7 @@ def render(report: dict[str, Any]) -> str:
             first = by_name.get(_FIRST_ROW.get(group, "base"))
             chosen = [*([first] if first else []), *chosen]
         if chosen:
-            parts.append(f"## {title}\n\n{_table(chosen, splits, reference)}\n")
+            parts.append(f"## {title}\n\n{_table(chosen, splits, reference)}")
     return "\n".join(parts)
 
 
@@ -53,7 +55,7 @@ def _environment(report: dict[str, Any]) -> str:
 def _table(rows: list[dict[str, Any]], splits: list[str], reference: dict[str, Any]) -> str:
     head = ["", *(f"{s} fake-quant" for s in splits), *(f"{s} TFLite" for s in splits)]
     head += ["test mAP50", "found", "steps"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     for row in rows:
         fake = row.get("fake_quant") or row.get("keras")
         tflite = row.get("tflite")
@@ -63,8 +65,8 @@ def _table(rows: list[dict[str, Any]], splits: list[str], reference: dict[str, A
         cells.append(f"{(tflite or fake)['test']['mAP50']:.3f}")
         cells.append(f"{row['agreement']:.1%}" if "agreement" in row else "")
         cells.append(_steps(row))
-        lines.append(_line(cells))
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(head, lines)
 
 
 def _score(metrics: dict[str, Any] | None, split: str, reference: dict[str, Any]) -> str:
@@ -83,7 +85,3 @@ def _steps(row: dict[str, Any]) -> str:
         if best in (0, row["steps"]) and row["name"] != "QAT"
         else (f"{row['steps']}, kept {best}")
     )
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -76,6 +76,11 @@ class ModelConfig:
         0.01, "of an object at a fresh anchor (focal loss, section 4.1)", low=1e-6, high=0.5
     )
 
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Feature levels, finest first."""
+        return tuple(range(self.min_level, self.max_level + 1))
+
 
 @dataclass(frozen=True)
 class AnchorConfig:
@@ -449,7 +454,7 @@ def _check_relations(config: Config) -> None:
 def _check_shapes(shapes: tuple[tuple[tuple[float, float], ...], ...], model: ModelConfig) -> None:
     if not shapes:
         return
-    levels = model.max_level - model.min_level + 1
+    levels = len(model.levels)
     if len(shapes) != levels or len({len(level) for level in shapes}) != 1 or not shapes[0]:
         raise ConfigError(
             f"anchors.shapes must be {levels} lists "

@@ -226,3 +226,8 @@ def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(tmp_path / "c.toml")
+
+
+def test_levels_go_from_the_finest_to_the_coarsest() -> None:
+    model = load_config(overrides=["model.min_level=4", "model.max_level=6"]).model
+    assert model.levels == (4, 5, 6)

@@ -18,6 +18,7 @@ import edge_retina
 from edge_retina.config import PRESETS, read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "edge_retina"
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TARGETS = (
@@ -99,17 +100,30 @@ def test_no_pin_is_for_a_python_that_is_not_supported() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*(f"presets/{preset}.toml" for preset in PRESETS), "report/page.css"]
+    "name",
+    [
+        *(f"presets/{preset}.toml" for preset in PRESETS),
+        *(
+            path.relative_to(PACKAGE).as_posix()
+            for path in PACKAGE.rglob("templates/*")
+            if path.is_file()
+        ),
+    ],
 )
 def test_data_files_are_declared(name: str) -> None:
     assert files(edge_retina).joinpath(name).is_file()
     declared = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]["package-data"]
-    package, _, file = name.rpartition("/")
     patterns = [
-        *(pattern for pattern in declared["edge_retina"]),
-        *(f"report/{pattern}" for pattern in declared["edge_retina.report"]),
+        "/".join((*package.split("."), pattern)).removeprefix("edge_retina/")
+        for package, of_package in declared.items()
+        for pattern in of_package
     ]
-    assert any(Path(f"{package}/{file}").match(pattern) for pattern in patterns)
+    assert any(Path(name).match(pattern) for pattern in patterns)
+
+
+def test_pages_have_templates() -> None:
+    assert (PACKAGE / "report/templates/report.html.j2").is_file()
+    assert (PACKAGE / "doctor/templates/data.html.j2").is_file()
 
 
 def test_entry_point_is_the_program() -> None:

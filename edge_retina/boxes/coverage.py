@@ -1,6 +1,6 @@
-"""How well a set of anchors covers the objects of a data set.
+"""How well anchors cover the objects of a data set: the one place that measures it.
 
-Everything is measured on real positions, not only on shapes: an anchor of the perfect shape still
+Coverage is measured at real positions, not only by shape: an anchor of the perfect shape still
 misses a small object that lies between two cells.
 """
 
@@ -8,112 +8,104 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, Shape
 from edge_retina.boxes.iou import pairwise_iou
 
-_FOUND_IOU, _NEAR_IOU = 0.5, 0.4
-_SMALLEST_OCTAVE_PX = 8.0  # below a cell of the finest level there is nothing to learn
+# An anchor that overlaps an object by this much is trained to find it (RetinaNet, section 4.1), ...
+_POSITIVE_IOU = 0.5
+_NEAR_IOU = 0.4  # ... and is background below this
+_SMALLEST_OCTAVE_PX = 8.0  # the finest level's cell; smaller objects are hardly learned
+_CHUNK = 256  # objects compared with all anchors at a time, to bound the memory
 
 
 @dataclass(frozen=True)
 class AnchorCoverage:
-    """What matching will find.
+    """How well some objects are covered.
 
     Attributes:
-        objects: number of objects looked at.
+        objects: number of objects.
         best_possible_recall: share of objects with an anchor of IoU >= 0.5.
         recall_at_40: the same at IoU >= 0.4.
         mean_best_iou: mean over objects of the best IoU with any anchor.
-        positives_per_object: mean number of anchors with IoU >= 0.5.
+        positives_per_object: mean number of anchors with IoU >= 0.5; None where only the best
+            anchor of each object was looked at.
     """
 
     objects: int
     best_possible_recall: float
     recall_at_40: float
     mean_best_iou: float
-    positives_per_object: float
+    positives_per_object: float | None = None
+
+    @classmethod
+    def of(cls, best_iou: np.ndarray, positives: np.ndarray | None = None) -> AnchorCoverage:
+        """Summarise objects; without any all figures are 0.
+
+        Args:
+            best_iou: (N,) best IoU of each object with any anchor.
+            positives: (N, L) number of anchors of each level with IoU >= 0.5, if counted.
+        """
+        per_object = None if positives is None else _mean(positives.sum(axis=1))
+        return cls(
+            objects=len(best_iou),
+            best_possible_recall=_mean(best_iou >= _POSITIVE_IOU),
+            recall_at_40=_mean(best_iou >= _NEAR_IOU),
+            mean_best_iou=_mean(best_iou),
+            positives_per_object=per_object,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by name, without those that were not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
-class ObjectCoverage:
-    """The same, object by object.
+class CoverageReport:
+    """How anchors cover the objects of a data set, as a whole and by kind of object.
 
     Attributes:
-        best_iou: (N,) best IoU of each object with any anchor.
-        positives: (N, L) number of anchors of each level with IoU >= 0.5.
+        overall: all objects.
+        by_class: by class name; classes without objects are left out.
+        by_size: by octave of the side at the network's input ("8-16": pixels), smallest first.
+        positives_by_level: mean number of anchors with IoU >= 0.5 per object, by feature level.
     """
 
-    best_iou: np.ndarray
-    positives: np.ndarray
-
-    def summary(self, chosen: np.ndarray | None = None) -> AnchorCoverage:
-        """Return the means over all objects, or over those of the mask `chosen` (N,) bool.
-
-        Without any object all figures are 0.
-        """
-        best = self.best_iou if chosen is None else self.best_iou[chosen]
-        positives = self.positives if chosen is None else self.positives[chosen]
-        if not len(best):
-            return AnchorCoverage(0, 0.0, 0.0, 0.0, 0.0)
-        return AnchorCoverage(
-            objects=len(best),
-            best_possible_recall=float((best >= _FOUND_IOU).mean()),
-            recall_at_40=float((best >= _NEAR_IOU).mean()),
-            mean_best_iou=float(best.mean()),
-            positives_per_object=float(positives.sum(axis=1).mean()),
-        )
-
-    def positives_by_level(self) -> tuple[float, ...]:
-        """Return the mean number of positive anchors an object on each level, finest first."""
-        if not len(self.positives):
-            return (0.0,) * self.positives.shape[1]
-        return tuple(float(mean) for mean in self.positives.mean(axis=0))
+    overall: AnchorCoverage
+    by_class: dict[str, AnchorCoverage]
+    by_size: dict[str, AnchorCoverage]
+    positives_by_level: dict[int, float]
 
 
-def measure_coverage(anchors_px: np.ndarray, boxes_px: Sequence[np.ndarray]) -> AnchorCoverage:
-    """Measure `anchors_px` (A, 4) against the boxes (G, 4) of each image, all in input pixels.
+def coverage_report(
+    grid: AnchorGrid, boxes_px: np.ndarray, classes: np.ndarray, labels: Sequence[str]
+) -> CoverageReport:
+    """Measure how `grid` covers objects, by class, size and level.
 
-    Without any object all figures are 0.
+    Args:
+        grid: the anchors.
+        boxes_px: (N, 4) yxyx in pixels of the network input.
+        classes: (N,) indices into `labels`.
+        labels: class names.
     """
-    return _compare(anchors_px, (len(anchors_px),), boxes_px).summary()
+    best, positives = best_iou(grid, boxes_px), count_positives(grid, boxes_px)
 
+    def of(chosen: np.ndarray) -> AnchorCoverage:
+        return AnchorCoverage.of(best[chosen], positives[chosen])
 
-def measure_objects(grid: AnchorGrid, boxes_px: Sequence[np.ndarray]) -> ObjectCoverage:
-    """Measure a grid against the boxes (G, 4) of each image, in the order of all boxes."""
-    return _compare(grid.boxes_px(), grid.level_counts(), boxes_px)
-
-
-def _compare(
-    anchors_px: np.ndarray, level_counts: Sequence[int], boxes_px: Sequence[np.ndarray]
-) -> ObjectCoverage:
-    best, positives = [np.zeros(0)], [np.zeros((0, len(level_counts)), int)]
-    starts = np.cumsum([0, *level_counts[:-1]])
-    for boxes in boxes_px:
-        if len(boxes):
-            iou = pairwise_iou(anchors_px, boxes)
-            best.append(iou.max(axis=0))
-            positives.append(np.add.reduceat(iou >= _FOUND_IOU, starts, axis=0, dtype=int).T)
-    return ObjectCoverage(np.concatenate(best), np.concatenate(positives))
-
-
-def group_by_size(boxes_px: np.ndarray) -> dict[str, np.ndarray]:
-    """Return masks (N,) of the boxes (N, 4) in each octave of size that occurs, smallest first.
-
-    The size is the square root of the area in pixels; names are "< 8", "8-16", "16-32" ...
-    """
-    sides = np.sqrt((boxes_px[:, 2:] - boxes_px[:, :2]).clip(0).prod(axis=1))
-    octaves = np.floor(np.log2(np.maximum(sides, 1e-6) / _SMALLEST_OCTAVE_PX)).astype(int)
-    octaves = np.maximum(octaves, -1)
-    return {_octave_name(number): octaves == number for number in np.unique(octaves).tolist()}
-
-
-def _octave_name(number: int) -> str:
-    low = _SMALLEST_OCTAVE_PX * 2**number
-    return f"< {_SMALLEST_OCTAVE_PX:g}" if number < 0 else f"{low:g}-{2 * low:g}"
+    by_class = {label: classes == index for index, label in enumerate(labels)}
+    return CoverageReport(
+        overall=AnchorCoverage.of(best, positives),
+        by_class={label: of(chosen) for label, chosen in by_class.items() if chosen.any()},
+        by_size={name: of(chosen) for name, chosen in group_by_size(boxes_px).items()},
+        positives_by_level={
+            level: _mean(counts) for level, counts in zip(grid.levels, positives.T, strict=True)
+        },
+    )
 
 
 def best_iou(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
@@ -128,6 +120,29 @@ def best_iou(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
         for shape in shapes:
             best = np.maximum(best, iou_at_offsets(boxes_px, offsets, shape))
     return best
+
+
+def count_positives(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
+    """Return for each box (N, 4) how many anchors of each level have IoU >= 0.5 with it, (N, L)."""
+    anchors, counts = grid.boxes_px(), grid.level_counts()
+    starts = np.cumsum([0, *counts[:-1]])
+    found = [np.zeros((0, len(counts)), int)]
+    for first in range(0, len(boxes_px), _CHUNK):
+        iou = pairwise_iou(anchors, boxes_px[first : first + _CHUNK])
+        found.append(np.add.reduceat(iou >= _POSITIVE_IOU, starts, axis=0, dtype=int).T)
+    return np.concatenate(found)
+
+
+def group_by_size(boxes_px: np.ndarray) -> dict[str, np.ndarray]:
+    """Return masks (N,) of the boxes (N, 4) in each octave of size that occurs, smallest first.
+
+    The size is the square root of the area in pixels; names are "< 8", "8-16", "16-32" ...
+    """
+    sizes = boxes_px[:, 2:].astype(np.float64) - boxes_px[:, :2]
+    sides = np.sqrt(sizes.clip(0).prod(axis=1))
+    octaves = np.floor(np.log2(np.maximum(sides, 1e-6) / _SMALLEST_OCTAVE_PX)).astype(int)
+    octaves = np.maximum(octaves, -1)
+    return {_octave_name(number): octaves == number for number in np.unique(octaves).tolist()}
 
 
 def centre_offsets(boxes_px: np.ndarray, *, level: int, cells_hw: tuple[int, int]) -> np.ndarray:
@@ -160,3 +175,12 @@ def iou_at_offsets(boxes_px: np.ndarray, offsets: np.ndarray, shape: Shape) -> n
     intersection = common.prod(axis=1)
     union = sizes.prod(axis=1) + math.prod(shape) - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _octave_name(number: int) -> str:
+    low = _SMALLEST_OCTAVE_PX * 2**number
+    return f"< {_SMALLEST_OCTAVE_PX:g}" if number < 0 else f"{low:g}-{2 * low:g}"
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0

@@ -1,14 +1,13 @@
-"""Anchor shapes improved by trial: small random changes, kept if real objects are covered better.
+"""Anchor shapes improved by random changes that are kept if they cover real objects better.
 
-k-means sees shapes only. It can't know that an object between two cells wants another shape than
-one on a cell, nor that two levels serve the same object.
+k-means sees shapes only. It can't know that an object between two cells needs another shape than
+one centred on a cell, nor that two levels serve the same object.
 
 Source: the genetic step after k-means is an idea of YOLOv5's autoanchor (Ultralytics, 2020).
 Deviations: one shape changes at a time, so that a trial costs one column of a matrix; positions and
-levels are the detector's own; what is raised is the mean best IoU plus the best possible recall.
-The mean alone buys a better fit of objects that are found anyway with others that are lost: on
-vehicles5 at 256 px with 9 shapes a cell, recall fell from .938 to .928; with the sum it rose to
-.952.
+levels are the detector's own; the fitness is the mean best IoU plus the best possible recall. The
+mean alone fits objects that are found anyway more tightly and gives up others: on vehicles5 at
+256 px with 9 anchors per cell, recall fell from .938 to .928; with the sum it rose to .952.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from __future__ import annotations
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, Shape
-from edge_retina.boxes.coverage import centre_offsets, iou_at_offsets
+from edge_retina.boxes.coverage import AnchorCoverage, centre_offsets, iou_at_offsets
 from edge_retina.boxes.kmeans import nearest_level
 
-MOST_OBJECTS = 5000  # a random choice of so many says as much as all
-# Sides that a level's shapes may have, in strides: an octave around RetinaNet's 2.8 to 5.7. The
-# finest level may have smaller ones and the coarsest larger ones, as nobody else has them.
+MOST_OBJECTS = 5000  # a random sample of so many is as good as all
+# Allowed sides of a level's shapes, in strides: an octave around RetinaNet's 2.8 to 5.7. The finest
+# level may have smaller ones and the coarsest larger ones, since no other level covers those.
 _SMALLEST_STRIDES, _LARGEST_STRIDES = 2.0, 8.0
 _JUMP_SHARE = 0.15  # of trials that try the shape of a badly covered object
 _JUMP_SIGMA = 0.1  # of the logarithm of a side
@@ -34,7 +33,7 @@ def evolve_shapes(
     """Return shapes that cover boxes at least as well as those of `grid`.
 
     Args:
-        grid: where the anchors are, and the shapes to begin with.
+        grid: where the anchors are, and the shapes to start from.
         boxes_px: (N, 4) yxyx of objects in pixels of the network input.
         rounds: number of trials; 2,000 take a second or two for 5,000 objects.
         seed: of everything random.
@@ -58,12 +57,13 @@ def evolve_shapes(
 
 
 def fitness(best_iou: np.ndarray) -> float:
-    """Return what evolution raises: the mean of the best IoUs (N,) plus the share above 0.5."""
-    return float(best_iou.mean() + (best_iou >= 0.5).mean())
+    """Return what evolution raises: the mean of the best IoUs (N,) plus the recall at IoU 0.5."""
+    coverage = AnchorCoverage.of(best_iou)
+    return coverage.mean_best_iou + coverage.best_possible_recall
 
 
 class _Trial:
-    """The present shapes, and what every object has of each of them."""
+    """The current shapes and the IoU of every object with each of them."""
 
     def __init__(self, grid: AnchorGrid, boxes_px: np.ndarray) -> None:
         self.grid = grid
@@ -84,7 +84,7 @@ class _Trial:
         self._fitness = fitness(self.best)
 
     def try_shape(self, level: int, number: int, shape: np.ndarray) -> None:
-        """Put `shape` in the place of another one if that is better for the objects."""
+        """Replace a shape by `shape` if that covers the objects better."""
         place = level * self.grid.per_cell + number
         column = self._column(level, shape)
         others = np.where(self._owner == place, self._second, self.best)
@@ -100,7 +100,7 @@ class _Trial:
         return iou_at_offsets(self.boxes_px, self._offsets[level], (height, width))
 
     def _rank(self) -> None:
-        """Find each object's best shape, and what it would have without that."""
+        """Find each object's best shape, and its IoU without that shape."""
         rows = np.arange(len(self._iou))
         self._owner = self._iou.argmax(axis=1)
         self.best = self._iou[rows, self._owner]
@@ -118,7 +118,7 @@ def _usable(boxes_px: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mutant(trial: _Trial, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:
-    """Return a level, the number of one of its shapes, and another shape for it."""
+    """Return a level, the number of one of its shapes, and a shape to replace it with."""
     levels, per_cell, _ = trial.shapes.shape
     number = int(rng.integers(per_cell))
     if rng.random() < _JUMP_SHARE:
@@ -132,7 +132,7 @@ def _mutant(trial: _Trial, rng: np.random.Generator) -> tuple[int, int, np.ndarr
 
 
 def _suits(shape: np.ndarray, level: int, grid: AnchorGrid) -> bool:
-    """Whether a level may have a shape: the head of a level sees only so much of the picture."""
+    """Whether a level may have a shape: its head sees only so much of the picture."""
     if (shape > grid.image_hw).any():
         return False
     strides = float(np.sqrt(shape.prod())) / 2 ** grid.levels[level]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,18 @@ from edge_retina.cli.options import (
     out_option,
     seed_option,
 )
+from edge_retina.cli.terminal import show
 from edge_retina.config import AnchorConfig, Config, ModelConfig
 from edge_retina.files import write_text
+from edge_retina.report.tables import Column, Table, score
 
 if TYPE_CHECKING:
-    from edge_retina.boxes.coverage import AnchorCoverage
+    from edge_retina.boxes.coverage import AnchorCoverage, CoverageReport
     from edge_retina.boxes.fitting import CurvePoint
-    from edge_retina.workflow.anchors import CoverageReport
 
 _DEFAULTS = ModelConfig()
-_MOST_CLASSES = 30  # lines that a terminal shows; the JSON has all
+_MOST_CLASSES = 30  # rows on a terminal; the JSON has all
+_FIGURES = (Column("recall@0.5"), Column("recall@0.4"), Column("mean IoU"))
 
 
 @click.command("anchors")
@@ -83,10 +85,9 @@ def command(
 
     Example: edge-retina anchors data/bccd --image-size 320 --per-cell 4 --out anchors.toml
     """
-    import numpy as np
-
+    from edge_retina.boxes.coverage import coverage_report
     from edge_retina.boxes.fitting import coverage_curve, fit_anchors, knee
-    from edge_retina.workflow.anchors import boxes_at_input, coverage_report
+    from edge_retina.datasets.objects import boxes_at_input, object_classes
 
     # A whole config, because it checks ranges: what fits here must fit in a config file.
     model = Config(
@@ -94,29 +95,26 @@ def command(
         anchors=AnchorConfig(per_cell=per_cell, evolve=evolve),
     ).model
     examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
-    levels = tuple(range(model.min_level, model.max_level + 1))
-    boxes = np.concatenate(boxes_at_input(examples, image_hw))
+    boxes, classes = boxes_at_input(examples, image_hw), object_classes(examples)
     how: dict[str, Any] = {
         "image_hw": image_hw,
-        "levels": levels,
+        "levels": model.levels,
         "evolve": evolve,
         "seed": seed or 0,
     }
     grids = {
         "fitted": fit_anchors(boxes, per_cell=per_cell, **how),
-        "default": AnchorGrid(image_hw, min_level, default_shapes(levels)),
+        "default": AnchorGrid(image_hw, min_level, default_shapes(model.levels)),
     }
-    reports = {name: coverage_report(grid, examples, labels) for name, grid in grids.items()}
+    reports = {name: coverage_report(grid, boxes, classes, labels) for name, grid in grids.items()}
     points = coverage_curve(boxes, **how) if curve or json_target is not None else ()
     if json_target != STDOUT:
-        click.echo(_table(grids, reports))
-        if curve:
-            click.echo(f"\n{_curve(points, knee(points))}")
+        show(*_tables(grids, reports), *([_curve(points, knee(points))] if curve else []))
     if out is not None:
         write_text(out, _toml(grids["fitted"].shapes, per_cell, image_hw))
     record = {
         **{name: _record(grids[name], reports[name]) for name in grids},
-        "curve": [dataclasses.asdict(point) for point in points],
+        "curve": [point.to_dict() for point in points],
         "recommended_per_cell": knee(points),
     }
     emit_json(record, json_target)
@@ -127,55 +125,70 @@ def _record(grid: AnchorGrid, report: CoverageReport) -> dict[str, Any]:
     return {"shapes": grid.shapes, **tree.pop("overall"), **tree}
 
 
-def _table(grids: dict[str, AnchorGrid], reports: dict[str, CoverageReport]) -> str:
-    lines = [f"{'anchors':<10}{'per cell':>9}{'recall@0.5':>12}{'recall@0.4':>12}{'mean IoU':>10}"]
-    for name, grid in grids.items():
-        item = reports[name].overall
-        lines.append(f"{name:<10}{grid.per_cell:>9}{_figures(item)}")
+def _tables(grids: dict[str, AnchorGrid], reports: dict[str, CoverageReport]) -> Iterator[Table]:
+    overall = [
+        (name, str(grid.per_cell), *_figures(reports[name].overall)) for name, grid in grids.items()
+    ]
+    yield Table((Column("anchors", text=True), Column("per cell"), *_FIGURES), overall)
     fitted, default = reports["fitted"], reports["default"]
-    lines += ["", *_groups("class", fitted.by_class, default.by_class)]
-    lines += ["", *_groups("side in px", fitted.by_size, default.by_size)]
-    lines += ["", "positive anchors an object, by level:"]
-    for name, report in reports.items():
-        means = "  ".join(f"P{lv} {mean:.2f}" for lv, mean in report.positives_by_level.items())
-        lines.append(f"{name:<10}{means}")
-    return "\n".join(lines)
-
-
-def _figures(item: AnchorCoverage | CurvePoint) -> str:
-    return (
-        f"{item.best_possible_recall:>12.3f}{item.recall_at_40:>12.3f}{item.mean_best_iou:>10.3f}"
+    yield _groups("class", fitted.by_class, default.by_class)
+    yield _groups("side in px", fitted.by_size, default.by_size)
+    levels = [Column(f"P{level}") for level in fitted.positives_by_level]
+    means = [
+        (name, *(f"{mean:.2f}" for mean in report.positives_by_level.values()))
+        for name, report in reports.items()
+    ]
+    yield Table(
+        (Column("anchors", text=True), *levels),
+        means,
+        title="Positive anchors per object (IoU >= 0.5), by level",
     )
+
+
+def _figures(item: AnchorCoverage) -> tuple[str, str, str]:
+    return score(item.best_possible_recall), score(item.recall_at_40), score(item.mean_best_iou)
 
 
 def _groups(
     title: str, fitted: dict[str, AnchorCoverage], default: dict[str, AnchorCoverage]
-) -> list[str]:
-    """Return the table of one kind of group, by its fitted recall from the worst if it is long."""
+) -> Table:
+    """Return the table of one kind of group; of a long one, the worst covered by fitted anchors."""
     names = list(fitted)
     if len(names) > _MOST_CLASSES:
         names = sorted(names, key=lambda name: fitted[name].best_possible_recall)[:_MOST_CLASSES]
-    width = max([len(title), *map(len, names)]) + 2
-    lines = [f"{title:<{width}}{'objects':>8}{'recall@0.5':>12}{'default':>9}{'mean IoU':>10}"]
-    for name in names:
-        ours, theirs = fitted[name], default[name]
-        lines.append(
-            f"{name:<{width}}{ours.objects:>8}{ours.best_possible_recall:>12.3f}"
-            f"{theirs.best_possible_recall:>9.3f}{ours.mean_best_iou:>10.3f}"
+    columns = (
+        Column(title, text=True),
+        Column("objects"),
+        Column("recall@0.5"),
+        Column("default"),
+        Column("mean IoU"),
+    )
+    rows = [
+        (
+            name,
+            str(fitted[name].objects),
+            score(fitted[name].best_possible_recall),
+            score(default[name].best_possible_recall),
+            score(fitted[name].mean_best_iou),
         )
-    if len(names) < len(fitted):
-        lines.append(f"({len(fitted) - len(names)} better covered ones are in the JSON)")
-    return lines
+        for name in names
+    ]
+    left_out = len(fitted) - len(names)
+    note = f"The worst {len(names)} of {len(fitted)}; all are in the JSON" if left_out else ""
+    return Table(columns, rows, title=note)
 
 
-def _curve(points: Sequence[CurvePoint], recommended: int | None) -> str:
-    lines = [f"{'per cell':>8}{'recall@0.5':>12}{'recall@0.4':>12}{'mean IoU':>10}"]
-    for point in points:
-        mark = (
-            "  <- enough: one more adds under half a point" if point.per_cell == recommended else ""
+def _curve(points: Sequence[CurvePoint], recommended: int | None) -> Table:
+    note = "<- enough: one more adds under half a point"
+    rows = [
+        (
+            str(point.per_cell),
+            *_figures(point.coverage),
+            note if point.per_cell == recommended else "",
         )
-        lines.append(f"{point.per_cell:>8}{_figures(point)}{mark}")
-    return "\n".join(lines)
+        for point in points
+    ]
+    return Table((Column("per cell"), *_FIGURES, Column("", text=True)), rows)
 
 
 def _toml(shapes: Any, per_cell: int, image_hw: tuple[int, int]) -> str:

@@ -18,6 +18,7 @@ from edge_retina.cli.options import (
     seed_option,
     set_option,
 )
+from edge_retina.cli.terminal import Block, show
 from edge_retina.config import load_config
 from edge_retina.errors import EdgeRetinaError, RunError
 from edge_retina.files import write_text
@@ -88,16 +89,16 @@ def command(
     if quantization and write_config is not None:
         raise click.UsageError("--write-config goes with DATA, not with --quantization")
     if quantization:
-        text, page, document = _look_at_layers(
+        blocks, page, document = _examine_layers(
             RunDirectory(data), with_seed(overrides, seed), method, pictures, ablate=ablate
         )
         patch = ""
     else:
-        text, page, document, patch = _look_at_data(
+        blocks, page, document, patch = _examine_data(
             data, with_seed(overrides, seed), image_hw, html
         )
     if json_target != STDOUT:
-        click.echo(text)
+        show(*blocks)
     if html is not None:
         _write("--html", html, page)
     if write_config is not None:
@@ -105,28 +106,28 @@ def command(
     emit_json(document, json_target)
 
 
-def _look_at_data(
+def _examine_data(
     data: Path, overrides: Sequence[str], image_hw: tuple[int, int] | None, html: Path | None
-) -> tuple[str, str, dict[str, Any], str]:
+) -> tuple[list[Block], str, dict[str, Any], str]:
     """Return a data set's diagnosis as text, page, JSON document and config."""
     from edge_retina.doctor.data.advice import config_patch
     from edge_retina.doctor.data.examine import examine
-    from edge_retina.doctor.data.page import render_page
-    from edge_retina.doctor.data.text import render_text
+    from edge_retina.doctor.data.report.page import render_page
+    from edge_retina.doctor.data.report.text import text_blocks
 
     if RunDirectory(data).config_file.is_file():
         raise RunError(f"{data}: is a run directory; ask for --quantization, or give the data set")
     diagnosis = examine(data, image_hw=image_hw, config=load_config(overrides=overrides))
     page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
-    return render_text(diagnosis), page, diagnosis.to_dict(), config_patch(diagnosis.advice)
+    return text_blocks(diagnosis), page, diagnosis.to_dict(), config_patch(diagnosis.advice)
 
 
-def _look_at_layers(
+def _examine_layers(
     run: RunDirectory, overrides: Sequence[str], method: str | None, count: int, *, ablate: bool
-) -> tuple[str, str, dict[str, Any]]:
+) -> tuple[list[Block], str, dict[str, Any]]:
     """Return an int8 model's diagnosis as text, page and JSON document."""
     from edge_retina.doctor.int8.page import render_quantization_page
-    from edge_retina.doctor.int8.text import render_quantization
+    from edge_retina.doctor.int8.text import quantization_blocks
     from edge_retina.workflow.microscope import examine_quantization
     from edge_retina.workflow.prepare import open_run
 
@@ -144,7 +145,7 @@ def _look_at_layers(
             f"({context.recipe.description}); there is nothing to compare"
         )
     page = render_quantization_page(diagnosis, name=context.config.name)
-    return render_quantization(diagnosis), page, diagnosis.to_dict()
+    return quantization_blocks(diagnosis), page, diagnosis.to_dict()
 
 
 def _write(option: str, path: Path, text: str) -> None:

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
+from edge_retina.cli.terminal import Block, show
+from edge_retina.report.tables import Column, Table, megabytes
 
 if TYPE_CHECKING:
     from edge_retina.runtime.graph import TensorInfo
     from edge_retina.runtime.inspection import Inspection
+
+_LABELLED = (Column("", text=True), Column("", text=True))
+_LEFT_OUT = 6  # operators named that a delegate leaves to the CPU
 
 
 @click.command("inspect")
@@ -20,10 +25,10 @@ if TYPE_CHECKING:
 @json_option
 @debug_option
 def command(file: Path, json_target: str | None) -> None:
-    """Show what is in a .tflite file, this package's or any other, and who can load it.
+    """Show what is inside a .tflite file, ours or any other, and which clients can load it.
 
-    MACs are multiplications with an addition for one picture. What XNNPACK takes is measured here;
-    the other delegates are estimated from their documentation.
+    MACs are multiply-accumulate operations per picture. What XNNPACK runs is measured on this
+    machine; other delegates are estimated from their documentation.
 
     Example: edge-retina inspect runs/demo/export/demo_int8.tflite
     """
@@ -31,80 +36,113 @@ def command(file: Path, json_target: str | None) -> None:
 
     found = inspect_model(file)
     if json_target != STDOUT:
-        for line in _lines(found):
-            click.echo(line)
+        show(*_blocks(found))
     emit_json(found.to_dict(), json_target)
 
 
-def _lines(found: Inspection) -> Iterator[str]:
-    yield f"{found.path}: {found.size_bytes / 1e6:.2f} MB, {found.macs / 1e6:.1f} million MACs"
-    yield "\nTensors"
-    for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
-        for tensor in tensors:
-            yield f"  {kind:8}{_tensor(tensor)}"
-    yield f"  signatures: {', '.join(found.signatures) or 'none'}; subgraphs: {found.subgraphs}"
-    yield "\nOperators"
-    for row in found.operators:
-        share = f"{row.macs_share:7.1%} of MACs" if row.macs else ""
-        custom = "custom" if row.custom else ""
-        yield f"  {row.count:5} {row.name:28}{share}{custom}".rstrip()
-    yield "\nQuantisation"
-    yield from _quantization(found)
-    yield "\nMetadata"
-    yield from _metadata(found.metadata)
-    yield "\nClients"
-    for verdict in found.clients:
-        reasons = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
-        yield f"  {'yes' if verdict.accepts else 'no':4} {verdict.client}{reasons}"
-    yield "\nDelegates"
-    yield from _delegates(found)
+def _blocks(found: Inspection) -> Iterator[Block]:
+    yield f"{found.path}: {megabytes(found.size_bytes)}, {found.macs / 1e6:.1f} million MACs"
+    yield _tensors(found)
+    yield f"signatures: {', '.join(found.signatures) or 'none'}; subgraphs: {found.subgraphs}"
+    yield _operators(found)
+    yield Table(_LABELLED, list(_quantization(found)), title="Quantisation")
+    yield Table(_LABELLED, list(_metadata(found.metadata)), title="Metadata")
+    yield _clients(found)
+    yield _delegates(found)
 
 
-def _tensor(tensor: TensorInfo) -> str:
-    shape = ",".join(map(str, tensor.shape))
-    text = f"[{shape}] {tensor.dtype}  {tensor.name}"
+def _tensors(found: Inspection) -> Table:
+    columns = (
+        Column("tensor", text=True),
+        Column("shape", text=True),
+        Column("type", text=True),
+        Column("scale"),
+        Column("zero point"),
+        Column("name", text=True),
+    )
+    kinds = (("input", found.inputs), ("output", found.outputs))
+    rows = [_tensor(kind, tensor) for kind, tensors in kinds for tensor in tensors]
+    return Table(columns, rows, title="Inputs and outputs")
+
+
+def _tensor(kind: str, tensor: TensorInfo) -> tuple[str, ...]:
+    scale = zero_point = ""
     if len(tensor.scales) == 1:
-        text += f"  scale {tensor.scales[0]:.6g}, zero point {tensor.zero_points[0]}"
-    return text if tensor.is_static else f"{text}  (size left open)"
+        scale, zero_point = f"{tensor.scales[0]:.6g}", str(tensor.zero_points[0])
+    name = tensor.name if tensor.is_static else f"{tensor.name} (size left open)"
+    shape = f"[{','.join(map(str, tensor.shape))}]"
+    return kind, shape, tensor.dtype, scale, zero_point, name
 
 
-def _quantization(found: Inspection) -> Iterator[str]:
+def _operators(found: Inspection) -> Table:
+    columns = (Column("operator", text=True), Column("count"), Column("of MACs"))
+    rows = [
+        (
+            f"{row.name} (custom)" if row.custom else row.name,
+            str(row.count),
+            f"{row.macs_share:.1%}" if row.macs else "",
+        )
+        for row in found.operators
+    ]
+    return Table(columns, rows, title="Operators")
+
+
+def _quantization(found: Inspection) -> Iterator[tuple[str, str]]:
     quantization = found.quantization
     total = sum(quantization.operators.values())
     for kind, count in quantization.operators.items():
-        yield f"  {kind:8}{count:5} of {total} operators"
-    yield f"  int8 does {quantization.int8_macs_share:.1%} of the MACs"
+        yield kind, f"{count} of {total} operators"
+    yield "int8 share", f"{quantization.int8_macs_share:.1%} of MACs"
     for name, kernels in quantization.kernels.items():
         counts = [f"{count} {kind.replace('_', ' ')}" for kind, count in kernels.items() if count]
         if counts:
-            yield f"  kernels of {name}: {', '.join(counts)}"
+            yield f"kernels of {name}", ", ".join(counts)
 
 
-def _metadata(metadata: Mapping[str, Any] | None) -> Iterator[str]:
+def _metadata(metadata: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if metadata is None:
-        yield "  none"
+        yield "none", ""
         return
     for key in ("name", "description", "version", "author", "license", "min_parser_version"):
         if key in metadata:
-            yield f"  {key}: {metadata[key]}"
+            yield key.replace("_", " "), str(metadata[key])
     for graph in metadata.get("subgraph_metadata", []):
         outputs = graph.get("output_tensor_metadata", [])
         names = [tensor.get("name", "unnamed") for tensor in outputs]
         files = [file.get("name", "") for x in outputs for file in x.get("associated_files", [])]
-        yield f"  outputs: {', '.join(names) or 'none'}; files: {', '.join(files) or 'none'}"
+        yield "outputs", ", ".join(names) or "none"
+        yield "files", ", ".join(files) or "none"
 
 
-def _delegates(found: Inspection) -> Iterator[str]:
-    if found.xnnpack is None:
-        yield f"  XNNPACK   can't be tried: {found.xnnpack_error}"
-    else:
-        took = found.xnnpack
-        yield (
-            f"  XNNPACK   {took.nodes_delegated} of {took.nodes_total} operators "
-            f"in {took.partitions} partition{'' if took.partitions == 1 else 's'} (measured)"
-        )
+def _clients(found: Inspection) -> Table:
+    columns = (Column("client", text=True), Column("loads it", text=True), Column("", text=True))
+    rows = [
+        (verdict.client, "yes" if verdict.accepts else "no", "; ".join(verdict.reasons))
+        for verdict in found.clients
+    ]
+    return Table(columns, rows, title="Clients")
+
+
+def _delegates(found: Inspection) -> Table:
+    columns = (
+        Column("delegate", text=True),
+        Column("operators", text=True),
+        Column("of MACs"),
+        Column("", text=True),
+    )
+    rows = [_xnnpack(found)]
     for item in found.delegates:
-        left = f"; the rest: {', '.join(item.left[:6])}" if item.left else ""
-        more = ", ..." if len(item.left) > 6 else ""
-        whole = "the whole graph" if item.whole else f"{item.operators} of {item.operators_total}"
-        yield f"  {item.name:9} {whole}, {item.macs_share:.0%} of MACs (estimated){left}{more}"
+        left = ", ".join(item.left[:_LEFT_OUT]) + (", ..." if len(item.left) > _LEFT_OUT else "")
+        note = f"estimated; not {left}" if left else "estimated"
+        operators = "all" if item.whole else f"{item.operators} of {item.operators_total}"
+        rows.append((item.name, operators, f"{item.macs_share:.0%}", note))
+    return Table(columns, rows, title="Delegates")
+
+
+def _xnnpack(found: Inspection) -> tuple[str, ...]:
+    took = found.xnnpack
+    if took is None:
+        return "XNNPACK", "unknown", "", f"can't be tried: {found.xnnpack_error}"
+    partitions = f"{took.partitions} partition{'' if took.partitions == 1 else 's'}"
+    operators = f"{took.nodes_delegated} of {took.nodes_total}"
+    return "XNNPACK", operators, "", f"measured; {partitions}"

@@ -1,19 +1,20 @@
-"""The last lines of a whole run: what it reached and where it lies."""
+"""The last lines of a whole run: what it reached and where the results are."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import click
-
+from edge_retina.cli.terminal import show
+from edge_retina.report.tables import Column, Table, score
 from edge_retina.run_directory import RunDirectory
 
 
 def print_summary(run: RunDirectory, evaluation: dict[str, Any]) -> None:
-    """Print the accuracy of every form of the model, and where artefact and report are."""
-    click.echo(f"{'':<14}{'mAP':>7}{'mAP50':>8}")
-    for name, record in evaluation.items():
-        click.echo(f"{name:<14}{record['mAP']:>7.3f}{record['mAP50']:>8.3f}")
-    for path in sorted(run.export_dir.glob("*_int8.tflite")):
-        click.echo(f"int8 model: {path}")
-    click.echo(f"report:     {run.report_file}")
+    """Print the accuracy of every variant of the model, and where artefact and report are."""
+    columns = (Column("model", text=True), Column("mAP"), Column("mAP50"))
+    rows = [
+        (name, score(record["mAP"]), score(record["mAP50"])) for name, record in evaluation.items()
+    ]
+    files = [f"int8 model: {path}" for path in sorted(run.export_dir.glob("*_int8.tflite"))]
+    files.append(f"report:     {run.report_file}")
+    show(Table(columns, rows, final_row=True), "\n".join(files))

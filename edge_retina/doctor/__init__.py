@@ -1,1 +1,1 @@
-"""What is wrong with a data set, and what to change: checks, findings, advice, a page."""
+"""What is wrong with a data set or an int8 model, and what to change."""

@@ -1,7 +1,7 @@
 """Charts as inline SVG, coloured by the page's style sheet so that they follow light and dark mode.
 
-The drawing is 480 units wide: about one unit a pixel in a column of the page, and still readable on
-a phone. Legends are HTML, because they have to wrap.
+The drawing is 480 units wide: about one unit per pixel in a column of the page, and still readable
+on a phone. Title and legend are HTML (see `chart` in parts.html.j2), because they have to wrap.
 """
 
 from __future__ import annotations
@@ -9,16 +9,43 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup, escape
+
+from edge_retina.report.tables import MISSING
 
 Point = tuple[float, float]
 
 WIDTH = 480
 HEIGHT = 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 40  # margins of the plot area
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 10, 40  # margins of the plot area
 _LABEL_HEIGHT, _BAR_HEIGHT, _BAR_GAP, _GROUP_GAP = 18, 14, 3, 8
 _MAX_POINTS = 300  # of a line; more than the eye or the screen can tell apart
 COLOURS = 6  # that the style sheet has: .c0 ... .c5
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its caption.
+
+    Attributes:
+        title: caption, also read out by screen readers.
+        svg: elements on a canvas of WIDTH by `height`; texts in it are escaped.
+        height: of the canvas.
+        legend: names of the series, in the order of the colours.
+        fold: if not empty, the chart is large and folded away under this line.
+    """
+
+    title: str
+    svg: Markup
+    height: int
+    legend: tuple[str, ...] = ()
+    fold: str = ""
+
+    @property
+    def width(self) -> int:
+        """Width of the canvas."""
+        return WIDTH
 
 
 @dataclass(frozen=True)
@@ -31,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True)
 class BarGroup:
-    """Bars under one label, a value for each series; None is shown as a dash."""
+    """Bars under one label, a value for each series; None where there is none."""
 
     label: str
     values: tuple[float | None, ...]
@@ -56,8 +83,10 @@ class _Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
 
-def line_chart(title: str, series: Sequence[Series], *, x_label: str, log_y: bool = False) -> str:
-    """Return a figure with one line for each series.
+def line_chart(
+    title: str, series: Sequence[Series], *, x_label: str, log_y: bool = False
+) -> Chart | None:
+    """Return a chart with one line for each series; None where there is nothing to draw.
 
     Args:
         title: caption above the chart.
@@ -68,7 +97,7 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str, log_y: boo
     lines = [_drawable(line, log_y=log_y) for line in series]
     lines = [line for line in lines if line.points]
     if not lines:
-        return ""
+        return None
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     x_ticks = nice_ticks(min(0.0, *xs), max(xs), count=6)
@@ -80,22 +109,30 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str, log_y: boo
         *_x_ticks(x_axis, [tick for tick in x_ticks if x_axis.low <= tick <= x_axis.high], x_label),
         *(_line(line, index, x_axis, y_axis) for index, line in enumerate(lines)),
     ]
-    return figure(title, parts, HEIGHT, [line.name for line in lines])
+    return Chart(title, drawing(parts), HEIGHT, tuple(line.name for line in lines))
 
 
 def bar_chart(
-    title: str, groups: Sequence[BarGroup], series_names: Sequence[str], *, value_format: str
-) -> str:
-    """Return a figure of horizontal bars from 0, each with its value, grouped under labels.
+    title: str,
+    groups: Sequence[BarGroup],
+    series_names: Sequence[str],
+    *,
+    value_format: str,
+    missing: str = MISSING,
+    fold: str = "",
+) -> Chart | None:
+    """Return a chart of horizontal bars from 0, each with its value, grouped under labels.
 
     Args:
         title: caption above the chart.
-        groups: in the order shown, from the top.
+        groups: in the order shown, from the top; None is returned if there are none.
         series_names: for the legend, in the order of each group's values.
         value_format: for `format`, such as ".3f".
+        missing: in the place of a value that is None; if empty, the bar is left out.
+        fold: see `Chart`.
     """
     if not groups:
-        return ""
+        return None
     longest = max((v for group in groups for v in group.values if v is not None), default=0.0)
     axis = _Axis(0.0, longest or 1.0, 0, WIDTH - 60)  # room for the value beside the longest bar
     parts, top = [], 0
@@ -103,10 +140,16 @@ def bar_chart(
         parts.append(svg_text(0, top + 13, _shorten(group.label, 64), "label"))
         top += _LABEL_HEIGHT
         for index, value in enumerate(group.values):
-            parts.append(_bar(top, value, index, axis, value_format))
+            if value is not None:
+                parts.append(_bar(top, value, index, axis, value_format))
+            elif missing:
+                parts.append(svg_text(0, top + 11, missing, "value"))
+            else:
+                continue
             top += _BAR_HEIGHT + _BAR_GAP
         top += _GROUP_GAP
-    return figure(title, parts, top, list(series_names) if len(series_names) > 1 else [])
+    legend = tuple(series_names) if len(series_names) > 1 else ()
+    return Chart(title, drawing(parts), top, legend, fold)
 
 
 def nice_ticks(low: float, high: float, *, count: int) -> list[float]:
@@ -189,9 +232,7 @@ def _line(line: Series, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
     return "".join(parts)
 
 
-def _bar(top: int, value: float | None, index: int, axis: _Axis, value_format: str) -> str:
-    if value is None:
-        return svg_text(0, top + 11, "–", "value")
+def _bar(top: int, value: float, index: int, axis: _Axis, value_format: str) -> str:
     length = max(axis.place(value), 1.0)
     return (
         f'<rect class="bar c{index % COLOURS}" x="0" y="{top}" width="{length:.1f}" '
@@ -199,26 +240,9 @@ def _bar(top: int, value: float | None, index: int, axis: _Axis, value_format: s
     ) + svg_text(length + 6, top + 11, format(value, value_format), "value")
 
 
-def figure(title: str, parts: Iterable[str], height: int, names: Sequence[str]) -> str:
-    """Return the HTML of a chart: caption, legend of `names` if any, and the SVG `parts`.
-
-    Args:
-        title: caption, also read out by screen readers.
-        parts: SVG elements on a canvas of WIDTH by `height`.
-        height: of the canvas.
-        names: of the series, by colour; escaped here.
-    """
-    legend = "".join(
-        f'<li><span class="swatch c{index % COLOURS}"></span>{escape(name)}</li>'
-        for index, name in enumerate(names)
-    )
-    return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
-        + (f'<ul class="legend">{legend}</ul>' if legend else "")
-        + f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        + "".join(parts)
-        + "</svg></figure>"
-    )
+def drawing(parts: Iterable[str]) -> Markup:
+    """Return SVG elements as one text that templates take as it is."""
+    return Markup("".join(parts))
 
 
 def svg_text(x: float, y: float, text: str, css: str) -> str:

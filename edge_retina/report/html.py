@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
-import edge_retina
+import tomli_w
+
 from edge_retina.files import write_text
 from edge_retina.report import sections
-from edge_retina.report.data import ReportData
-from edge_retina.report.layer_errors import layer_errors
-
-_STYLE = Path(__file__).with_name("page.css")
+from edge_retina.report.data import ExamplePictures, ReportData
+from edge_retina.report.layer_errors import layer_chart, layer_table
+from edge_retina.report.pages import render_template
+from edge_retina.report.pictures import data_uri
 
 
 def write_report(path: Path | str, data: ReportData) -> None:
@@ -22,41 +21,31 @@ def write_report(path: Path | str, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """Return the report as an HTML document with its style, charts and pictures inside."""
-    labels = ", ".join(data.labels)
-    body = (
-        sections.headline(data),
-        sections.notes(data.notes),
-        sections.accuracy(data.accuracy),
-        sections.latency(data.latency),
-        sections.curves(data.losses, data.accuracy_curve),
-        sections.examples(data.examples),
-        sections.anchors(data.anchors),
-        layer_errors(data.layer_errors),
-        sections.config(data.config),
-        sections.environment(data.environment),
+    return render_template(
+        "report.html.j2",
+        title=data.title,
+        window_title=data.title,
+        subtitle=", ".join(data.labels),
+        headline=sections.headline(data),
+        notes=data.notes,
+        accuracy=sections.accuracy_table(data.accuracy),
+        class_chart=sections.class_chart(data.accuracy),
+        latency=sections.latency_table(data.latency),
+        latency_chart=sections.latency_chart(data.latency),
+        training_charts=sections.training_charts(data.losses, data.accuracy_curve),
+        examples=[_pair(item) for item in data.examples],
+        anchor_shapes=data.anchors and sections.anchor_shapes(data.anchors),
+        anchor_coverage=data.anchors and sections.anchor_coverage(data.anchors),
+        layer_chart=layer_chart(data.layer_errors),
+        layer_table=layer_table(data.layer_errors),
+        config=tomli_w.dumps(data.config),
+        environment=sections.environment_table(data.environment),
     )
-    return page_frame(data.title, body, subtitle=labels)
 
 
-def page_frame(
-    title: str, body: Sequence[str], *, subtitle: str, window_title: str = "", style: str = ""
-) -> str:
-    """Return a whole HTML document around sections.
-
-    Args:
-        title: the headline, as plain text.
-        body: sections as HTML; empty ones are left out.
-        subtitle: a line below the title, as plain text.
-        window_title: of the browser's tab, as plain text; by default the title.
-        style: CSS that follows the common one.
-    """
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(window_title or title)}</title>\n"
-        f"<style>\n{_STYLE.read_text(encoding='utf-8')}{style}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="soft">{escape(subtitle)}</p></header>\n'
-        "<main>\n"
-        + "\n".join(section for section in body if section)
-        + f"\n</main>\n<footer>edge-retina {edge_retina.__version__}</footer>\n</body>\n</html>\n"
-    )
+def _pair(item: ExamplePictures) -> dict[str, str]:
+    return {
+        "title": item.title,
+        "ground_truth": data_uri(item.ground_truth),
+        "detections": data_uri(item.detections),
+    }

@@ -1,20 +1,34 @@
-"""What int8 does to every layer, as a section of a page."""
+"""What int8 does to every layer, as a chart and a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from edge_retina.int8.layer_error import LayerError
-from edge_retina.report.charts import Series, line_chart
-from edge_retina.report.tables import MISSING, Column, table
+from edge_retina.report.charts import Chart, Series, line_chart
+from edge_retina.report.tables import MISSING, Column, Table
+
+_COLUMNS = (
+    Column("Layer", text=True),
+    Column("Alone dB"),
+    Column("Median channel dB"),
+    Column("Network dB"),
+    Column("File dB"),
+    Column("Weights dB"),
+    Column("Cosine"),
+    Column("Range"),
+    Column("Used"),
+    Column("Cut off"),
+    Column("RMSE/step"),
+    Column("File within a step"),
+    Column("Equal, same input"),
+)
 
 
-def layer_errors(layers: Sequence[LayerError]) -> str:
-    """Return a chart of the signal to noise along the network and a table of all layers."""
-    if not layers:
-        return ""
-    chart = line_chart(
-        "Signal to noise by layer, dB",
+def layer_chart(layers: Sequence[LayerError]) -> Chart | None:
+    """Return the signal-to-noise ratio along the network; None without layers."""
+    return line_chart(
+        "Signal-to-noise ratio by layer, dB",
         [
             _series("alone", [layer.own_snr_db for layer in layers]),
             _series("simulated network", [layer.snr_db for layer in layers]),
@@ -22,28 +36,12 @@ def layer_errors(layers: Sequence[LayerError]) -> str:
         ],
         x_label="quantised output, in the order of computation",
     )
-    columns = [
-        Column("Layer", text=True),
-        Column("Alone dB"),
-        Column("Median channel dB"),
-        Column("Network dB"),
-        Column("File dB"),
-        Column("Weights dB"),
-        Column("Cosine"),
-        Column("Range"),
-        Column("Used"),
-        Column("Cut off"),
-        Column("RMSE/step"),
-        Column("File within a step"),
-        Column("Equal, same input"),
-    ]
+
+
+def layer_table(layers: Sequence[LayerError]) -> Table:
+    """Return all layers with their figures, worst first."""
     ranked = sorted(layers, key=lambda layer: layer.own_snr_db)
-    rows = table(columns, [_cells(layer) for layer in ranked])
-    return (
-        f"<section><h2>int8, layer by layer</h2>{chart}"
-        '<p class="soft">Alone: only this layer is quantised and gets float input. Worst first.</p>'
-        f"<details><summary>{len(layers)} layers</summary>{rows}</details></section>"
-    )
+    return Table(_COLUMNS, [_cells(layer) for layer in ranked])
 
 
 def _series(name: str, values: Sequence[float | None]) -> Series:

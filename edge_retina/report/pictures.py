@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-MAX_SIDE_PX = (
-    800  # a picture is shown at half the page's width; more would only make the file larger
-)
+MAX_SIDE_PX = 800  # shown at half the page's width; more would only make the file larger
 _JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture in a grid.
+
+    Attributes:
+        source: `data:` address.
+        caption: below it.
+        name: for screen readers and as a hint.
+    """
+
+    source: str
+    caption: str
+    name: str
 
 
 def data_uri(image_rgb: np.ndarray) -> str:

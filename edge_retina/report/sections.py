@@ -1,39 +1,29 @@
-"""The sections of a report; each is HTML, or empty where there is nothing to show."""
+"""What the sections of a report show: figures, tables and charts, which the template lays out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
-import tomli_w
-
-from edge_retina.report.charts import BarGroup, Series, bar_chart, line_chart
-from edge_retina.report.data import (
-    AccuracyRow,
-    AnchorSummary,
-    ExamplePictures,
-    LatencyRow,
-    ReportData,
-)
+from edge_retina.report.charts import BarGroup, Chart, Series, bar_chart, line_chart
+from edge_retina.report.data import AccuracyRow, AnchorSummary, LatencyRow, ReportData
 from edge_retina.report.metrics_log import AccuracyPoint, LossPoint
-from edge_retina.report.pictures import data_uri
 from edge_retina.report.tables import (
+    MISSING,
     Column,
     Figure,
-    figures,
+    Table,
     megabytes,
     milliseconds,
     percent,
     score,
-    table,
 )
 
-_OPEN_CLASSES = 20  # with more, the chart by class is folded away
+OPEN_CLASSES = 20  # with more, a chart by class is folded away
 
 
-def headline(data: ReportData) -> str:
-    """What the shipped model is worth: the last accuracy row and its fastest measurement."""
+def headline(data: ReportData) -> list[Figure]:
+    """Return what the shipped model is worth: its accuracy and its fastest measurement."""
     items = []
     if data.accuracy:
         first, last = data.accuracy[0], data.accuracy[-1]
@@ -46,61 +36,44 @@ def headline(data: ReportData) -> str:
         note = f"{fastest.backend}, {_threads(fastest.threads)}, median"
         items.append(Figure("Latency", f"{milliseconds(fastest.p50_ms)} ms", note))
         items.append(Figure("Model size", megabytes(fastest.size_bytes), fastest.model))
-    return f'<section class="plain">{figures(items)}</section>' if items else ""
+    return items
 
 
-def _fastest(rows: Sequence[LatencyRow]) -> LatencyRow | None:
-    int8 = [row for row in rows if row.precision == "int8"]
-    return min(int8 or rows, key=lambda row: row.p50_ms, default=None)
-
-
-def notes(sentences: Sequence[str]) -> str:
-    """What the reader should know first."""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<section class="notes"><ul>{items}</ul></section>' if items else ""
-
-
-def accuracy(rows: Sequence[AccuracyRow]) -> str:
-    """COCO metrics of every form of the model, and by class."""
-    if not rows:
-        return ""
-    columns = [
+def accuracy_table(rows: Sequence[AccuracyRow]) -> Table:
+    """Return the COCO metrics of every variant of the model."""
+    reference = rows[0] if rows else AccuracyRow("", None, None)
+    columns = (
         Column("Model", text=True),
         Column("mAP"),
         Column("mAP50"),
-        Column(f"mAP of {rows[0].name}"),
-    ]
+        Column(f"mAP of {reference.name}"),
+    )
     cells = [
-        (row.name, score(row.mAP), score(row.mAP50), percent(row.mAP, of=rows[0].mAP))
+        (row.name, score(row.mAP), score(row.mAP50), percent(row.mAP, of=reference.mAP))
         for row in rows
     ]
-    return _section(
-        "Accuracy",
-        _columns(f"<div>{table(columns, cells, final_row=True)}</div>", _class_chart(rows)),
-    )
+    return Table(columns, cells, final_row=True)
 
 
-def _class_chart(rows: Sequence[AccuracyRow]) -> str:
+def class_chart(rows: Sequence[AccuracyRow]) -> Chart | None:
+    """Return the AP of every class."""
     labels = list(dict.fromkeys(label for row in rows for label in row.per_class))
     groups = [BarGroup(label, tuple(row.per_class.get(label) for row in rows)) for label in labels]
-    chart = bar_chart("AP by class", groups, [row.name for row in rows], value_format=".3f")
-    if len(groups) <= _OPEN_CLASSES:
-        return chart
-    return f"<details><summary>AP of {len(groups)} classes</summary>{chart}</details>"
+    fold = f"AP of {len(groups)} classes" if len(groups) > OPEN_CLASSES else ""
+    names = [row.name for row in rows]
+    return bar_chart("AP by class", groups, names, value_format=".3f", fold=fold)
 
 
-def latency(rows: Sequence[LatencyRow]) -> str:
-    """Time and size of every model, backend and thread count."""
-    if not rows:
-        return ""
-    columns = [
-        Column("Model", text=True),
+def latency_table(rows: Sequence[LatencyRow]) -> Table:
+    """Return time and size of every model, backend and thread count."""
+    columns = (
+        Column("Model", text=True, wraps=True),
         Column("Backend", text=True),
         Column("Threads"),
         Column("p50 ms"),
         Column("p90 ms"),
         Column("Size"),
-    ]
+    )
     cells = [
         (
             row.model,
@@ -112,14 +85,11 @@ def latency(rows: Sequence[LatencyRow]) -> str:
         )
         for row in rows
     ]
-    caveat = (
-        '<p class="soft">Measured on the machine named under “Environment”; a phone differs.</p>'
-    )
-    return _section("Latency", table(columns, cells), _latency_chart(rows), caveat)
+    return Table(columns, cells)
 
 
-def _latency_chart(rows: Sequence[LatencyRow]) -> str:
-    """Models beside each other under each setting, because that is what is compared."""
+def latency_chart(rows: Sequence[LatencyRow]) -> Chart | None:
+    """Return models beside each other under each setting, because that is what is compared."""
     models = list(dict.fromkeys(row.model for row in rows))
     settings = list(dict.fromkeys((row.backend, row.threads) for row in rows))
     p50 = {(row.model, row.backend, row.threads): row.p50_ms for row in rows}
@@ -130,15 +100,11 @@ def _latency_chart(rows: Sequence[LatencyRow]) -> str:
         )
         for backend, threads in settings
     ]
-    return bar_chart("Median latency, ms", groups, models, value_format=".2f")
+    return bar_chart("Median latency, ms", groups, models, value_format=".2f", missing="")
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread" if count == 1 else f"{count} threads"
-
-
-def curves(losses: Sequence[LossPoint], points: Sequence[AccuracyPoint]) -> str:
-    """How training went."""
+def training_charts(losses: Sequence[LossPoint], points: Sequence[AccuracyPoint]) -> list[Chart]:
+    """Return losses and validation accuracy over the steps of the training."""
     loss = line_chart(
         "Training loss (logarithmic)",
         [
@@ -157,83 +123,72 @@ def curves(losses: Sequence[LossPoint], points: Sequence[AccuracyPoint]) -> str:
         ],
         x_label="step",
     )
-    return _section("Training", _columns(loss, metric)) if loss or metric else ""
+    return [chart for chart in (loss, metric) if chart is not None]
 
 
-def _series(name: str, points: Iterable[tuple[int, float | None]]) -> Series:
-    return Series(name, tuple((float(step), value) for step, value in points if value is not None))
-
-
-def examples(pictures: Sequence[ExamplePictures]) -> str:
-    """Ground truth and detections side by side."""
-    if not pictures:
-        return ""
-    pairs = "".join(
-        f'<figure class="pair"><figcaption>{escape(item.title)}</figcaption><div class="pictures">'
-        f'<div><img src="{data_uri(item.ground_truth)}" alt="ground truth of {escape(item.title)}">'
-        "<span>ground truth</span></div>"
-        f'<div><img src="{data_uri(item.detections)}" alt="detections in {escape(item.title)}">'
-        "<span>detections</span></div></div></figure>"
-        for item in pictures
+def anchor_shapes(summary: AnchorSummary) -> Table:
+    """Return the shapes of every level."""
+    columns = (
+        Column("Level", text=True),
+        Column("Stride"),
+        Column("height × width, pixels", text=True, wraps=True),
     )
-    return _section("Examples", _columns(pairs))
+    rows = [
+        (f"P{level}", str(2**level), ", ".join(_shape(*shape) for shape in shapes))
+        for level, shapes in summary.shapes.items()
+    ]
+    return Table(columns, rows)
 
 
-def anchors(summary: AnchorSummary | None) -> str:
-    """Anchor shapes by level, and how well they cover the objects."""
-    if summary is None:
-        return ""
-    shapes = table(
-        [Column("Level", text=True), Column("Stride"), Column("height × width, pixels", text=True)],
-        [
-            (f"P{level}", str(2**level), ",  ".join(f"{h:.0f} × {w:.0f}" for h, w in of_level))
-            for level, of_level in summary.shapes.items()
-        ],
-    )
-    names = list(dict.fromkeys(name for known in summary.coverage.values() for name in known))
-    coverage = table(
-        [Column("Coverage", text=True), *(Column(kind) for kind in summary.coverage)],
-        [
-            (
-                name.replace("_", " "),
-                *(_plain_number(of.get(name)) for of in summary.coverage.values()),
-            )
-            for name in names
-        ],
-    )
-    return _section("Anchors", _columns(f"<div>{shapes}</div>", f"<div>{coverage}</div>"))
+def anchor_coverage(summary: AnchorSummary) -> Table:
+    """Return how well each set of anchors covers the objects."""
+    sets = summary.coverage.values()
+    names = list(dict.fromkeys(name for figures in sets for name in figures))
+    columns = (Column("Coverage", text=True), *(Column(kind) for kind in summary.coverage))
+    rows = [
+        (_figure_name(name), *(_plain_number(figures.get(name)) for figures in sets))
+        for name in names
+    ]
+    return Table(columns, rows)
 
 
-def config(tree: Mapping[str, Any]) -> str:
-    """The resolved config as TOML, folded away."""
-    if not tree:
-        return ""
-    text = escape(tomli_w.dumps(tree))
-    return f"<section><details><summary>Config</summary><pre>{text}</pre></details></section>"
-
-
-def environment(values: Mapping[str, Any]) -> str:
-    """The machine and the versions."""
+def environment_table(values: Mapping[str, Any]) -> Table:
+    """Return the machine and the versions."""
+    columns = (Column("", text=True), Column("", text=True, wraps=True))
     rows = [(name.replace("_", " "), _plain_value(value)) for name, value in values.items()]
-    columns = [Column("", text=True), Column("", text=True)]
-    return _section("Environment", table(columns, rows)) if rows else ""
+    return Table(columns, rows)
+
+
+def _fastest(rows: Sequence[LatencyRow]) -> LatencyRow | None:
+    int8 = [row for row in rows if row.precision == "int8"]
+    return min(int8 or rows, key=lambda row: row.p50_ms, default=None)
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def _series(name: str, values: Iterable[tuple[int, float | None]]) -> Series:
+    return Series(name, tuple((float(step), value) for step, value in values if value is not None))
+
+
+def _shape(height: float, width: float) -> str:
+    return f"{height:.0f}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width:.0f}"
+
+
+def _figure_name(name: str) -> str:
+    return name.replace("_", " ").replace("iou", "IoU").replace("at 40", "at IoU .4")
 
 
 def _plain_value(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain_value(item)}" for name, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.3g}"
     return "unknown" if value is None else str(value)
 
 
 def _plain_number(value: float | None) -> str:
     if value is None:
-        return "–"
+        return MISSING
     return str(value) if isinstance(value, int) else f"{value:.3f}"
-
-
-def _columns(*content: str) -> str:
-    return f'<div class="columns">{"".join(content)}</div>'
-
-
-def _section(title: str, *content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(content)}</section>"

@@ -1,61 +1,67 @@
-"""Tables and small figures as HTML, and how numbers are written."""
+"""Tables and single figures before they become HTML or text, and how numbers are written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column; `text` columns are aligned left, the others right."""
+    """A table's column.
+
+    Attributes:
+        name: its heading.
+        text: aligned left; the others hold numbers and are aligned right.
+        wraps: text of many words, which may take several lines.
+    """
 
     name: str
     text: bool = False
+    wraps: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        columns: from left to right.
+        rows: each with one cell for every column.
+        final_row: the last row is the result and stands out, unless it is the only one.
+        stacks: on a narrow page each row becomes a block, for tables with wrapping text.
+        title: above the table on a terminal; a page has headings of its own.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    final_row: bool = False
+    stacks: bool = False
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in {len(self.columns)} columns: {row}")
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.rows)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that stands alone, with what it is above it and what it refers to below."""
+    """A number that stands alone, with its name above and what it refers to below."""
 
     name: str
     value: str
     note: str = ""
 
 
-def table(
-    columns: Sequence[Column], rows: Iterable[Sequence[str]], *, final_row: bool = False
-) -> str:
-    """Return a table that scrolls sideways where it is too wide; `final_row`: last row bold."""
-    head = "".join(_cell("th", column.name, column) for column in columns)
-    lines = [
-        "".join(_cell("td", value, column) for value, column in zip(row, columns, strict=True))
-        for row in rows
-    ]
-    body = [f"<tr>{line}</tr>" for line in lines]
-    if final_row and len(body) > 1:
-        body[-1] = f'<tr class="final">{lines[-1]}</tr>'
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
-
-
-def figures(items: Iterable[Figure]) -> str:
-    """Return a row of cards, one for each figure."""
-    cards = "".join(
-        f"<div><dt>{escape(item.name)}</dt><dd>{escape(item.value)}</dd>"
-        f'<dd class="note">{escape(item.note)}</dd></div>'
-        for item in items
-    )
-    return f'<dl class="figures">{cards}</dl>'
-
-
 def score(value: float | None) -> str:
-    """Write a metric in 0..1 with three digits, as papers do without the leading percent sign."""
+    """Write a metric in 0..1 with three digits, as papers do."""
     return MISSING if value is None else f"{value:.3f}"
 
 
@@ -73,8 +79,3 @@ def milliseconds(value: float) -> str:
 def megabytes(size_bytes: int) -> str:
     """Write a file's size in MB (10^6 bytes), small ones in kB."""
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
-
-
-def _cell(tag: str, value: str, column: Column) -> str:
-    css = ' class="text"' if column.text else ""
-    return f"<{tag}{css}>{escape(value)}</{tag}>"

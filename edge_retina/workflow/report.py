@@ -76,7 +76,7 @@ def _anchors(context: RunContext) -> AnchorSummary:
     grid = context.grid
     default = AnchorGrid(grid.image_hw, grid.min_level, default_shapes(grid.levels))
     coverage = {
-        name: dataclasses.asdict(anchor_coverage(some, context.data.train))
+        name: anchor_coverage(some, context.data.train).to_dict()
         for name, some in {"this model": grid, "RetinaNet default": default}.items()
     }
     return AnchorSummary(dict(zip(grid.levels, grid.shapes, strict=True)), coverage)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
-from edge_retina.boxes.coverage import best_iou
+from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, knee
 from edge_retina.boxes.iou import shape_iou
 from edge_retina.boxes.kmeans import fit_shapes, kmeans_shapes
 from edge_retina.datasets import load_dataset
+from edge_retina.datasets.objects import boxes_at_input
 
 LEVELS = (3, 4, 5, 6, 7)
 # Height, width at 416 px. Source: Redmon & Farhadi, YOLOv3 (2018), section 2.3: nine clusters of
@@ -61,10 +62,11 @@ def test_the_curve_measures_what_is_fitted():
     curve = coverage_curve(boxes, image_hw=(256, 256), levels=LEVELS, per_cells=(1, 4))
     assert [point.per_cell for point in curve] == [1, 4]
     best = best_iou(fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=4), boxes)
-    assert curve[1].mean_best_iou == pytest.approx(best.mean())
-    assert curve[1].best_possible_recall == pytest.approx((best >= 0.5).mean())
-    assert curve[1].recall_at_40 == pytest.approx((best >= 0.4).mean())
-    assert curve[1].mean_best_iou > curve[0].mean_best_iou
+    few, many = (point.coverage for point in curve)
+    assert many.mean_best_iou == pytest.approx(best.mean())
+    assert many.best_possible_recall == pytest.approx((best >= 0.5).mean())
+    assert many.recall_at_40 == pytest.approx((best >= 0.4).mean())
+    assert many.mean_best_iou > few.mean_best_iou
 
 
 def test_a_data_set_without_objects_has_no_curve():
@@ -84,7 +86,7 @@ def test_a_data_set_without_objects_has_no_curve():
 )
 def test_knee(recalls: tuple[float, ...], ious: tuple[float, ...], expected: int):
     points = [
-        CurvePoint(number, recall, 1.0, iou)
+        CurvePoint(number, AnchorCoverage(100, recall, 1.0, iou))
         for number, (recall, iou) in enumerate(zip(recalls, ious, strict=True), 1)
     ]
     assert knee(points) == expected
@@ -95,7 +97,7 @@ def boxes_of(path: Path, image_size: int) -> np.ndarray:
         pytest.skip(f"the data set {path.name} is not on this machine")
     train = load_dataset(path, skip_invalid=True).split("train")
     size = (image_size, image_size)
-    return np.concatenate([example.boxes_at(size)[~example.crowd] for example in train])
+    return boxes_at_input(train, size)
 
 
 def test_clusters_of_coco_are_those_that_yolov3_published(shared_data: Path):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
-from edge_retina.boxes.coverage import measure_coverage
+from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.boxes.kmeans import fit_shapes, kmeans_shapes, nearest_level
 from edge_retina.datasets.loading import load_dataset
+from edge_retina.datasets.objects import boxes_at_input
 
 CENTRES = np.array([(10.0, 10.0), (12.0, 48.0), (60.0, 15.0)])  # in the order of their areas
 
@@ -102,12 +103,11 @@ def test_fitted_shapes_cover_real_cells_better_than_the_default_ones(shared_data
         pytest.skip("the BCCD data set is not on this machine")
     # BCCD holds a few boxes without area; they are not what is measured here.
     examples = load_dataset(path, skip_invalid=True).split("train")[:100]
-    boxes = [example.boxes_at((256, 256)) for example in examples]
-    objects = np.concatenate(boxes)
+    objects = boxes_at_input(examples, (256, 256))
     levels = (3, 4, 5)
     fitted = fit_shapes(objects[:, 2:] - objects[:, :2], levels, per_cell=4)
     ours, default = (
-        measure_coverage(AnchorGrid((256, 256), 3, shapes).boxes_px(), boxes)
+        AnchorCoverage.of(best_iou(AnchorGrid((256, 256), 3, shapes), objects))
         for shapes in (fitted, default_shapes(levels))
     )
     assert ours.best_possible_recall > default.best_possible_recall

@@ -44,6 +44,7 @@ def test_tables(data: Path):
     assert heads[3:6] == ["class", "cat", "dog"]
     assert heads[6] == "side"
     assert heads[7:9] == ["16-32", "128-256"]
+    assert heads[9:13] == ["Positive", "anchors", "fitted", "default"]
     assert "P3" in result.stdout
     assert [line.split()[0] for line in lines[-9:]] == [str(number) for number in range(1, 10)]
     assert sum("<- enough" in line for line in lines) == 1

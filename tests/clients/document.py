@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_retina.files import write_text
+from edge_retina.report.markdown import markdown_table
 
 BEGIN, END = "<!-- clients: begin -->", "<!-- clients: end -->"
 _COLUMNS = ("float32", "int8")
@@ -32,7 +33,7 @@ def full_table(document: Mapping[str, Any]) -> str:
     """Return a row for each client with the numbers behind the verdicts."""
     head = ["client", "version", *_COLUMNS, "class names"]
     head += [f"originals: {column}" for column in _COLUMNS]
-    return _markdown(
+    return markdown_table(
         head,
         [
             [
@@ -49,7 +50,7 @@ def full_table(document: Mapping[str, Any]) -> str:
 
 def short_table(document: Mapping[str, Any]) -> str:
     """Return a row for each client with verdicts; numbers only where a cell is not green."""
-    return _markdown(
+    return markdown_table(
         ["client", "version", *_COLUMNS, "class names"],
         [
             [
@@ -114,8 +115,3 @@ def _agreement(found: Mapping[str, Any]) -> str:
         f"{found['agreed']}/{found['rows']} ({found['same']} the same object; median "
         f"{found['median_box_px']:.1f} px)"
     )
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -6,11 +6,13 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from edge_retina.report.charts import (
     HEIGHT,
     WIDTH,
     BarGroup,
+    Chart,
     Series,
     bar_chart,
     line_chart,
@@ -18,18 +20,19 @@ from edge_retina.report.charts import (
     nice_ticks,
     thin,
 )
+from edge_retina.report.pages import environment
 
 
-def polylines(chart: str) -> list[list[tuple[float, float]]]:
+def polylines(chart: Chart) -> list[list[tuple[float, float]]]:
     """Points of each line, in drawing units."""
     return [
         [tuple(map(float, point.split(","))) for point in points.split()]
-        for points in re.findall(r'<polyline [^>]*points="([^"]*)"', chart)
+        for points in re.findall(r'<polyline [^>]*points="([^"]*)"', chart.svg)
     ]
 
 
-def bar_widths(chart: str) -> list[float]:
-    return [float(width) for width in re.findall(r'<rect [^>]*width="([^"]*)"', chart)]
+def bar_widths(chart: Chart) -> list[float]:
+    return [float(width) for width in re.findall(r'<rect [^>]*width="([^"]*)"', chart.svg)]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_log_axis_leaves_out_what_it_can_not_show() -> None:
     series = [Series("a", ((0, 0.0), (1, 1), (2, 2))), Series("zero", ((0, 0.0),))]
     chart = line_chart("t", series, x_label="", log_y=True)
     assert [len(line) for line in polylines(chart)] == [2]
-    assert "zero" not in chart
+    assert chart.legend == ("a",)
 
 
 def test_all_points_of_all_lines_are_inside_the_drawing() -> None:
@@ -117,16 +120,16 @@ def test_all_points_of_all_lines_are_inside_the_drawing() -> None:
 
 @pytest.mark.parametrize("series", [[], [Series("a", ())]])
 def test_nothing_to_draw_is_no_chart(series: list[Series]) -> None:
-    assert line_chart("t", series, x_label="step") == ""
+    assert line_chart("t", series, x_label="step") is None
 
 
 def test_no_groups_is_no_bar_chart() -> None:
-    assert bar_chart("t", [], ["a"], value_format=".1f") == ""
+    assert bar_chart("t", [], ["a"], value_format=".1f") is None
 
 
 def test_single_point_is_a_dot() -> None:
     chart = line_chart("t", [Series("a", ((100, 0.5),))], x_label="step")
-    assert chart.count("<circle") == 1
+    assert chart.svg.count("<circle") == 1
 
 
 def test_bars_are_as_long_as_their_values() -> None:
@@ -134,7 +137,20 @@ def test_bars_are_as_long_as_their_values() -> None:
     chart = bar_chart("t", groups, ["a", "b"], value_format=".2f")
     one, two, four = bar_widths(chart)
     assert (two / one, four / one) == pytest.approx((2, 4), rel=1e-2)
-    assert [text in chart for text in (">1.00<", ">2.00<", ">4.00<", ">–<")] == [True] * 4
+    assert [text in chart.svg for text in (">1.00<", ">2.00<", ">4.00<", ">–<")] == [True] * 4
+
+
+def test_a_missing_value_can_be_left_out() -> None:
+    groups = [BarGroup("x", (None, 2.0))]
+    dashed, left_out = (
+        bar_chart("t", groups, ["a", "b"], value_format=".2f", missing=missing)
+        for missing in ("–", "")
+    )
+    assert "–" in dashed.svg
+    assert "–" not in left_out.svg
+    assert len(bar_widths(left_out)) == 1
+    assert 'class="bar c1"' in left_out.svg, "the colour is still that of its series"
+    assert left_out.height < dashed.height
 
 
 def test_bars_of_zero_are_drawn_without_dividing_by_it() -> None:
@@ -146,7 +162,11 @@ def test_bars_of_zero_are_drawn_without_dividing_by_it() -> None:
     [
         line_chart("<b>&", [Series('<i>"', ((0, 1), (1, 2)))], x_label="<u>"),
         bar_chart("<b>&", [BarGroup("<i>", (1.0, 2.0))], ["<u>", '"'], value_format=".1f"),
+        Chart("<b>&", Markup("<g/>"), 9, ('<i>"',), fold="<u>"),
     ],
 )
-def test_texts_are_escaped_and_the_markup_is_well_formed(chart: str) -> None:
-    assert not {"b", "i", "u"} & {node.tag for node in ET.fromstring(chart).iter()}
+def test_texts_are_escaped_and_the_markup_is_well_formed(chart: Chart) -> None:
+    parts = environment().get_template("parts.html.j2").module
+    page = ET.fromstring(f"<div>{parts.chart(chart)}</div>")
+    assert not {"b", "i", "u"} & {node.tag for node in page.iter()}
+    assert "".join(page.find(".//figcaption").itertext()) == "<b>&"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from edge_retina.int8.layer_error import LayerError
-from edge_retina.report.layer_errors import layer_errors
+from edge_retina.report.layer_errors import layer_chart, layer_table
 
 
 def layer(name: str, own_snr_db: float, **changes: float | None) -> LayerError:
@@ -27,20 +27,20 @@ def layer(name: str, own_snr_db: float, **changes: float | None) -> LayerError:
     return LayerError(name=name, own_snr_db=own_snr_db, **{**settings, **changes})
 
 
-def rows(html: str) -> list[list[str]]:
-    body = re.findall(r"<tr>(.*?)</tr>", html)
-    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in body]
+def rows(*layers: LayerError) -> list[dict[str, str]]:
+    table = layer_table(layers)
+    names = [column.name for column in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.rows]
 
 
 def test_the_worst_layer_first_with_all_its_figures() -> None:
     compared = layer(
-        "b<1>", 20.0, weight_snr_db=44.4, tflite_snr_db=28.0, within_step=0.98765, op_equal=0.99987
+        "b", 20.0, weight_snr_db=44.4, tflite_snr_db=28.0, within_step=0.98765, op_equal=0.99987
     )
-    html = layer_errors([layer("a", 40.0), compared])
-    head, *body = rows(html)
-    assert [row[0] for row in body] == ["b&lt;1&gt;", "a"]
-    assert dict(zip(head, body[0], strict=True)) == {
-        "Layer": "b&lt;1&gt;",
+    first, second = rows(layer("a", 40.0), compared)
+    assert second["Layer"] == "a"
+    assert first == {
+        "Layer": "b",
         "Alone dB": "20.0",
         "Median channel dB": "38.0",
         "Network dB": "30.0",
@@ -54,24 +54,27 @@ def test_the_worst_layer_first_with_all_its_figures() -> None:
         "File within a step": "98.77%",
         "Equal, same input": "99.987%",
     }
-    assert "2 layers" in html
 
 
 def test_what_was_not_compared_is_a_dash_and_no_point() -> None:
-    html = layer_errors([layer("a", 40.0), layer("b", 30.0, tflite_snr_db=25.0)])
-    (_, first, second) = rows(html)
-    head = rows(html)[0]
+    layers = (layer("a", 40.0), layer("b", 30.0, tflite_snr_db=25.0))
+    first, second = rows(*layers)
     for column in ("File dB", "Weights dB", "File within a step", "Equal, same input"):
-        assert second[head.index(column)] == "–"
-    assert first[head.index("File dB")] == "25.0"
-    assert "None" not in html
+        assert second[column] == "–"
+    assert first["File dB"] == "25.0"
+    assert layer_chart(layers).svg.count("<title>.tflite file 25 at 1</title>") == 1
+    assert layer_chart(layers).svg.count("<title>.tflite file") == 1
 
 
 def test_the_chart_has_the_order_of_computation() -> None:
-    html = layer_errors([layer("a", 40.0), layer("b", 20.0), layer("c", 30.0)])
-    assert "Signal to noise by layer, dB" in html
-    assert html.index("<svg") < html.index("<table")
+    chart = layer_chart([layer("a", 40.0), layer("b", 20.0), layer("c", 30.0)])
+    assert re.findall(r"<title>alone (\d+) at (\d)", chart.svg) == [
+        ("40", "0"),
+        ("20", "1"),
+        ("30", "2"),
+    ]
 
 
-def test_no_layers_no_section() -> None:
-    assert layer_errors([]) == ""
+def test_no_layers() -> None:
+    assert layer_chart([]) is None
+    assert not layer_table([])

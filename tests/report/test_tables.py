@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from edge_retina.report.pages import environment
 from edge_retina.report.tables import (
     Column,
     Figure,
-    figures,
+    Table,
     megabytes,
     milliseconds,
     percent,
     score,
-    table,
 )
 
 
@@ -48,22 +48,30 @@ def test_megabytes(size: int, text: str) -> None:
     assert megabytes(size) == text
 
 
+def show(macro: str, data: object) -> str:
+    return str(getattr(environment().get_template("parts.html.j2").module, macro)(data))
+
+
 def test_table_escapes_and_marks_the_final_row() -> None:
     columns = [Column("<b>", text=True), Column("n")]
-    html = table(columns, [("a&b", "1"), ("c", "2")], final_row=True)
+    html = show("table", Table(columns, [("a&b", "1"), ("c", "2")], final_row=True))
     assert '<th class="text">&lt;b&gt;</th><th>n</th>' in html
     assert '<tr><td class="text">a&amp;b</td><td>1</td></tr>' in html
     assert '<tr class="final"><td class="text">c</td><td>2</td></tr>' in html
 
 
 def test_a_single_row_is_not_final() -> None:
-    assert "final" not in table([Column("n")], [("1",)], final_row=True)
+    assert "final" not in show("table", Table([Column("n")], [("1",)], final_row=True))
+
+
+def test_a_table_without_headings_has_no_head() -> None:
+    assert "<thead>" not in show("table", Table([Column("")], [("1",)]))
 
 
 def test_row_of_the_wrong_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        table([Column("n")], [("1", "2")])
+    with pytest.raises(ValueError, match="a row of 2 cells in 1 columns"):
+        Table([Column("n")], [("1", "2")])
 
 
-def test_figures_are_escaped() -> None:
-    assert "<dd>&lt;1 ms</dd>" in figures([Figure("Latency", "<1 ms", "x")])
+def test_cards_are_escaped() -> None:
+    assert "<dd>&lt;1 ms</dd>" in show("cards", [Figure("Latency", "<1 ms", "x")])

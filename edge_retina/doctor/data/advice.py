@@ -41,6 +41,11 @@ class Advice:
     value: Any
     reason: str
 
+    @property
+    def value_text(self) -> str:
+        """The value as in a config file."""
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
 
 def advise(
     survey: Survey, objects: ObjectStatistics, anchors: AnchorStudy | None
@@ -182,7 +187,7 @@ def _levels(
 def _recall(study: AnchorStudy) -> float:
     enough = knee(study.curve)
     return max(
-        (point.best_possible_recall for point in study.curve if point.per_cell == enough), default=0
+        (p.coverage.best_possible_recall for p in study.curve if p.per_cell == enough), default=0
     )
 
 
@@ -191,8 +196,8 @@ def _per_cell(study: AnchorStudy) -> list[Advice]:
     if enough is None:
         return []
     told = ", ".join(
-        f"{point.per_cell}: {point.best_possible_recall:.3f} {point.mean_best_iou:.3f}"
-        for point in study.curve
+        f"{p.per_cell}: {p.coverage.best_possible_recall:.3f} {p.coverage.mean_best_iou:.3f}"
+        for p in study.curve
     )
     reason = (
         f"one more fitted shape a cell adds less than {WORTHWHILE_GAIN} to recall and to mean IoU "

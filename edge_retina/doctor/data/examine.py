@@ -136,9 +136,9 @@ def _anchors(study: AnchorStudy | None) -> dict[str, Any] | None:
     return {
         "levels": list(study.levels),
         "sets": {
-            name: {"shapes": shapes, **dataclasses.asdict(study.coverage[name])}
+            name: {"shapes": shapes, **study.coverage[name].to_dict()}
             for name, shapes in study.shapes.items()
         },
-        "curve": [dataclasses.asdict(point) for point in study.curve],
+        "curve": [point.to_dict() for point in study.curve],
         "recommended_per_cell": knee(study.curve),
     }

@@ -4,7 +4,7 @@ import re
 
 from edge_retina.doctor.int8.diagnosis import diagnose_quantization
 from edge_retina.doctor.int8.page import render_quantization_page
-from tests.doctor.data.test_page import read
+from tests.doctor.data.report.test_page import read
 from tests.doctor.int8.test_diagnosis import diagnosis_of, layer
 
 
@@ -14,26 +14,26 @@ def test_the_page_holds_everything_and_refers_to_nothing() -> None:
     page = render_quantization_page(found, name="cells & more")
     assert read(page).found == []
     assert "http" not in page
-    assert "<h1>cells &amp; more: where int8 loses</h1>" in page
-    assert "int8 by ptq, looked at on 4 real pictures." in page
+    assert "<h1>cells &amp; more: where int8 loses accuracy</h1>" in page
+    assert "int8 by ptq, examined on 4 real pictures." in page
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
         "Findings",
-        "int8, layer by layer",
-        "Everything in int8 but one layer",
-        "The worst layer in float",
+        "int8 error by layer",
+        "One layer in float, all others in int8",
+        "Recipe that keeps the worst layer in float",
     ]
     assert 'id="saturated-range"' in page
     assert re.search(r"cut_pw</td><td>75.0%</td>", page)
-    assert "<pre>[[layers]]\nmatch = &quot;cut_pw&quot;" in page
+    assert "<pre>[[layers]]\nmatch = &#34;cut_pw&#34;" in page
     assert "99.91%" in page  # the worst layer of the file
 
 
 def test_without_ablation_and_file() -> None:
     page = render_quantization_page(diagnosis_of(), name="cells")
     assert read(page).found == []
-    assert "Nothing to complain about." in page
-    assert "Everything in int8 but one layer" not in page
+    assert "No problems found." in page
+    assert "One layer in float" not in page
     assert "file equals simulation" not in page
 
 
@@ -42,3 +42,11 @@ def test_no_layers() -> None:
     page = render_quantization_page(found, name="cells")
     read(page)
     assert re.findall(r"<h2>(.*?)</h2>", page) == ["Findings"]
+
+
+def test_layer_names_never_become_markup() -> None:
+    evil = "<script>alert(1)</script>"
+    found = diagnosis_of(layer(evil, kernel=evil, saturated=0.5), ablation={evil: 0.5})
+    page = render_quantization_page(found, name=evil)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 5

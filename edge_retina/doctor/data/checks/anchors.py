@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes, size_text
-from edge_retina.boxes.coverage import best_iou
-from edge_retina.boxes.evolution import MOST_OBJECTS
-from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors
-from edge_retina.config import Config
+from edge_retina.boxes.coverage import AnchorCoverage, best_iou
+from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, sample_boxes
+from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
@@ -35,23 +33,6 @@ POOR_FITTED = Kind(
     "an object without an anchor is trained through its one best anchor only, if at all",
     "raise anchors.per_cell or model.image_hw; see the advice",
 )
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What a set of anchors can find of all objects.
-
-    Attributes:
-        objects: how many there are.
-        best_possible_recall: share of objects with an anchor of IoU >= 0.5.
-        recall_at_40: the same at IoU >= 0.4.
-        mean_best_iou: mean over objects of the best IoU with any anchor.
-    """
-
-    objects: int
-    best_possible_recall: float
-    recall_at_40: float
-    mean_best_iou: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class AnchorStudy:
     image_hw: tuple[int, int]
     levels: tuple[int, ...]
     shapes: dict[str, Shapes]
-    coverage: dict[str, Coverage]
+    coverage: dict[str, AnchorCoverage]
     curve: tuple[CurvePoint, ...]
     worst: tuple[WorstObject, ...]
 
@@ -96,10 +77,11 @@ def study_anchors(
         levels: feature levels; by default the config's.
     """
     config = survey.config
-    levels = levels or config_levels(config)
-    boxes = _boxes(survey.usable, image_hw)
-    training = _boxes(survey.training, image_hw)
-    fitted_to = _sample(training if len(training) else boxes, config.seed)
+    levels = levels or config.model.levels
+    boxes = boxes_at_input(survey.usable, image_hw)
+    training = boxes_at_input(survey.training, image_hw)
+    # A sample will do here; `edge-retina anchors` and training fit to all.
+    fitted_to = sample_boxes(training if len(training) else boxes, seed=config.seed)
     fitted = fit_anchors(
         fitted_to,
         image_hw=image_hw,
@@ -119,7 +101,7 @@ def study_anchors(
         image_hw=image_hw,
         levels=levels,
         shapes=sets,
-        coverage={name: _summary(iou) for name, iou in best.items()},
+        coverage={name: AnchorCoverage.of(iou) for name, iou in best.items()},
         curve=coverage_curve(fitted_to, image_hw=image_hw, levels=levels, seed=config.seed),
         worst=_worst(survey.usable, best["fitted"]),
     )
@@ -142,37 +124,8 @@ def check_anchors(study: AnchorStudy) -> list[Finding]:
     return findings
 
 
-def config_levels(config: Config) -> tuple[int, ...]:
-    """Return the feature levels of a config, finest first."""
-    return tuple(range(config.model.min_level, config.model.max_level + 1))
-
-
-def _sample(boxes: np.ndarray, seed: int) -> np.ndarray:
-    """Return at most as many boxes as a curve is drawn of; `edge-retina anchors` fits to all."""
-    if len(boxes) <= MOST_OBJECTS:
-        return boxes
-    return np.random.default_rng(seed).choice(boxes, MOST_OBJECTS, replace=False)
-
-
-def _boxes(examples: Sequence[Example], image_hw: tuple[int, int]) -> np.ndarray:
-    """Return all boxes (N, 4) in input pixels, ignored objects left out."""
-    boxes = [item.boxes_at(image_hw)[~item.ignored] for item in examples]
-    return np.concatenate([*boxes, np.zeros((0, 4), np.float32)]).astype(np.float64)
-
-
-def _summary(iou: np.ndarray) -> Coverage:
-    if not len(iou):
-        return Coverage(0, 0.0, 0.0, 0.0)
-    return Coverage(
-        objects=len(iou),
-        best_possible_recall=float((iou >= 0.5).mean()),
-        recall_at_40=float((iou >= 0.4).mean()),
-        mean_best_iou=float(iou.mean()),
-    )
-
-
-def _worst(examples: Sequence[Example], iou: np.ndarray) -> tuple[WorstObject, ...]:
-    """Return the objects with the lowest of `iou` (N,), the worst first; none ignored."""
+def _worst(examples: tuple[Example, ...], iou: np.ndarray) -> tuple[WorstObject, ...]:
+    """Return the objects with the lowest of `iou` (N,), ignored ones left out, the worst first."""
     places = [
         (example, int(index)) for example in examples for index in np.flatnonzero(~example.ignored)
     ]

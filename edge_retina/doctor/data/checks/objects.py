@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge_retina.boxes.nms import non_max_suppression
+from edge_retina.datasets.objects import boxes_at_input, object_classes
 from edge_retina.doctor.data.checks.boxes import duplicate_mask
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
@@ -66,7 +67,6 @@ class ObjectStatistics:
         image_hw: height and width of the input in pixels.
         sizes_hw: (N, 2) float heights and widths in pixels.
         classes: (N,) indices into the labels.
-        native_hw: (N, 2) heights and widths in pixels of the pictures as they are.
         per_image: (images,) objects of each picture.
         lost_to_nms: by IoU threshold, the share of objects that suppression drops at best.
     """
@@ -74,7 +74,6 @@ class ObjectStatistics:
     image_hw: tuple[int, int]
     sizes_hw: np.ndarray
     classes: np.ndarray
-    native_hw: np.ndarray
     per_image: np.ndarray
     lost_to_nms: dict[float, float]
 
@@ -96,17 +95,13 @@ class ObjectStatistics:
 
 def measure_objects(survey: Survey, image_hw: tuple[int, int]) -> ObjectStatistics:
     """Measure the usable objects at an input of `image_hw` pixels."""
-    kept = [~item.ignored for item in survey.usable]
-    boxes = [item.boxes_at(image_hw)[keep] for item, keep in zip(survey.usable, kept, strict=True)]
-    native = [item.boxes_px[keep] for item, keep in zip(survey.usable, kept, strict=True)]
-    classes = [item.classes[keep] for item, keep in zip(survey.usable, kept, strict=True)]
+    boxes = boxes_at_input(survey.usable, image_hw).astype(np.float64)
     thresholds = sorted({*_NMS_CHOICES, survey.config.export.nms_iou})
     return ObjectStatistics(
         image_hw=image_hw,
-        sizes_hw=_sides(boxes),
-        classes=np.concatenate([*classes, np.zeros(0, np.int32)]).astype(np.int64),
-        native_hw=_sides(native),
-        per_image=np.array([len(item) for item in boxes], np.int64),
+        sizes_hw=boxes[:, 2:] - boxes[:, :2],
+        classes=object_classes(survey.usable).astype(np.int64),
+        per_image=np.array([(~item.crowd).sum() for item in survey.usable], np.int64),
         lost_to_nms={threshold: _lost_share(survey, threshold) for threshold in thresholds},
     )
 
@@ -120,11 +115,6 @@ def check_objects(survey: Survey, statistics: ObjectStatistics) -> list[Finding]
         *_many(survey),
         *_crowding(survey, statistics),
     ]
-
-
-def _sides(boxes: list[np.ndarray]) -> np.ndarray:
-    together = np.concatenate([*boxes, np.zeros((0, 4), np.float32)]).astype(np.float64)
-    return together[:, 2:] - together[:, :2]
 
 
 def _small(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:

@@ -1,7 +1,4 @@
-"""Two drawings that the report's charts don't have: a histogram, and shapes against anchors.
-
-Inline SVG in the size and with the style sheet of `report.charts`.
-"""
+"""Two charts that the report doesn't have: a histogram, and object shapes beside anchors."""
 
 from __future__ import annotations
 
@@ -14,13 +11,14 @@ from edge_retina.report.charts import (
     COLOURS,
     HEIGHT,
     WIDTH,
-    figure,
+    Chart,
+    drawing,
     log_ticks,
     nice_ticks,
     svg_text,
 )
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 40  # margins of the plot area
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 10, 40  # margins of the plot area
 _MAX_DOTS = 2000  # more only make the page larger: the eye sees a cloud by then
 _ANCHOR_SIDE = 5  # half, of the mark
 
@@ -32,15 +30,15 @@ def histogram(
     *,
     x_label: str,
     marks: Sequence[float] = (),
-) -> str:
-    """Return a figure of counts between edges, evenly spaced whatever the edges' distances.
+) -> Chart:
+    """Return counts between edges as bars of equal width, whatever the edges' distances.
 
     Args:
         title: caption above the chart.
-        values: (N,) numbers; those beyond the edges are counted in the first or last bar.
+        values: (N,) numbers; those beyond the edges count in the first or last bar.
         edges: ascending, at least two; written under the bars.
         x_label: under the x axis.
-        marks: edges to be marked with a dashed line.
+        marks: edges with a dashed line.
     """
     inside = np.clip(values, edges[0], np.nextafter(edges[-1], edges[0]))
     counts, _ = np.histogram(inside, bins=np.asarray(edges, float))
@@ -67,23 +65,23 @@ def histogram(
         if index % every == 0:
             parts.append(svg_text(x, HEIGHT - _BOTTOM + 17, f"{edge:g}", "tick middle"))
     parts.append(svg_text((_LEFT + WIDTH) / 2, HEIGHT - 6, x_label, "tick middle"))
-    return figure(title, parts, HEIGHT, ())
+    return Chart(title, drawing(parts), HEIGHT)
 
 
 def shape_scatter(
     title: str, shapes_hw: np.ndarray, anchors: Mapping[str, np.ndarray], *, seed: int = 0
-) -> str:
-    """Return a figure of object shapes as dots and anchor shapes as squares, both axes logarithmic.
+) -> Chart:
+    """Return object shapes as dots and anchor shapes as squares, both axes logarithmic.
 
     Args:
         title: caption above the chart.
-        shapes_hw: (N, 2) heights and widths in pixels; of very many a random part is drawn.
+        shapes_hw: (N, 2) heights and widths in pixels; of more than 2,000 a sample is drawn.
         anchors: by name, (K, 2) heights and widths in pixels.
-        seed: of that choice.
+        seed: of the sample.
     """
     if len(shapes_hw) > _MAX_DOTS:
         shapes_hw = np.random.default_rng(seed).choice(shapes_hw, _MAX_DOTS, replace=False)
-    # The frame is that of the objects; anchors far from all of them would only make it smaller.
+    # Axes fit the objects; anchors far from all of them would only shrink the cloud.
     ticks = log_ticks(*(float(side) for side in np.percentile(np.maximum(shapes_hw, 1), (0, 100))))
     low, high = math.log(ticks[0]), math.log(ticks[-1])
     parts = _log_grid(ticks, low, high)
@@ -97,7 +95,7 @@ def shape_scatter(
                 f'y="{y - _ANCHOR_SIDE:.1f}" width="{2 * _ANCHOR_SIDE}" '
                 f'height="{2 * _ANCHOR_SIDE}"/>'
             )
-    return figure(title, parts, HEIGHT, ("objects", *anchors))
+    return Chart(title, drawing(parts), HEIGHT, ("objects", *anchors))
 
 
 def _log_grid(ticks: Sequence[float], low: float, high: float) -> list[str]:
@@ -109,7 +107,7 @@ def _log_grid(ticks: Sequence[float], low: float, high: float) -> list[str]:
         parts.append(_line("grid", x, _TOP, x, HEIGHT - _BOTTOM))
         parts.append(svg_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
         parts.append(svg_text(x, HEIGHT - _BOTTOM + 17, f"{tick:g}", "tick middle"))
-    axes = "across: width, up: height, pixels"
+    axes = "width (across) and height (up), pixels"
     parts.append(svg_text((_LEFT + WIDTH) / 2, HEIGHT - 6, axes, "tick middle"))
     return parts
 

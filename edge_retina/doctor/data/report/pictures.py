@@ -1,8 +1,6 @@
-"""Pictures of the doctor's page: samples with their boxes, and the worst-covered objects."""
+"""Pictures on the page: samples with their boxes, and the objects covered worst by anchors."""
 
 from __future__ import annotations
-
-from html import escape
 
 import cv2
 import numpy as np
@@ -12,7 +10,7 @@ from edge_retina.doctor.data.checks.anchors import AnchorStudy
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.errors import DatasetError
 from edge_retina.evaluation.drawing import draw_ground_truth
-from edge_retina.report.pictures import data_uri
+from edge_retina.report.pictures import Tile, data_uri
 from edge_retina.runtime.image import load_image
 
 _SAMPLES = 12
@@ -23,7 +21,7 @@ _CONTEXT = 1.0  # shown around an object, in its own longer side, on each side
 _CROP_COLOUR = (255, 64, 64)
 
 
-def sample_grid(survey: Survey) -> str:
+def samples(survey: Survey) -> list[Tile]:
     """Return pictures of all splits, chosen by the config's seed, with their boxes."""
     sound = [item for item in survey.usable if not survey.pictures[item.path].trouble]
     order = np.random.default_rng(survey.config.seed).permutation(len(sound))[:_SAMPLES]
@@ -33,11 +31,11 @@ def sample_grid(survey: Survey) -> str:
         if picture is not None:
             drawn = draw_ground_truth(picture, sound[index], survey.labels)
             name = survey.name_of(sound[index].path)
-            tiles.append(_tile(_shrunk(drawn, _SAMPLE_SIDE_PX), name, name))
-    return f'<div class="grid-of pictures-3">{"".join(tiles)}</div>' if tiles else ""
+            tiles.append(Tile(data_uri(_shrunk(drawn, _SAMPLE_SIDE_PX)), caption=name, name=name))
+    return tiles
 
 
-def worst_crops(survey: Survey, study: AnchorStudy) -> str:
+def worst_crops(survey: Survey, study: AnchorStudy) -> list[Tile]:
     """Return the objects that the fitted anchors cover worst, cut out of their pictures."""
     tiles = []
     for item in study.worst:
@@ -49,9 +47,9 @@ def worst_crops(survey: Survey, study: AnchorStudy) -> str:
             )[0]
             label = survey.labels[item.example.classes[item.index]]
             text = f"{label}, {height:.0f} × {width:.0f} px, IoU {item.iou:.2f}"
-            crop = _crop(picture, item.example.boxes_px[item.index])
-            tiles.append(_tile(crop, text, survey.name_of(item.example.path)))
-    return f'<div class="grid-of pictures-6">{"".join(tiles)}</div>' if tiles else ""
+            crop = data_uri(_crop(picture, item.example.boxes_px[item.index]))
+            tiles.append(Tile(crop, caption=text, name=survey.name_of(item.example.path)))
+    return tiles
 
 
 def _load(example: Example) -> np.ndarray | None:
@@ -84,10 +82,3 @@ def _shrunk(image_rgb: np.ndarray, side: int) -> np.ndarray:
         return image_rgb
     size = [max(1, round(length * scale)) for length in image_rgb.shape[1::-1]]
     return cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
-
-
-def _tile(image_rgb: np.ndarray, text: str, name: str) -> str:
-    return (
-        f'<figure><img src="{data_uri(image_rgb)}" alt="{escape(name)}" title="{escape(name)}">'
-        f"<figcaption>{escape(text)}</figcaption></figure>"
-    )

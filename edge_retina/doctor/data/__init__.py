@@ -1,0 +1,1 @@
+"""Examination of a data set: what is wrong with it, how anchors cover it, what to change."""

@@ -1,0 +1,1 @@
+"""The diagnosis of a data set as text and as a page."""
