@@ -15,6 +15,7 @@ from edge_retina.cli.options import (
     out_option,
     seed_option,
 )
+from edge_retina.datasets.layouts import LAYOUTS
 
 
 @click.command("convert")
@@ -22,7 +23,7 @@ from edge_retina.cli.options import (
 @click.option(
     "--to",
     "layout",
-    type=click.Choice(["coco", "voc", "yolo", "csv"]),
+    type=click.Choice(list(LAYOUTS)),
     required=True,
     help="Layout to write.",
 )
@@ -49,7 +50,7 @@ def command(
     Example: edge-retina convert data/bccd --to coco --out data/bccd-coco --skip-invalid
     """
     from edge_retina.datasets import load_dataset
-    from edge_retina.datasets.writers import write_dataset
+    from edge_retina.datasets.saving import write_dataset
 
     dataset = load_dataset(data, skip_invalid=skip_invalid, seed=seed or 0)
     lost = write_dataset(dataset, out, layout=layout, force=force)

@@ -16,14 +16,15 @@ from edge_retina.datasets.annotation import (
     parse_size,
 )
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.dataset_file import DatasetFile
+from edge_retina.datasets.class_names import check_class_names
+from edge_retina.datasets.coco_writer import write_coco
 from edge_retina.datasets.image_files import (
-    check_labels,
     first_file,
     image_id_of,
     read_text,
     relative_path,
 )
+from edge_retina.datasets.layout import AnnotationFiles, Layout, root_of
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
@@ -32,24 +33,26 @@ _ANNOTATION_PATTERNS = ("annotations/*.json", "*.json", "*/_annotations.coco.jso
 _PARTS = ("images", "annotations", "categories")
 
 
-def find_coco(root: Path) -> dict[Path, Any]:
-    """Return the instance annotation files of a directory with their contents, sorted by name.
+def detect_coco(given: Path) -> AnnotationFiles | None:
+    """Return a JSON file, or the instance annotation files of a directory, with their contents.
 
-    Captions, keypoints without boxes and unrelated JSON files are not among them.
+    Captions, keypoints without boxes and unrelated JSON files of a directory are left out.
 
     Raises:
         DatasetError: malformed JSON.
     """
-    boundary = Boundary(root)
+    if given.is_file():
+        return AnnotationFiles(root_of(given), {given: _load(given)})
+    boundary = Boundary(given)
     for pattern in _ANNOTATION_PATTERNS:
-        files = {path: load_coco(path, boundary=boundary) for path in sorted(root.glob(pattern))}
+        files = {path: _load(path, boundary=boundary) for path in sorted(given.glob(pattern))}
         instances = {path: tree for path, tree in files.items() if _has_boxes(tree)}
         if instances:
-            return instances
-    return {}
+            return AnnotationFiles(given, instances)
+    return None
 
 
-def load_coco(path: Path, *, boundary: Boundary | None = None) -> Any:
+def _load(path: Path, *, boundary: Boundary | None = None) -> Any:
     """Parse one annotation file.
 
     Args:
@@ -65,29 +68,27 @@ def load_coco(path: Path, *, boundary: Boundary | None = None) -> Any:
         raise DatasetError(f"{path}: malformed JSON ({error}); fix the file") from None
 
 
-def read_coco(
-    root: Path,
-    files: dict[Path, Any],
-    problems: Problems,
-    *,
-    described: DatasetFile | None = None,
-) -> AnnotatedSplits:
-    """Read COCO annotation files.
+def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
+    """Read COCO annotation files, each of which is a split, named after it or its directory.
 
     Labels are the categories in order of ascending id, whatever gaps the ids have. A category
     "background" with id 0 and no objects, as MediaPipe Model Maker wants it, is no class here.
     `ignore`, which pycocotools and many converters know, marks a difficult object.
 
     Args:
-        root: the data set.
-        files: parsed annotation files; each is a split, named after the file or its directory.
+        found: the files; in `dataset.toml`, `annotations` is a JSON file or a directory of them.
         problems: collects what was left out.
-        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
         DatasetError: a file without images, annotations or categories; files that disagree about
             the categories or are of the same split.
     """
+    root, described = found.root, found.described
+    files = found.files
+    if described is not None:
+        boundary = Boundary(root)
+        paths = described.annotation_files(".json")
+        files = {path: _load(path, boundary=boundary) for path in paths}
     splits: dict[str, list[ImageAnnotation]] = {}
     categories: dict[int, str] = {}
     first: Path | None = None
@@ -112,7 +113,7 @@ def read_coco(
         splits[split] = _read_images(tree, path, directories, base, categories, problems)
     _drop_background(categories, splits.values())
     labels = tuple(categories[number] for number in sorted(categories))
-    check_labels(labels, where=f"{first}, categories")
+    check_class_names(labels, where=f"{first}, categories")
     return AnnotatedSplits(labels, splits, class_ids=tuple(sorted(categories)))
 
 
@@ -138,7 +139,7 @@ def _read_categories(tree: Any, path: Path) -> dict[int, str]:
         ):
             raise DatasetError(f"{where}: got {item!r}, expected an id (a whole number) and a name")
         if item["id"] in categories:
-            raise DatasetError(f"{where}: id {item['id']} stands there twice; ids must differ")
+            raise DatasetError(f"{where}: id {item['id']} is duplicated")
         categories[item["id"]] = str(item["name"]).strip()
     return categories
 
@@ -173,7 +174,7 @@ def _read_images(
                 f"{path}, image {number}: got {image!r}, expected an id and a file_name"
             )
         if image["id"] in files:
-            raise DatasetError(f"{path}, image {number}: id {image['id']!r} stands there twice")
+            raise DatasetError(f"{path}, image {number}: id {image['id']!r} is duplicated")
         files[image["id"]] = str(image["file_name"])
         objects[image["id"]] = []
     for number, item in enumerate(tree["annotations"], 1):
@@ -247,3 +248,16 @@ def _read_object(
 
 def _is_id(value: object) -> bool:
     return isinstance(value, (int, str))
+
+
+COCO = Layout(
+    name="coco",
+    title="COCO",
+    files="annotations/*.json, labels.json",
+    suffixes=(".json",),
+    detect=detect_coco,
+    read=read_coco,
+    write=write_coco,
+    file_per_image=False,
+    labels="never",
+)

@@ -22,14 +22,15 @@ from edge_retina.datasets.annotation import (
     parse_size,
 )
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.dataset_file import DatasetFile
+from edge_retina.datasets.class_names import read_label_file
+from edge_retina.datasets.csv_writer import write_csv
 from edge_retina.datasets.image_files import (
     first_file,
     image_id_of,
-    read_label_file,
     read_text,
     relative_path,
 )
+from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout, root_of
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
@@ -48,20 +49,20 @@ class _Row:
     fields: dict[str, str]
 
 
-def find_csv(root: Path) -> list[Path]:
-    """Return the annotation files of a directory, sorted; other CSV files are not among them."""
-    boundary = Boundary(root)
-    for directory in (root, root / "annotations", root / "csv"):
+def detect_csv(given: Path) -> AnnotationFiles | None:
+    """Return a CSV file, or those files of a directory that hold annotations."""
+    if given.is_file():
+        return AnnotationFiles(root_of(given), {given: None})
+    boundary = Boundary(given)
+    for directory in (given, given / "annotations", given / "csv"):
         found = (boundary.check(path) for path in sorted(directory.glob("*.csv")))
         files = [path for path in found if _looks_like_annotations(path)]
         if files:
-            return files
-    return []
+            return AnnotationFiles(root_of(given), dict.fromkeys(files))
+    return None
 
 
-def read_csv(
-    root: Path, files: list[Path], problems: Problems, *, described: DatasetFile | None = None
-) -> AnnotatedSplits:
+def read_csv(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """Read CSV annotation files.
 
     Each file is a split, named after it; where none has a usual name (train, val, test) the
@@ -69,14 +70,15 @@ def read_csv(
     `classes.txt`, else all that occur, sorted.
 
     Args:
-        root: the data set; pictures are looked for beside the file, in `images/` and in `root`.
-        files: annotation files.
+        found: the files; images are looked for beside them, in `images/` and in the root. In
+            `dataset.toml`, `annotations` is a CSV file or a directory of them.
         problems: collects what was left out.
-        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
         DatasetError: a file of neither form, or a path that leads out of the data set.
     """
+    root, described = found.root, found.described
+    files = found.files if described is None else described.annotation_files(".csv")
     by_name: dict[str, list[ImageAnnotation]] = {}
     for path in files:
         name = described.split_of(path) if described is not None else None
@@ -210,3 +212,16 @@ def _read_object(row: _Row, path: Path, problems: Problems) -> ObjectAnnotation 
             return None
         sides.append(value)
     return ObjectAnnotation(name, label, (sides[0], sides[1], sides[2], sides[3]))
+
+
+CSV = Layout(
+    name="csv",
+    title="CSV",
+    files="*.csv",
+    suffixes=(".csv",),
+    detect=detect_csv,
+    read=read_csv,
+    write=write_csv,
+    file_per_image=False,
+    labels="optional",
+)

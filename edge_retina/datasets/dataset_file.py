@@ -1,24 +1,23 @@
-"""`dataset.toml`: tells where things are in a data set whose directories have unusual names.
+"""`dataset.toml`: says where things are in a data set whose directories have unusual names.
 
-    layout = "voc"              # coco, voc, yolo or csv: the form of the annotations; required
-    images = "photos"           # directory of the pictures; by default that of dataset.toml
-    annotations = "boxes"       # what holds the annotations; see below
+    layout = "voc"              # the annotation format, as in `convert --to`; required
+    images = "photos"           # directory of the images; by default that of dataset.toml
+    annotations = "boxes"       # a file or directory with the annotations
     labels = ["cat", "dog"]     # class names in order, or a file with one a line
 
     [splits]                    # optional; without it a split is made by hashing image names
     train = "lists/train.txt"
     val = "lists/val.txt"
 
-| layout | annotations | a split is | labels |
-| --- | --- | --- | --- |
-| coco | a JSON file, or a directory of them | a JSON file | not allowed: the categories are |
-| csv | a CSV file, or a directory of them | a CSV file | by default all that occur, sorted |
-| voc | the directory of the XML files | a list of stems, or a directory of XML files | likewise |
-| yolo | the directory of the label files | a list of pictures, or a directory of them | required |
+In layouts with an annotation file for each image, such as VOC and YOLO, `annotations` is a
+directory and a split is a list of images or a directory. In the others, such as COCO and CSV, both
+are annotation files; `annotations` may be a directory of them, and isn't needed with `splits`.
+`labels` are required where the files have numbers only (YOLO) and not allowed where they name all
+classes (COCO). Elsewhere they are, by default, all classes that occur, sorted.
 
 Paths are relative to `dataset.toml`, must exist and must not lead out of its directory. File names
 in annotations and lists are relative to `images`; the annotation of `images/a/b.jpg` is
-`annotations/a/b.xml` or `.txt`. With `splits`, coco and csv need no `annotations`.
+`annotations/a/b.xml` or `.txt`.
 """
 
 from __future__ import annotations
@@ -30,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.class_names import check_class_names, read_label_lines
 from edge_retina.datasets.image_files import (
-    check_labels,
-    read_label_lines,
     read_text,
     relative_path,
 )
+from edge_retina.datasets.layout import DatasetFile, Layout
+from edge_retina.datasets.layouts import LAYOUTS
 from edge_retina.datasets.splits import split_name
 from edge_retina.errors import DatasetError, choices_hint
 
@@ -46,51 +46,6 @@ else:
 
 FILE_NAME = "dataset.toml"
 _KEYS = ("layout", "images", "annotations", "labels", "splits")
-_LAYOUTS = ("coco", "voc", "yolo", "csv")
-_SPLITS_ARE_ANNOTATIONS = ("coco", "csv")
-
-
-@dataclass(frozen=True)
-class DatasetFile:
-    """A `dataset.toml`, checked: every path exists and lies inside `root`.
-
-    Attributes:
-        path: the file.
-        root: its directory.
-        layout: "coco", "voc", "yolo" or "csv".
-        images: the directory that names of pictures are relative to.
-        annotations: a file or directory; None where `splits` name all of them.
-        labels: class names in order; empty if the annotations decide.
-        splits: a file or directory by split name; empty if there are none.
-    """
-
-    path: Path
-    root: Path
-    layout: str
-    images: Path
-    annotations: Path | None
-    labels: tuple[str, ...]
-    splits: dict[str, Path]
-
-    def annotation_files(self) -> list[Path]:
-        """Return the annotation files of coco and csv.
-
-        Raises:
-            DatasetError: there are none.
-        """
-        if self.splits or self.annotations is None:
-            return list(self.splits.values())
-        if not self.annotations.is_dir():
-            return [self.annotations]
-        suffix = ".json" if self.layout == "coco" else ".csv"
-        files = sorted(self.annotations.glob(f"*{suffix}"))
-        if not files:
-            raise DatasetError(f"{self.path}, annotations: no *{suffix} in {self.annotations}")
-        return files
-
-    def split_of(self, file: Path) -> str | None:
-        """Return the split that an annotation file is; None where the file names none."""
-        return next((name for name, place in self.splits.items() if place == file), None)
 
 
 def read_dataset_file(path: Path) -> DatasetFile:
@@ -103,21 +58,22 @@ def read_dataset_file(path: Path) -> DatasetFile:
     for key in tree:
         if key not in _KEYS:
             raise DatasetError(f"{path}: unknown key '{key}'; {choices_hint(key, _KEYS)}")
-    layout = tree.get("layout")
-    if not isinstance(layout, str) or layout not in _LAYOUTS:
-        raise DatasetError(f"{path}, layout: got {layout!r}; {choices_hint(str(layout), _LAYOUTS)}")
+    name = tree.get("layout")
+    if not isinstance(name, str) or name not in LAYOUTS:
+        raise DatasetError(f"{path}, layout: got {name!r}; {choices_hint(str(name), LAYOUTS)}")
+    layout = LAYOUTS[name]
     places = _Places(path, Boundary(path.parent))
     splits = _read_splits(tree.get("splits", {}), layout, places)
     annotations = places.find(tree["annotations"], "annotations") if "annotations" in tree else None
-    if annotations is None and not (splits and layout in _SPLITS_ARE_ANNOTATIONS):
+    if annotations is None and (layout.file_per_image or not splits):
         raise DatasetError(f"{path}: no 'annotations'; name the file or directory that holds them")
-    if layout in ("voc", "yolo") and annotations is not None and not annotations.is_dir():
+    if layout.file_per_image and annotations is not None and not annotations.is_dir():
         raise DatasetError(f"{path}, annotations: {annotations} is not a directory")
     images = places.find(tree["images"], "images") if "images" in tree else path.parent
     if not images.is_dir():
         raise DatasetError(f"{path}, images: {images} is not a directory")
     labels = _read_labels(tree.get("labels"), layout, places)
-    return DatasetFile(path, path.parent, layout, images, annotations, labels, splits)
+    return DatasetFile(path, path.parent, name, images, annotations, labels, splits)
 
 
 @dataclass(frozen=True)
@@ -147,7 +103,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path}: not valid TOML: {error}") from None
 
 
-def _read_splits(value: Any, layout: str, places: _Places) -> dict[str, Path]:
+def _read_splits(value: Any, layout: Layout, places: _Places) -> dict[str, Path]:
     if not isinstance(value, dict):
         raise DatasetError(
             f"{places.path}, splits: got {value!r}, expected a section with lines like train = ..."
@@ -163,7 +119,7 @@ def _read_splits(value: Any, layout: str, places: _Places) -> dict[str, Path]:
         if name in splits:
             raise DatasetError(f"{places.path}, splits: a second entry for split '{name}'")
         place = places.find(text, f"splits.{key}")
-        if layout in _SPLITS_ARE_ANNOTATIONS and (place.is_dir() or place in splits.values()):
+        if not layout.file_per_image and (place.is_dir() or place in splits.values()):
             raise DatasetError(
                 f"{places.path}, splits.{key}: got '{text}', expected an annotation file of its own"
             )
@@ -171,18 +127,20 @@ def _read_splits(value: Any, layout: str, places: _Places) -> dict[str, Path]:
     return splits
 
 
-def _read_labels(value: Any, layout: str, places: _Places) -> tuple[str, ...]:
+def _read_labels(value: Any, layout: Layout, places: _Places) -> tuple[str, ...]:
     where = f"{places.path}, labels"
     if value is None:
-        if layout == "yolo":
-            raise DatasetError(f"{where}: missing; YOLO files hold numbers, so name the classes")
+        if layout.labels == "always":
+            raise DatasetError(
+                f"{where}: missing; {layout.title} files have numbers only, so name the classes"
+            )
         return ()
-    if layout == "coco":
-        raise DatasetError(f"{where}: not allowed for coco, whose files name their categories")
+    if layout.labels == "never":
+        raise DatasetError(f"{where}: not allowed for {layout.name}, whose files name the classes")
     if isinstance(value, str):
         return read_label_lines(places.find(value, "labels"), boundary=places.boundary)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise DatasetError(f"{where}: got {value!r}, expected a list of names, or a file")
     labels = tuple(item.strip() for item in value)
-    check_labels(labels, where=where)
+    check_class_names(labels, where=where)
     return labels

@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 
 from edge_retina.datasets.clutter import light_and_camera, random_background
+from edge_retina.datasets.coco_writer import rounded_tree
 from edge_retina.datasets.output_directory import new_directory
+from edge_retina.datasets.schema import Example
 from edge_retina.datasets.shapes import (
     SHAPES,
     Shape,
@@ -98,7 +100,23 @@ def _write_split(
 
     with ThreadPoolExecutor() as pool:
         scenes = list(pool.map(make, range(1, count + 1)))
-    write_json(directory / "annotations" / f"instances_{split}.json", _coco_tree(scenes, image_hw))
+    examples = [_example(picture_dir / name, scene) for name, scene in scenes]
+    tree = {
+        "info": {"description": "edge_retina generated shapes", "version": "1"},
+        **rounded_tree(examples, SHAPES),
+    }
+    write_json(directory / "annotations" / f"instances_{split}.json", tree)
+
+
+def _example(path: Path, scene: _Scene) -> Example:
+    return Example(
+        image_id=path.name,
+        path=path,
+        image_hw=scene.picture.shape[:2],
+        boxes_px=scene.boxes_px.astype(np.float32),
+        classes=np.array([SHAPES.index(label) for label in scene.labels], np.int32),
+        crowd=np.zeros(len(scene.labels), bool),
+    )
 
 
 def _make_scene(rng: np.random.Generator, image_hw: tuple[int, int]) -> _Scene:
@@ -151,32 +169,3 @@ def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
     """Return the yxyx box around the True pixels, in continuous coordinates."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(ys[0]), int(xs[0]), int(ys[-1]) + 1, int(xs[-1]) + 1
-
-
-def _coco_tree(scenes: list[tuple[str, _Scene]], image_hw: tuple[int, int]) -> dict[str, object]:
-    height, width = image_hw
-    annotations: list[dict[str, object]] = []
-    for image_id, (_, scene) in enumerate(scenes, 1):
-        for label, (ymin, xmin, ymax, xmax) in zip(
-            scene.labels, scene.boxes_px.tolist(), strict=True
-        ):
-            sides = xmax - xmin, ymax - ymin
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": SHAPES.index(label) + 1,
-                    "bbox": [xmin, ymin, *sides],
-                    "area": sides[0] * sides[1],
-                    "iscrowd": 0,
-                }
-            )
-    return {
-        "info": {"description": "edge_retina generated shapes", "version": "1"},
-        "images": [
-            {"id": number, "file_name": name, "height": height, "width": width}
-            for number, (name, _) in enumerate(scenes, 1)
-        ],
-        "annotations": annotations,
-        "categories": [{"id": number, "name": name} for number, name in enumerate(SHAPES, 1)],
-    }

@@ -1,4 +1,4 @@
-"""One function that reads any data set whose layout is known."""
+"""One function that reads a data set in any layout."""
 
 from __future__ import annotations
 
@@ -7,26 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, ImageAnnotation
-from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.checks import check_annotations
-from edge_retina.datasets.coco import find_coco, load_coco, read_coco
-from edge_retina.datasets.csv_files import find_csv, read_csv
-from edge_retina.datasets.dataset_file import FILE_NAME, DatasetFile, read_dataset_file
+from edge_retina.datasets.dataset_file import FILE_NAME, read_dataset_file
+from edge_retina.datasets.layout import AnnotationFiles, Layout
+from edge_retina.datasets.layouts import LAYOUTS, layout_hint, suffix_hint
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.datasets.splits import SPLITS, hash_split
-from edge_retina.datasets.voc import is_voc, read_voc
-from edge_retina.datasets.yolo import is_yolo, read_yolo
 from edge_retina.errors import DatasetError
-
-LAYOUTS = """\
-COCO (annotations/*.json, labels.json), \
-Pascal VOC (Annotations/*.xml, annotations/*.xml or *.xml), \
-YOLO (data.yaml, or labels/ with classes.txt), \
-CSV (*.csv); \
-other directories can be named in dataset.toml"""
-# Directories that hold annotation files only: the data set is the directory above.
-_ANNOTATION_DIRECTORIES = ("annotations", "csv", "labels")
 
 
 @dataclass(frozen=True)
@@ -35,7 +23,7 @@ class AnnotatedSource:
 
     Attributes:
         root: the directory that holds it.
-        layout: "voc", "coco", "yolo" or "csv".
+        layout: name of its layout.
         annotated: its annotations, unchecked.
     """
 
@@ -45,7 +33,7 @@ class AnnotatedSource:
 
 
 def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0) -> Dataset:
-    """Read a data set; its layout is found by looking.
+    """Read a data set; its layout is detected.
 
     Args:
         path: DATA of the contract: a directory or an annotation file.
@@ -98,11 +86,11 @@ def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
     dataset_file = _dataset_file(given)
     if dataset_file is not None:
         described = read_dataset_file(dataset_file)
-        annotated = _read_described(described, problems)
-        return AnnotatedSource(described.root, described.layout, annotated)
-    root = _root_of(given)
-    layout, annotated = _read(given, root, problems)
-    return AnnotatedSource(root, layout, annotated)
+        layout = LAYOUTS[described.layout]
+        files = AnnotationFiles(described.root, described=described)
+    else:
+        layout, files = _detect(given)
+    return AnnotatedSource(files.root, layout.name, layout.read(files, problems))
 
 
 def check_source(
@@ -127,59 +115,21 @@ def _dataset_file(given: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _root_of(given: Path) -> Path:
-    root = given.parent if given.is_file() else given
-    only_annotations = given.is_file() or bool(find_csv(given))
-    if only_annotations and root.name in _ANNOTATION_DIRECTORIES:
-        return root.parent
-    return root
-
-
-def _read(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSplits]:
-    if given.is_file():
-        return _read_file(given, root, problems)
-    if root != given:  # a directory of CSV files in the data set
-        return "csv", read_csv(root, find_csv(given), problems)
-    if is_voc(root):
-        return "voc", read_voc(root, problems)
-    coco_files = find_coco(root)
-    if coco_files:
-        return "coco", read_coco(root, coco_files, problems)
-    if is_yolo(root):
-        return "yolo", read_yolo(root, problems)
-    csv_files = find_csv(root)
-    if csv_files:
-        return "csv", read_csv(root, csv_files, problems)
-    if not any(root.iterdir()):
-        raise DatasetError(f"{given}: directory is empty; expected one of {LAYOUTS}")
-    raise DatasetError(f"{given}: no data set that is known here; looked for {LAYOUTS}")
-
-
-def _read_described(described: DatasetFile, problems: Problems) -> AnnotatedSplits:
-    root = described.root
-    if described.layout == "voc":
-        return read_voc(root, problems, described=described)
-    if described.layout == "yolo":
-        return read_yolo(root, problems, described=described)
-    files = described.annotation_files()
-    if described.layout == "csv":
-        return read_csv(root, files, problems, described=described)
-    boundary = Boundary(root)
-    trees = {path: load_coco(path, boundary=boundary) for path in files}
-    return read_coco(root, trees, problems, described=described)
-
-
-def _read_file(given: Path, root: Path, problems: Problems) -> tuple[str, AnnotatedSplits]:
-    suffix = given.suffix.lower()
-    if suffix == ".json":
-        return "coco", read_coco(root, {given: load_coco(given)}, problems)
-    if suffix == ".csv":
-        return "csv", read_csv(root, [given], problems)
-    if suffix in (".yaml", ".yml"):
-        return "yolo", read_yolo(root, problems, yaml_file=given)
+def _detect(given: Path) -> tuple[Layout, AnnotationFiles]:
+    """Return the first layout that knows the directory or file, and what it found."""
+    suffix = given.suffix.lower() if given.is_file() else None
+    for layout in LAYOUTS.values():
+        files = layout.detect(given) if suffix is None or suffix in layout.suffixes else None
+        if files is not None:
+            return layout, files
+    if suffix is not None:
+        raise DatasetError(
+            f"{given}: not an annotation file; expected {suffix_hint()}, or {FILE_NAME}"
+        )
+    found = "unrecognised data set layout" if any(given.iterdir()) else "directory is empty"
     raise DatasetError(
-        f"{given}: not an annotation file that is known here; "
-        f"expected .json (COCO), .csv, .yaml (YOLO) or {FILE_NAME}"
+        f"{given}: {found}; expected one of {layout_hint()}, or a {FILE_NAME} that names other "
+        "directories"
     )
 
 

@@ -71,7 +71,7 @@ class Dataset:
         root: the directory it was read from.
         labels: class names; an index into them is a class.
         splits: examples by split name ("train", "val", "test", or the data set's own names).
-        layout: "voc", "coco", "yolo", "csv" or "generated".
+        layout: name of the layout it was read from.
         skipped: one line for each invalid thing left out because of `skip_invalid`.
     """
 

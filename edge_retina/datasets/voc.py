@@ -21,31 +21,31 @@ from edge_retina.datasets.annotation import (
     parse_size,
 )
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.dataset_file import DatasetFile
+from edge_retina.datasets.class_names import read_label_file
 from edge_retina.datasets.image_files import (
     below,
     image_id_of,
-    read_label_file,
     read_text,
 )
+from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.datasets.threads import map_in_threads
-from edge_retina.datasets.voc_layout import Pictures, described_files, split_lists, xml_files
+from edge_retina.datasets.voc_files import Pictures, described_files, split_lists, xml_files
+from edge_retina.datasets.voc_writer import write_voc
 from edge_retina.errors import DatasetError
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 _Annotations = dict[Path, "ImageAnnotation | None"]  # by XML file; None: left out, noted already
 
 
-def is_voc(root: Path) -> bool:
-    """Whether a directory looks like Pascal VOC."""
-    return bool(xml_files(root, Boundary(root)))
+def detect_voc(root: Path) -> AnnotationFiles | None:
+    """Return the XML files of a directory."""
+    files = xml_files(root, Boundary(root))
+    return AnnotationFiles(root, files) if files else None
 
 
-def read_voc(
-    root: Path, problems: Problems, *, described: DatasetFile | None = None
-) -> AnnotatedSplits:
+def read_voc(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """Read a Pascal VOC data set.
 
     XML files lie in `Annotations/` or `annotations/`, beside the pictures, or in a directory for
@@ -53,16 +53,17 @@ def read_voc(
     Objects marked `difficult` are neither trained on nor counted, as in the VOC challenge.
 
     Args:
-        root: the data set.
+        found: the XML files; in `dataset.toml`, `annotations` is their directory, and a split is a
+            list of their stems or a directory in it.
         problems: collects what was left out.
-        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
         DatasetError: a file that can't be read at all, or that lies outside.
     """
+    root, described = found.root, found.described
     boundary = Boundary(root)
     pictures = Pictures(root, described, boundary)
-    files = xml_files(root, boundary) if described is None else described_files(described, boundary)
+    files = dict(found.files) if described is None else described_files(described, boundary)
     annotations = _read_images(files, pictures, boundary, problems)
     used = {item.label for image in annotations.values() if image for item in image.objects}
     labels = described.labels if described is not None else read_label_file(root)
@@ -71,21 +72,22 @@ def read_voc(
         return AnnotatedSplits(labels, _described_splits(described, annotations, problems))
     lists = split_lists(root, boundary)
     if lists:
-        return AnnotatedSplits(labels, _listed_splits(lists, files[0][0], annotations, problems))
+        base = next(iter(files.values()))
+        return AnnotatedSplits(labels, _listed_splits(lists, base, annotations, problems))
     return AnnotatedSplits(labels, _directory_splits(root, files, annotations))
 
 
 def _read_images(
-    files: list[tuple[Path, Path]], pictures: Pictures, boundary: Boundary, problems: Problems
+    files: dict[Path, Path], pictures: Pictures, boundary: Boundary, problems: Problems
 ) -> _Annotations:
     def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation | None, Problems]:
-        base, path = file
+        path, base = file
         own = Problems(problems.skip_invalid)
         return _read_image(boundary.check(path), base, pictures, own), own
 
-    found = map_in_threads(read, files)
+    found = map_in_threads(read, list(files.items()))
     problems.gather(own for _, own in found)
-    return {path: item for (_, path), (item, _) in zip(files, found, strict=True)}
+    return {path: item for path, (item, _) in zip(files, found, strict=True)}
 
 
 def _described_splits(
@@ -173,11 +175,11 @@ def _is_set(text: str | None) -> bool:
 
 
 def _directory_splits(
-    root: Path, files: list[tuple[Path, Path]], annotations: _Annotations
+    root: Path, files: dict[Path, Path], annotations: _Annotations
 ) -> dict[str, list[ImageAnnotation]]:
     """Return pictures by the directory of their XML, if that is `train/` or the like."""
     splits: dict[str, list[ImageAnnotation]] = {}
-    for base, path in files:
+    for path, base in files.items():
         own = split_name(base.name)
         annotation = annotations[path]
         if annotation is not None:
@@ -213,3 +215,16 @@ def _read_list(
             if annotation is not None:
                 chosen.append(annotation)
     return chosen
+
+
+VOC = Layout(
+    name="voc",
+    title="Pascal VOC",
+    files="Annotations/*.xml, annotations/*.xml or *.xml",
+    suffixes=(),
+    detect=detect_voc,
+    read=read_voc,
+    write=write_voc,
+    file_per_image=True,
+    labels="optional",
+)

@@ -13,11 +13,11 @@ from edge_retina.datasets.annotation import (
     parse_number,
 )
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import IMAGE_SUFFIXES, image_id_of, list_images, read_text
+from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout, root_of
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.threads import map_in_threads
-from edge_retina.datasets.yolo_layout import (
+from edge_retina.datasets.yolo_files import (
     find_yaml,
     label_directories,
     label_file,
@@ -26,21 +26,25 @@ from edge_retina.datasets.yolo_layout import (
     pictures_by_split,
     read_labels,
 )
+from edge_retina.datasets.yolo_writer import write_yolo
 from edge_retina.errors import DatasetError
 
 
-def is_yolo(root: Path) -> bool:
-    """Whether a directory looks like YOLO."""
-    return find_yaml(root) is not None or any(label_directories(root))
+def detect_yolo(given: Path) -> AnnotationFiles | None:
+    """Return a YAML file, or that of a directory if it has one or directories of label files.
+
+    Raises:
+        DatasetError: malformed YAML.
+    """
+    if given.is_file():
+        return AnnotationFiles(root_of(given), {given: load_yaml(given, None)})
+    path = find_yaml(given)
+    if path is not None:
+        return AnnotationFiles(given, {path: load_yaml(path, Boundary(given))})
+    return AnnotationFiles(given) if label_directories(given) else None
 
 
-def read_yolo(
-    root: Path,
-    problems: Problems,
-    *,
-    yaml_file: Path | None = None,
-    described: DatasetFile | None = None,
-) -> AnnotatedSplits:
+def read_yolo(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """Read a YOLO data set.
 
     Class names are those of `data.yaml` or of `classes.txt`; if both are there they must agree.
@@ -49,19 +53,18 @@ def read_yolo(
     objects. Polygons are replaced by the box around them.
 
     Args:
-        root: the data set.
+        found: the YAML file, if there is one. In `dataset.toml`, `annotations` is the directory of
+            the label files, and a split is a list of images or a directory of them.
         problems: collects what was left out.
-        yaml_file: its YAML file; by default it is looked for.
-        described: the data set's `dataset.toml`, if it has one.
 
     Raises:
-        DatasetError: no class names, or two lists that disagree; malformed YAML.
+        DatasetError: no class names, or two lists that disagree.
     """
+    root = found.root
     boundary = Boundary(root)
-    if described is not None:
-        return _read_described(described, boundary, problems)
-    path = yaml_file or find_yaml(root)
-    tree = load_yaml(path, None if yaml_file else boundary) if path else {}
+    if found.described is not None:
+        return _read_described(found.described, boundary, problems)
+    path, tree = next(iter(found.files.items()), (None, {}))
     labels = read_labels(root, path, tree, boundary)
     pictures = pictures_by_split(root, tree, boundary)
     splits = {
@@ -174,3 +177,16 @@ def _read_object(
         xs, ys = numbers[1::2], numbers[2::2]
         yxyx = (min(ys), min(xs), max(ys), max(xs))
     return ObjectAnnotation(name, labels[int(numbers[0])], yxyx)
+
+
+YOLO = Layout(
+    name="yolo",
+    title="YOLO",
+    files="data.yaml, or labels/ with classes.txt",
+    suffixes=(".yaml", ".yml"),
+    detect=detect_yolo,
+    read=read_yolo,
+    write=write_yolo,
+    file_per_image=True,
+    labels="always",
+)

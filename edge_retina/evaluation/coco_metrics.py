@@ -13,6 +13,12 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from edge_retina.datasets.coco_tree import (
+    CocoTree,
+    coco_annotation,
+    coco_tree,
+    with_annotations,
+)
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import DatasetError
 from edge_retina.runtime.detections import Detections
@@ -79,8 +85,9 @@ def evaluate_detections(
             f"no labelled object in the {len(examples)} images to evaluate on: average precision "
             "is undefined; choose another split"
         )
-    truth = _coco(examples, labels, _truth_annotations(examples))
-    found = _coco(examples, labels, _found_annotations(examples, detections))
+    truth = _coco(coco_tree(examples, labels))
+    annotations = _found_annotations(examples, detections)
+    found = _coco(with_annotations(examples, labels, annotations))
     precision, recall = _accumulate(truth, found)
     return CocoMetrics(
         mAP=_known(_mean(precision[..., _SIZES["all"], -1])),
@@ -101,56 +108,24 @@ def evaluate_detections(
     )
 
 
-def _coco(
-    examples: Sequence[Example], labels: Sequence[str], annotations: list[dict[str, Any]]
-) -> COCO:
-    # All ids start from 1: COCOeval takes a matched object of id 0 for "not matched"
+def _coco(tree: CocoTree) -> COCO:
     coco = COCO()
-    coco.dataset = {
-        "images": [
-            {"id": number, "height": example.image_hw[0], "width": example.image_hw[1]}
-            for number, example in enumerate(examples, 1)
-        ],
-        "categories": [{"id": number, "name": label} for number, label in enumerate(labels, 1)],
-        "annotations": [{"id": number, **item} for number, item in enumerate(annotations, 1)],
-    }
+    coco.dataset = tree
     with _quiet():
         coco.createIndex()
     return coco
-
-
-def _truth_annotations(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    return [
-        _annotation(number, box, label, iscrowd=int(crowd), ignore=int(difficult))
-        for number, example in enumerate(examples, 1)
-        for box, label, crowd, difficult in zip(
-            example.boxes_px, example.classes, example.crowd, example.difficult, strict=True
-        )
-    ]
 
 
 def _found_annotations(
     examples: Sequence[Example], detections: Sequence[Detections]
 ) -> list[dict[str, Any]]:
     return [
-        _annotation(number, box, label, iscrowd=0, score=float(score))
+        {**coco_annotation(number, box, label), "iscrowd": 0, "score": float(score)}
         for number, (example, item) in enumerate(zip(examples, detections, strict=True), 1)
         for box, label, score in zip(
             item.boxes_px(example.image_hw), item.classes, item.scores, strict=True
         )
     ]
-
-
-def _annotation(image_id: int, box_px: np.ndarray, label: int, **more: Any) -> dict[str, Any]:
-    ymin, xmin, ymax, xmax = (float(side) for side in box_px)
-    width, height = xmax - xmin, ymax - ymin
-    return {
-        "image_id": image_id,
-        "category_id": int(label) + 1,
-        "bbox": [xmin, ymin, width, height],
-        "area": width * height,
-        **more,
-    }
 
 
 class _Evaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
@@ -164,7 +139,7 @@ class _Evaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
     def __init__(self, truth: COCO, found: COCO) -> None:
         super().__init__(truth, found, "bbox")
         annotations = truth.dataset["annotations"]
-        self._difficult = {item["id"] for item in annotations if item["ignore"]}
+        self._difficult = {item["id"] for item in annotations if item.get("ignore")}
 
     def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> Any:  # noqa: N802, N803  the base's names
         for item in self._gts[imgId, catId]:

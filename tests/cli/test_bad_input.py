@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from edge_retina.cli.main import main
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.generated import generate_dataset
-from edge_retina.datasets.writers import write_dataset
+from edge_retina.datasets.saving import write_dataset
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_float32.tflite"
 MEND = "fix the file or pass --skip-invalid (data.skip_invalid = true)"

@@ -170,10 +170,10 @@ def test_invalid_objects(tmp_path: Path, coco_json: Write, item: tuple, message:
     [
         (lambda t: t["images"][0].pop("file_name"), "image 1: got {'id': 1,"),
         (lambda t: t["images"][0].update(id=[1]), "image 1: got {'id': [1],"),
-        (lambda t: t["images"].append(t["images"][0]), "image 2: id 1 stands there twice"),
+        (lambda t: t["images"].append(t["images"][0]), "image 2: id 1 is duplicated"),
         (lambda t: t["categories"][0].pop("name"), "category 1: got {'id': 1}, expected an id"),
-        (lambda t: t["categories"][1].update(id=1), "category 2: id 1 stands there twice"),
-        (lambda t: t["categories"][1].update(name="cat"), "class 'cat' stands there twice"),
+        (lambda t: t["categories"][1].update(id=1), "category 2: id 1 is duplicated"),
+        (lambda t: t["categories"][1].update(name="cat"), "class 'cat' is duplicated"),
         (lambda t: t["categories"].clear(), "categories: no class names; expected at least one"),
     ],
 )

@@ -98,7 +98,7 @@ def test_paths_that_lead_elsewhere_are_refused(root: Path, name: str):
 
 def test_other_csv_files_are_no_annotations(root: Path):
     (root / "notes.csv").write_text("name,colour\na,red\n")
-    with pytest.raises(DatasetError, match="no data set that is known here; looked for"):
+    with pytest.raises(DatasetError, match="unrecognised data set layout; expected"):
         load_dataset(root)
     with pytest.raises(
         DatasetError, match=r"notes\.csv, line 1: got 'name,colour', expected a head"

@@ -158,15 +158,15 @@ def test_csv(odd: Path):
         ),
         (
             "layout = 'yolo'\nannotations = 'boxes'\n",
-            ", labels: missing; YOLO files hold numbers, so name the classes",
+            ", labels: missing; YOLO files have numbers only, so name the classes",
         ),
         (
             "layout = 'coco'\nannotations = 'boxes'\nlabels = ['a']\n",
-            ", labels: not allowed for coco, whose files name their categories",
+            ", labels: not allowed for coco, whose files name the classes",
         ),
         (
             "layout = 'voc'\nannotations = 'boxes'\nlabels = ['a', 'a']\n",
-            ", labels: class 'a' stands there twice; names must differ",
+            ", labels: class 'a' is duplicated; names must differ",
         ),
         (
             "layout = 'voc'\nannotations = 'boxes'\nlabels = [1]\n",

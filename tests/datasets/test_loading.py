@@ -20,7 +20,7 @@ def test_missing_directory(tmp_path: Path):
 
 
 def test_empty_directory(tmp_path: Path):
-    with pytest.raises(DatasetError, match="directory is empty; expected one of COCO"):
+    with pytest.raises(DatasetError, match="directory is empty; expected one of Pascal VOC"):
         load_dataset(tmp_path)
 
 
@@ -33,7 +33,7 @@ def test_unknown_layout_lists_what_was_looked_for(tmp_path: Path, picture: Write
 
 
 def test_unknown_file(tmp_path: Path, picture: Write):
-    with pytest.raises(DatasetError, match=r"a\.jpg: not an annotation file .* expected \.json"):
+    with pytest.raises(DatasetError, match=r"a\.jpg: not an annotation file; expected \.json"):
         load_dataset(picture(tmp_path / "a.jpg"))
 
 

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from edge_retina.datasets import Dataset, load_dataset
-from edge_retina.datasets.writers import WRITERS, write_dataset
+from edge_retina.datasets.layouts import LAYOUTS
+from edge_retina.datasets.saving import write_dataset
 from edge_retina.errors import DatasetError
 
-LAYOUTS = sorted(WRITERS)
 Write = Callable[..., Path]
 
 
@@ -132,10 +132,10 @@ def test_csv_files(dataset: Dataset, tmp_path: Path):
 
 
 def test_refusals_write_nothing(dataset: Dataset, tmp_path: Path):
-    with pytest.raises(DatasetError, match="layout 'vco' is unknown; did you mean 'voc'"):
+    with pytest.raises(DatasetError, match="unknown layout 'vco'; did you mean 'voc'"):
         write_dataset(dataset, tmp_path / "out", layout="vco")
     for out in (dataset.root, dataset.root.parent):
-        with pytest.raises(DatasetError, match="holds the data set that is to be converted"):
+        with pytest.raises(DatasetError, match="contains the data set to convert; choose"):
             write_dataset(dataset, out, layout="voc", force=True)
     dataset.splits["train"][0].path.unlink()
     with pytest.raises(DatasetError, match=r"a\.jpg: can't be copied to"):

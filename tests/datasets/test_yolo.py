@@ -142,7 +142,7 @@ def test_invalid_lines(tmp_path: Path, yolo: Callable[..., Path], line: str, mes
     "text, message",
     [
         ("train: images/train\n", "data.yaml: no class names; expected 'names' in data.yaml or"),
-        ("names: [cat, cat]\n", "data.yaml, names: class 'cat' stands there twice"),
+        ("names: [cat, cat]\n", "data.yaml, names: class 'cat' is duplicated"),
         ("names: {0: cat, 2: dog}\n", "data.yaml, names: keys are [0, 2], expected 0, 1, 2 ..."),
         ("names: [cat\n", "data.yaml: malformed YAML (while parsing a flow sequence"),
         ("just text\n", "data.yaml: not a YOLO data file; expected keys names, train, val"),

@@ -23,7 +23,7 @@ class Survey:
 
     Attributes:
         root: the directory that holds it.
-        layout: "voc", "coco", "yolo" or "csv".
+        layout: name of its layout.
         labels: class names in order.
         class_ids: their numbers in the files, where the layout has some (COCO).
         annotations: as they stand in the files, by split; "" where the data set has no splits.

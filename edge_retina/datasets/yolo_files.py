@@ -8,10 +8,9 @@ from typing import Any
 
 from edge_retina.datasets.annotation import UNSPLIT
 from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.class_names import check_class_names, read_label_file
 from edge_retina.datasets.image_files import (
-    check_labels,
     list_images,
-    read_label_file,
     read_text,
     relative_path,
     subdirectories,
@@ -69,7 +68,7 @@ def read_labels(
     if any(isinstance(name, (list, dict, set, tuple)) for name in names):  # aliases can nest a bomb
         raise DatasetError(f"{path}, names: expected a list of names, got lists within it")
     labels = tuple(str(name).strip() for name in names)
-    check_labels(labels, where=f"{path}, names")
+    check_class_names(labels, where=f"{path}, names")
     if of_file and of_file != labels:
         raise DatasetError(
             f"{path}: its names {list(labels)} differ from classes.txt {list(of_file)}; "

@@ -6,7 +6,6 @@ import posixpath
 from pathlib import Path
 
 from edge_retina.datasets.boundary import Boundary
-from edge_retina.datasets.dataset_file import DatasetFile
 from edge_retina.datasets.image_files import (
     below,
     list_files,
@@ -15,29 +14,30 @@ from edge_retina.datasets.image_files import (
     relative_path,
     subdirectories,
 )
+from edge_retina.datasets.layout import DatasetFile
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
 
 _LISTS = Path("ImageSets", "Main")
 
 
-def xml_files(root: Path, boundary: Boundary) -> list[tuple[Path, Path]]:
-    """Return (directory of annotations, XML file) pairs, sorted."""
+def xml_files(root: Path, boundary: Boundary) -> dict[Path, Path]:
+    """Return XML files, sorted, each with the directory that names in split lists begin at."""
     for name in ("Annotations", "annotations"):
-        found = [(root / name, path) for path in _xml_below(root / name, boundary)]
+        found = _xml_below(root / name, boundary)
         if found:
-            return found
-    beside = [(root, path) for path in sorted(root.glob("*.xml"))]
-    return beside or [
-        (path.parent, path)
+            return dict.fromkeys(found, root / name)
+    beside = dict.fromkeys(sorted(root.glob("*.xml")), root)
+    return beside or {
+        path: path.parent
         for directory in subdirectories(root)
         if split_name(directory.name) in SPLITS
         for path in sorted(directory.glob("*.xml"))
-    ]
+    }
 
 
-def described_files(described: DatasetFile, boundary: Boundary) -> list[tuple[Path, Path]]:
-    """Return the same pairs for a data set that has a `dataset.toml`.
+def described_files(described: DatasetFile, boundary: Boundary) -> dict[Path, Path]:
+    """Return the same for a data set that has a `dataset.toml`.
 
     Raises:
         DatasetError: there is no XML file where it says.
@@ -46,7 +46,7 @@ def described_files(described: DatasetFile, boundary: Boundary) -> list[tuple[Pa
     files = _xml_below(base, boundary)
     if not files:
         raise DatasetError(f"{described.path}, annotations: no *.xml in {base}")
-    return [(base, path) for path in files]
+    return dict.fromkeys(files, base)
 
 
 def split_lists(root: Path, boundary: Boundary) -> list[Path]:
