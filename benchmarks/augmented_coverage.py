@@ -1,6 +1,6 @@
 """How well fitted anchors cover the objects of augmented training images.
 
-    python benchmarks/augmented_coverage.py ../shared/data --out benchmarks/results/augmented_coverage
+    python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
 
 Writes OUT.json and OUT.md. Anchors are fitted to the training boxes as they are; augmentation then
 moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of

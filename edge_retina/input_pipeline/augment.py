@@ -59,8 +59,12 @@ def random_affine(
     settings: AugmentationConfig,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw an affine map (2, 3) from source to network pixels, on continuous x, y coordinates."""
-    height, width = image_hw
+    """Draw an affine map (2, 3) from source to network pixels, on continuous x, y coordinates.
+
+    Everything but the final stretch happens in source pixels, about the image's centre, so that a
+    transposed object has a shape that it could have in another image: a circle stays a circle.
+    """
+    height, width = source_hw
     zoom = math.exp(rng.uniform(*np.log(settings.scale)))
     aspect = math.exp(rng.uniform(-1, 1) * math.log1p(settings.aspect) / 2)
     scale = np.array([zoom / aspect, zoom * aspect])
@@ -70,11 +74,11 @@ def random_affine(
         scale[1] = -scale[1]
     linear = np.diag(scale)
     if rng.random() < settings.transpose:
-        linear = linear[::-1] * [[width / height], [height / width]]
+        linear = linear[::-1]
     shift = rng.uniform(-settings.translate, settings.translate, 2) * [width, height]
     centre = np.array([width, height]) / 2
     about_centre = np.column_stack([linear, centre - linear @ centre + shift])
-    return about_centre @ np.vstack([stretch_matrix(source_hw, image_hw), [0, 0, 1]])
+    return stretch_matrix(source_hw, image_hw) @ np.vstack([about_centre, [0, 0, 1]])
 
 
 def warp(image_rgb: np.ndarray, matrix: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

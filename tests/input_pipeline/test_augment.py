@@ -80,7 +80,7 @@ def test_enlarging_stretches_up_to_the_border():
         ({"horizontal_flip": 1}, (5, 70, 20, 90)),
         ({"vertical_flip": 1}, (30, 10, 45, 30)),
         ({"horizontal_flip": 1, "vertical_flip": 1}, (30, 70, 45, 90)),
-        ({"transpose": 1}, (5, 10, 15, 40)),  # y from x / 2, x from y * 2
+        ({"transpose": 1}, (0, 30, 5, 45)),  # (-30, 60, 10, 90) in the source, then cut
         ({"scale": (2, 2)}, (0, 0, 15, 10)),  # about the centre (25, 50), then cut
         ({"scale": (0.5, 0.5)}, (15, 30, 22.5, 40)),
     ],
@@ -90,6 +90,21 @@ def test_boxes_by_hand(changes: dict[str, object], box: tuple[float, ...]):
     matrix = random_affine((100, 200), (50, 100), having(**changes), np.random.default_rng(0))
     boxes, _ = move_boxes(np.array([(10.0, 20, 40, 60)]), matrix, (50, 100), min_visible=0)
     np.testing.assert_allclose(boxes[0], box, atol=1e-4)
+
+
+@pytest.mark.parametrize("image_hw", [(256, 256), (192, 320)])
+def test_a_circle_keeps_its_shape_when_transposed(image_hw: tuple[int, int]):
+    circle = np.array([(200.0, 300, 260, 360)])
+
+    def size(transpose: float) -> np.ndarray:
+        settings = having(transpose=transpose)
+        matrix = random_affine((480, 640), image_hw, settings, np.random.default_rng(0))
+        ((y0, x0, y1, x1),), _ = move_boxes(circle, matrix, image_hw, min_visible=0)
+        return np.array([y1 - y0, x1 - x0])
+
+    want = np.array([60 * image_hw[0] / 480, 60 * image_hw[1] / 640])
+    np.testing.assert_allclose(size(0), want, rtol=1e-5)
+    np.testing.assert_allclose(size(1), want, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
