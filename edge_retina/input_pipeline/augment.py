@@ -26,7 +26,7 @@ def augment(
     image_hw: tuple[int, int],
     settings: AugmentationConfig,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return a changed picture at the network's size and its boxes.
 
     Args:
@@ -38,12 +38,15 @@ def augment(
 
     Returns:
         image (image_hw, 3) uint8; boxes (G, 4) float32 yxyx in its pixels, cut at its border; keep
-        (G,) bool, False where less than `settings.min_visible` of a box is left.
+        (G,) bool, False where nothing of a box is left; ignored (G,) bool, True where less than
+        `settings.min_visible` of its area is left: too little to learn from, too much to be
+        background.
     """
     matrix = random_affine(image_rgb.shape[:2], image_hw, settings, rng)
     image = warp(image_rgb, matrix, image_hw)
-    boxes, keep = move_boxes(boxes_px, matrix, image_hw, min_visible=settings.min_visible)
-    return change_colours(image, random_colours(settings, rng)), boxes, keep
+    boxes, visible = move_boxes(boxes_px, matrix, image_hw)
+    image = change_colours(image, random_colours(settings, rng))
+    return image, boxes, visible > 0, visible < settings.min_visible
 
 
 def stretch_matrix(source_hw: tuple[int, int], image_hw: tuple[int, int]) -> np.ndarray:
@@ -112,13 +115,12 @@ def _picture_extent(source_hw: tuple[int, int], matrix: np.ndarray) -> tuple[int
 
 
 def move_boxes(
-    boxes_px: np.ndarray, matrix: np.ndarray, image_hw: tuple[int, int], *, min_visible: float
+    boxes_px: np.ndarray, matrix: np.ndarray, image_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Carry boxes (G, 4) yxyx through an affine map without shear and cut them at the border.
 
     Returns:
-        boxes (G, 4) float32 and keep (G,) bool: whether something, and at least `min_visible` of
-        the area, is left.
+        boxes (G, 4) float32; visible (G,), the share of each box's area that is left.
     """
     corners = boxes_px.reshape(-1, 2, 2)[..., ::-1] @ matrix[:, :2].T + matrix[:, 2]
     corners = corners[..., ::-1]
@@ -127,8 +129,8 @@ def move_boxes(
     cut = np.clip(moved, 0, [height, width, height, width])
     whole_area = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
     cut_area = np.prod(cut[:, 2:] - cut[:, :2], axis=1)
-    keep = (cut_area > 0) & (cut_area >= min_visible * whole_area)
-    return cut.astype(np.float32), keep
+    visible = np.divide(cut_area, whole_area, out=np.zeros_like(cut_area), where=whole_area > 0)
+    return cut.astype(np.float32), visible
 
 
 def random_colours(settings: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:

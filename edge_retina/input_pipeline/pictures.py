@@ -48,19 +48,20 @@ class PictureSource:
 
         Returns:
             image (image_hw, 3) uint8; boxes (G, 4) float32 yxyx in its pixels; classes (G,) int32;
-            crowd (G,) bool. G may be 0.
+            ignored (G,) bool: crowd regions, and objects of which too little is left in the image.
+            G may be 0.
         """
         epoch, position = divmod(int(number), len(self._examples))
         index = int(self._order(epoch)[position])
         example = self._examples[index]
-        image, boxes, keep = augment(
+        image, boxes, keep, cut = augment(
             self._decode(index),
             example.boxes_px,
             image_hw=self._image_hw,
             settings=self._settings,
             rng=np.random.default_rng([self._seed, int(number)]),
         )
-        return image, boxes[keep], example.classes[keep], example.crowd[keep]
+        return image, boxes[keep], example.classes[keep], (example.crowd | cut)[keep]
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)

@@ -46,14 +46,14 @@ def training_batches(
     anchors = tf.constant(anchors_px)
 
     def draw(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, boxes, classes, crowd = tf.numpy_function(
+        image, boxes, classes, ignored = tf.numpy_function(
             source.draw, [number], (tf.uint8, tf.float32, tf.int32, tf.bool)
         )
         image.set_shape((*image_hw, 3))
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
-        crowd.set_shape((None,))
-        targets = assign_targets(anchors, boxes, classes, crowd, matching=config.matching)
+        ignored.set_shape((None,))
+        targets = assign_targets(anchors, boxes, classes, ignored, matching=config.matching)
         return image, *targets
 
     batch_size = config.train.batch_size

@@ -50,7 +50,7 @@ def soft_picture(image_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
 def test_settings_that_change_nothing_stretch(source_hw: tuple[int, int]):
     picture = soft_picture(source_hw)
     boxes_px = np.array([(10, 20, 40, 50), (0, 0, *source_hw)], np.float32)
-    image, boxes, keep = augment(
+    image, boxes, keep, ignored = augment(
         picture, boxes_px, image_hw=(64, 96), settings=OFF, rng=np.random.default_rng(0)
     )
     assert image.dtype == np.uint8
@@ -59,11 +59,12 @@ def test_settings_that_change_nothing_stretch(source_hw: tuple[int, int]):
     scale = np.array([64 / source_hw[0], 96 / source_hw[1]] * 2)
     np.testing.assert_allclose(boxes, boxes_px * scale, atol=1e-4)
     assert keep.all()
+    assert not ignored.any()
 
 
 def test_enlarging_stretches_up_to_the_border():
     picture = soft_picture((40, 50))
-    image, _, _ = augment(
+    image, *_ = augment(
         picture,
         np.zeros((0, 4), np.float32),
         image_hw=(64, 96),
@@ -88,7 +89,7 @@ def test_enlarging_stretches_up_to_the_border():
 def test_boxes_by_hand(changes: dict[str, object], box: tuple[float, ...]):
     """A 100 x 200 picture at 50 x 100: the box is (5, 10, 20, 30) before the change."""
     matrix = random_affine((100, 200), (50, 100), having(**changes), np.random.default_rng(0))
-    boxes, _ = move_boxes(np.array([(10.0, 20, 40, 60)]), matrix, (50, 100), min_visible=0)
+    boxes, _ = move_boxes(np.array([(10.0, 20, 40, 60)]), matrix, (50, 100))
     np.testing.assert_allclose(boxes[0], box, atol=1e-4)
 
 
@@ -99,7 +100,7 @@ def test_a_circle_keeps_its_shape_when_transposed(image_hw: tuple[int, int]):
     def size(transpose: float) -> np.ndarray:
         settings = having(transpose=transpose)
         matrix = random_affine((480, 640), image_hw, settings, np.random.default_rng(0))
-        ((y0, x0, y1, x1),), _ = move_boxes(circle, matrix, image_hw, min_visible=0)
+        ((y0, x0, y1, x1),), _ = move_boxes(circle, matrix, image_hw)
         return np.array([y1 - y0, x1 - x0])
 
     want = np.array([60 * image_hw[0] / 480, 60 * image_hw[1] / 640])
@@ -137,7 +138,7 @@ def test_boxes_stay_on_their_objects(changes: dict[str, object]):
         picture = np.zeros((180, 280, 3), np.uint8)
         y0, x0, y1, x1 = box[0].astype(int)
         picture[y0:y1, x0:x1] = 255
-        image, (moved,), (keep,) = augment(
+        image, (moved,), (keep,), _ = augment(
             picture, box, image_hw=image_hw, settings=having(**changes), rng=rng
         )
         bright = image[..., 0] > 150  # above the 128 that fills up places outside the picture
@@ -152,36 +153,47 @@ def test_boxes_stay_on_their_objects(changes: dict[str, object]):
 
 
 @pytest.mark.parametrize(
-    "shift, min_visible, keep, box",
+    "shift, visible, box",
     [
-        ((0, 0), 1.0, True, (0, 0, 10, 10)),
-        ((-4, 0), 0.6, True, (0, 0, 10, 6)),  # exactly the share that must be left
-        ((-4, 0), 0.61, False, (0, 0, 10, 6)),
-        ((-4, -5), 0.3, True, (0, 0, 5, 6)),
-        ((-4, -5), 0.31, False, (0, 0, 5, 6)),
-        ((-10, 0), 0.0, False, (0, 0, 10, 0)),  # nothing is left
-        ((15, 15), 0.3, False, (15, 15, 20, 20)),
-        ((15, 15), 0.2, True, (15, 15, 20, 20)),
-        ((99, 99), 0.0, False, (20, 20, 20, 20)),
+        ((0, 0), 1.0, (0, 0, 10, 10)),
+        ((-4, 0), 0.6, (0, 0, 10, 6)),
+        ((-4, -5), 0.3, (0, 0, 5, 6)),
+        ((-10, 0), 0.0, (0, 0, 10, 0)),  # beside the border
+        ((15, 15), 0.25, (15, 15, 20, 20)),
+        ((99, 99), 0.0, (20, 20, 20, 20)),
     ],
 )
-def test_min_visible(
-    shift: tuple[float, float], min_visible: float, keep: bool, box: tuple[float, ...]
-):
+def test_visible_share(shift: tuple[float, float], visible: float, box: tuple[float, ...]):
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], float)
-    boxes, kept = move_boxes(
-        np.array([(0.0, 0, 10, 10)]), matrix, (20, 20), min_visible=min_visible
+    (found,), (share,) = move_boxes(np.array([(0.0, 0, 10, 10)]), matrix, (20, 20))
+    np.testing.assert_allclose(found, box)
+    assert share == pytest.approx(visible)
+
+
+@pytest.mark.parametrize(
+    "min_visible, ignored", [(0.0, False), (0.25, False), (0.26, True), (1.0, True)]
+)
+def test_objects_mostly_cut_off_are_ignored(min_visible: float, ignored: bool):
+    """At twice the size, a quarter of the box in the corner is left, and nothing of the other."""
+    boxes = np.array([(2.0, 2, 8, 8), (0, 0, 4, 4)])
+    _, moved, keep, found = augment(
+        soft_picture((20, 20)),
+        boxes,
+        image_hw=(20, 20),
+        settings=having(scale=(2, 2), min_visible=min_visible),
+        rng=np.random.default_rng(0),
     )
-    assert kept.tolist() == [keep]
-    np.testing.assert_allclose(boxes[0], box)
+    np.testing.assert_allclose(moved[0], (0, 0, 6, 6), atol=1e-6)
+    assert keep.tolist() == [True, False]
+    assert found[0] == ignored
 
 
 def test_no_boxes():
-    boxes, keep = move_boxes(
-        np.zeros((0, 4), np.float32), stretch_matrix((10, 10), (20, 20)), (20, 20), min_visible=0.3
+    boxes, visible = move_boxes(
+        np.zeros((0, 4), np.float32), stretch_matrix((10, 10), (20, 20)), (20, 20)
     )
     assert boxes.shape == (0, 4)
-    assert keep.shape == (0,)
+    assert visible.shape == (0,)
 
 
 def test_outside_the_picture_is_the_grey_that_the_network_sees_as_0():
