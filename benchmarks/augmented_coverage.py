@@ -24,7 +24,7 @@ from edge_retina.boxes.coverage import best_iou
 from edge_retina.config import AugmentationConfig, load_config
 from edge_retina.datasets import Example, load_dataset
 from edge_retina.files import write_json, write_text
-from edge_retina.input_pipeline.pictures import PictureSource
+from edge_retina.input_pipeline.sample_source import SampleSource
 from edge_retina.workflow.anchors import boxes_at_input, resolve_anchors
 
 _DATA_SETS = ("bccd", "chess", "vehicles5")
@@ -40,7 +40,7 @@ _FORMS = {
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Without suffix.")
-@click.option("--draws", default=3000, show_default=True, help="Augmented images per figure.")
+@click.option("--draws", default=10_000, show_default=True, help="Augmented images per figure.")
 @click.option("--seed", default=0, show_default=True)
 def main(data: Path, out: Path, draws: int, seed: int) -> None:
     """Fit, draw, measure, write."""
@@ -82,14 +82,14 @@ def _draw(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    source = PictureSource(
+    source = SampleSource(
         train, image_hw=grid.image_hw, settings=settings, seed=seed, cache_mb=2048
     )
     boxes, ignored = [], 0
     for number in range(draws):
-        _, boxes_px, _, crowd = source.draw(number)
-        boxes.append(boxes_px[~crowd])
-        ignored += int(crowd.sum())
+        sample = source.draw(number)
+        boxes.append(sample.boxes_px[~sample.ignored])
+        ignored += int(sample.ignored.sum())
     return _figures(grid, np.concatenate(boxes), ignored)
 
 
