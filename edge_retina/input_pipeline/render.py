@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_retina.input_pipeline.sample import Sample
 
-_FILL = 128  # grey, which the network sees as 0
+_FILL = 128  # mid-grey: the network sees 0, unless colours change too
 _ROUNDING = 1e-6  # of visible shares: a box that ends at the border is not cut
 
 

@@ -15,6 +15,7 @@ OFF = AugmentationConfig(
     horizontal_flip=0,
     vertical_flip=0,
     transpose=0,
+    rotation=0,
     scale=(1, 1),
     aspect=0,
     translate=0,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -59,6 +60,70 @@ def test_a_circle_keeps_its_shape_when_transposed(image_hw: tuple[int, int]):
     want = np.array([60 * image_hw[0] / 480, 60 * image_hw[1] / 640])
     np.testing.assert_allclose(size(0), want, rtol=1e-5)
     np.testing.assert_allclose(size(1), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "degrees, box, want",
+    [
+        (90, (10, 20, 40, 60), (20, 60, 60, 90)),  # x = 100 - y, y = x
+        (180, (10, 20, 40, 60), (60, 40, 90, 80)),
+        # A circle keeps its box: from the centre (50, 70) to 50 + 20 / sqrt(2) = 64.142.
+        (45, (40, 60, 60, 80), (54.142, 54.142, 74.142, 74.142)),
+        # Half-axes 20 and 10: sqrt((20^2 + 10^2) / 2) = 15.811; the corners would reach 21.213.
+        (45, (30, 40, 70, 60), (34.189, 34.189, 65.811, 65.811)),
+    ],
+)
+def test_rotated_boxes_by_hand(degrees: float, box: tuple[float, ...], want: tuple[float, ...]):
+    draw = extreme(having(rotation=degrees), up=True)
+    found = augment(sample_of(black(100, 100), box), draw, image_hw=(100, 100))
+    np.testing.assert_allclose(found.boxes_px[0], want, atol=1e-3)
+
+
+@pytest.mark.parametrize("image_hw", [(256, 256), (192, 320)])
+def test_a_circle_keeps_its_shape_when_rotated(image_hw: tuple[int, int]):
+    circle = sample_of(black(480, 640), (200, 300, 260, 360))
+    want = (60 * image_hw[0] / 480, 60 * image_hw[1] / 640)
+    draw = draw_from(having(rotation=180))
+    for _ in range(20):
+        ((y0, x0, y1, x1),) = augment(circle, draw, image_hw=image_hw).boxes_px
+        np.testing.assert_allclose((y1 - y0, x1 - x0), want, rtol=1e-4)
+
+
+def test_rotated_boxes_stay_on_ellipses():
+    rng = np.random.default_rng(0)
+    draw = draw_from(
+        having(rotation=180, scale=(0.6, 1.2), aspect=0.3, transpose=0.5, horizontal_flip=0.5)
+    )
+    seen = 0
+    for _ in range(60):
+        half = rng.integers(12, 40, 2)
+        centre = rng.integers(40, 140), rng.integers(40, 240)
+        image = black(180, 280)
+        cv2.ellipse(image, centre[::-1], half[::-1].tolist(), 0, 0, 360, (255, 255, 255), -1)
+        # OpenCV draws about pixel centres.
+        box = (*(centre - half), *(centre + half + 1))
+        sample = augment(sample_of(image, box), draw, image_hw=(120, 160))
+        if not len(sample.boxes_px):
+            continue
+        y0, x0, y1, x1 = sample.boxes_px[0]
+        if min(y0, x0) < 1 or y1 > 119 or x1 > 159:  # what is cut is no ellipse any more
+            continue
+        bright = sample.image_rgb[..., 0] > 150
+        rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+        extent = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+        np.testing.assert_allclose(sample.boxes_px[0], extent, atol=1.5)
+        seen += 1
+    assert seen > 25
+
+
+def test_an_object_rotated_out_of_the_image_is_ignored():
+    """At the right edge of an image 100 high and 200 wide; a quarter turn puts it below."""
+    sample = sample_of(black(100, 200), (40, 135, 60, 155), (40, 160, 60, 180))
+    draw = extreme(having(rotation=90, min_visible=0.8), up=True)
+    found = augment(sample, draw, image_hw=(100, 200))
+    # The first reaches from y = 85 to 105, the second from 110 on.
+    np.testing.assert_allclose(found.boxes_px, [(85, 90, 100, 110)], atol=1e-3)
+    assert found.ignored.tolist() == [True]
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,29 @@ def test_no_boxes():
     assert found.ignored.shape == (0,)
 
 
-def test_outside_the_image_is_the_grey_that_the_network_sees_as_0():
+def test_outside_the_image_is_mid_grey():
     white = np.full((20, 20, 3), 255, np.uint8)
     image = warp(white, np.array([[1.0, 0, 10], [0, 1, 0]]), (20, 20))
     assert (image[:, :10] == 128).all()
     assert (image[:, 10:] == 255).all()
+
+
+@pytest.mark.parametrize("degrees", [3, 45, 100, 170, -60])
+def test_outside_a_rotated_image_is_grey(degrees: float):
+    """A pixel is outside when its centre is, found by turning it back."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotated = sample_of(np.full((60, 80, 3), 255, np.uint8)).transform(
+        np.block([[turn, np.zeros((2, 1))], [0, 0, 1]])
+    )
+    image = render(rotated, (60, 80), min_visible=0).image_rgb
+    y, x = np.mgrid[:60, :80] + 0.5
+    source = np.stack([x - 40, y - 30], axis=-1) @ turn  # the inverse of turn is its transpose
+    depth = np.min([40, 30] - np.abs(source), axis=-1)
+    near = np.abs(depth) < 0.01  # the centre is on the edge, but for rounding
+    want = np.where(depth > 0, 255, 128)[..., None]
+    assert (near | (image == want).all(axis=-1)).all()
+    assert (image == 128).any()
 
 
 def test_the_callers_arrays_stay_as_they_were():

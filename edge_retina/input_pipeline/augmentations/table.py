@@ -12,6 +12,7 @@ from edge_retina.input_pipeline.augmentations.brightness import brightness
 from edge_retina.input_pipeline.augmentations.contrast import contrast
 from edge_retina.input_pipeline.augmentations.horizontal_flip import horizontal_flip
 from edge_retina.input_pipeline.augmentations.hue import hue
+from edge_retina.input_pipeline.augmentations.rotation import rotation
 from edge_retina.input_pipeline.augmentations.saturation import saturation
 from edge_retina.input_pipeline.augmentations.scale import scale
 from edge_retina.input_pipeline.augmentations.translate import translate
@@ -22,6 +23,7 @@ AUGMENTATIONS: tuple[Augmentation, ...] = (
     horizontal_flip,
     vertical_flip,
     transpose,
+    rotation,
     scale,
     aspect,
     translate,
