@@ -122,6 +122,12 @@ class AugmentationConfig:
     transpose: float = option(
         0.0, "probability of swapping x and y; for images without an up", low=0, high=1
     )
+    rotation: float = option(
+        0.0,
+        "up to so many degrees either way; boxes are refitted as if objects were ellipses",
+        low=0,
+        high=180,
+    )
     scale: tuple[float, float] = option(
         (0.75, 1.33), "zoom factor, log-uniform; (1, 1) = off", low=0.1, high=10
     )

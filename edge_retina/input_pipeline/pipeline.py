@@ -9,7 +9,7 @@ import numpy as np
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import TrainingError
-from edge_retina.input_pipeline.pictures import PictureSource
+from edge_retina.input_pipeline.sample_source import SampleSource
 from edge_retina.input_pipeline.targets import assign_targets
 from edge_retina.model.keras import tf
 
@@ -36,7 +36,7 @@ def training_batches(
     if not examples:
         raise TrainingError("the training split has no images; check data.train_split")
     image_hw = config.model.image_hw
-    source = PictureSource(
+    source = SampleSource(
         examples,
         image_hw=image_hw,
         settings=config.augmentation,
@@ -45,15 +45,19 @@ def training_batches(
     )
     anchors = tf.constant(anchors_px)
 
+    def draw_sample(number: np.ndarray) -> tuple[np.ndarray, ...]:
+        sample = source.draw(int(number))
+        return sample.image_rgb, sample.boxes_px, sample.classes, sample.ignored
+
     def draw(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, boxes, classes, crowd = tf.numpy_function(
-            source.draw, [number], (tf.uint8, tf.float32, tf.int32, tf.bool)
+        image, boxes, classes, ignored = tf.numpy_function(
+            draw_sample, [number], (tf.uint8, tf.float32, tf.int32, tf.bool)
         )
         image.set_shape((*image_hw, 3))
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
-        crowd.set_shape((None,))
-        targets = assign_targets(anchors, boxes, classes, crowd, matching=config.matching)
+        ignored.set_shape((None,))
+        targets = assign_targets(anchors, boxes, classes, ignored, matching=config.matching)
         return image, *targets
 
     batch_size = config.train.batch_size

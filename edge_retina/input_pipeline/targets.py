@@ -16,7 +16,7 @@ def assign_targets(
     anchors: tf.Tensor,
     gt_boxes: tf.Tensor,
     gt_classes: tf.Tensor,
-    crowd: tf.Tensor,
+    ignored: tf.Tensor,
     *,
     matching: MatchingConfig,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -26,16 +26,17 @@ def assign_targets(
         anchors: (A, 4) float32 yxyx in pixels.
         gt_boxes: (G, 4) float32 yxyx in the same frame; G may be 0.
         gt_classes: (G,) int32.
-        crowd: (G,) bool; anchors mostly inside a crowd region are ignored instead of background.
+        ignored: (G,) bool, e.g. crowds and objects cut off by the border: not to be found, but
+            anchors mostly inside are ignored instead of background.
         matching: thresholds; the rules are those of `boxes.matching.match_anchors`.
 
     Returns:
         cls_targets (A,) int32: class, NEGATIVE (-1) or IGNORED (-2); box_targets (A, 4) float32:
         codes of the matched boxes, zeros elsewhere.
     """
-    crowd_boxes = tf.boolean_mask(gt_boxes, crowd)
-    gt_boxes = tf.boolean_mask(gt_boxes, ~crowd)
-    gt_classes = tf.boolean_mask(gt_classes, ~crowd)
+    ignored_boxes = tf.boolean_mask(gt_boxes, ignored)
+    gt_boxes = tf.boolean_mask(gt_boxes, ~ignored)
+    gt_classes = tf.boolean_mask(gt_classes, ~ignored)
     count = tf.shape(anchors)[0]
 
     def without_objects() -> tuple[tf.Tensor, tf.Tensor]:
@@ -49,8 +50,8 @@ def assign_targets(
         return cls, tf.where(matched[:, None] >= 0, codes, 0.0)
 
     cls_targets, box_targets = tf.cond(tf.size(gt_classes) > 0, with_objects, without_objects)
-    in_crowd = tf.reduce_any(_share_inside(crowd_boxes, anchors) > 0.5, axis=0)
-    return tf.where((cls_targets == NEGATIVE) & in_crowd, IGNORED, cls_targets), box_targets
+    inside = tf.reduce_any(_share_inside(ignored_boxes, anchors) > 0.5, axis=0)
+    return tf.where((cls_targets == NEGATIVE) & inside, IGNORED, cls_targets), box_targets
 
 
 def _match(iou: tf.Tensor, matching: MatchingConfig) -> tf.Tensor:

@@ -10,6 +10,7 @@ import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import decode
+from edge_retina.boxes.matching import IGNORED, NEGATIVE
 from edge_retina.config import (
     AugmentationConfig,
     Config,
@@ -38,15 +39,15 @@ BATCH = 4
 
 
 def test_difficult_objects_are_drawn_as_ignored(tmp_path: Path) -> None:
-    from edge_retina.input_pipeline.pictures import PictureSource
+    from edge_retina.input_pipeline.sample_source import SampleSource
 
     path = tmp_path / "a.png"
     assert cv2.imwrite(str(path), np.zeros((80, 128, 3), np.uint8))
     boxes = np.array([(10, 10, 40, 50), (10, 60, 40, 100)], np.float32)
     flags = {"crowd": np.array([False, False]), "difficult": np.array([False, True])}
     example = Example("a.png", path, (80, 128), boxes, np.zeros(2, np.int32), **flags)
-    source = PictureSource([example], image_hw=(64, 64), settings=STILL, seed=0, cache_mb=0)
-    assert source.draw(0)[3].tolist() == [False, True]
+    source = SampleSource([example], image_hw=(64, 64), settings=STILL, seed=0, cache_mb=0)
+    assert source.draw(0).ignored.tolist() == [False, True]
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,17 @@ def test_boxes_cut_to_nothing_are_dropped(examples: list[Example]):
     zoomed = dataclasses.replace(STILL, scale=(4, 4))
     ((_, cls_targets, _),) = batches(examples[:1], config(augmentation=zoomed), 1)
     assert (cls_targets == -1).all()
+
+
+def test_anchors_on_a_cut_off_object_are_not_background(examples: list[Example]):
+    # The object of picture 0 is at (8, 0, 32, 20); after the zoom at (-4, -16, 32, 14), 41 % of
+    # which are in the image.
+    zoomed = dataclasses.replace(STILL, scale=(1.5, 1.5), min_visible=0.5)
+    ((_, cls_targets, _),) = batches(examples[:1], config(augmentation=zoomed), 1)
+    inside = np.minimum(ANCHORS[:, 2:], (32, 14)) - np.maximum(ANCHORS[:, :2], 0)
+    share = inside.clip(0).prod(axis=1) / (ANCHORS[:, 2:] - ANCHORS[:, :2]).prod(axis=1)
+    assert (share > 0.5).any()
+    np.testing.assert_array_equal(cls_targets[0], np.where(share > 0.5, IGNORED, NEGATIVE))
 
 
 def test_no_pictures():

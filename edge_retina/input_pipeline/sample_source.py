@@ -1,4 +1,4 @@
-"""Training pictures by number: the n-th draw is always the same picture, changed alike."""
+"""Training samples by number: the n-th draw is always the same image, changed alike."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augment import augment
+from edge_retina.input_pipeline.augmentation import Augmentation, Draw
+from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
+from edge_retina.input_pipeline.sample import Sample
 from edge_retina.runtime.image import load_image
 
 log = logging.getLogger(__name__)
 
-AugmentedPicture = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
+class SampleSource:
+    """Draws augmented samples; decoded images stay in memory if all of them fit.
 
-class PictureSource:
-    """Draws augmented pictures; decoded ones stay in memory if all of them fit.
-
-    Every epoch shows every picture once, in an order drawn from the seed and the epoch's number. A
-    draw depends on nothing but the seed and its own number, so a training that goes on after an
-    interruption sees what it would have seen, however many threads draw.
+    Every epoch shows every image once, in an order drawn from the seed and the epoch's number. A
+    draw depends on nothing but the seed and its own number, so a resumed training sees what it
+    would have seen without the interruption, however many threads draw.
     """
 
     def __init__(
@@ -33,34 +34,35 @@ class PictureSource:
         settings: AugmentationConfig,
         seed: int,
         cache_mb: int,
+        augmentations: Sequence[Augmentation] = AUGMENTATIONS,
     ) -> None:
-        """`image_hw`: the network's input size; `cache_mb`: memory for decoded pictures."""
+        """`image_hw`: the network's input size; `cache_mb`: memory for decoded images."""
         self._examples = examples
         self._image_hw = image_hw
         self._settings = settings
         self._seed = seed
+        self._augmentations = augmentations
         self._decoded: dict[int, np.ndarray] = {}
         self._keep = self._fits(cache_mb)
         self._orders: dict[int, np.ndarray] = {}
 
-    def draw(self, number: int) -> AugmentedPicture:
-        """Return the `number`-th picture.
-
-        Returns:
-            image (image_hw, 3) uint8; boxes (G, 4) float32 yxyx in its pixels; classes (G,) int32;
-            ignored (G,) bool. G may be 0.
-        """
-        epoch, position = divmod(int(number), len(self._examples))
-        index = int(self._order(epoch)[position])
-        example = self._examples[index]
-        image, boxes, keep = augment(
-            self._decode(index),
-            example.boxes_px,
+    def draw(self, number: int) -> Sample:
+        """Return the `number`-th sample, at the network's input size; see `augment`."""
+        epoch, position = divmod(number, len(self._examples))
+        rng = np.random.default_rng([self._seed, number])
+        return augment(
+            self._read(int(self._order(epoch)[position])),
+            Draw(self._settings, rng, draw_another=self._draw_another),
             image_hw=self._image_hw,
-            settings=self._settings,
-            rng=np.random.default_rng([self._seed, int(number)]),
+            augmentations=self._augmentations,
         )
-        return image, boxes[keep], example.classes[keep], example.ignored[keep]
+
+    def _draw_another(self, rng: np.random.Generator) -> Sample:
+        return self._read(int(rng.integers(len(self._examples))))
+
+    def _read(self, index: int) -> Sample:
+        example = self._examples[index]
+        return Sample(self._decode(index), example.boxes_px, example.classes, example.ignored)
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
@@ -84,7 +86,7 @@ class PictureSource:
         needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
         if needed_mb > cache_mb:
             log.info(
-                "decoded pictures need %.0f MB, data.cache_mb allows %d: every epoch decodes",
+                "decoded images need %.0f MB, data.cache_mb allows %d: every epoch decodes",
                 needed_mb,
                 cache_mb,
             )

@@ -1,0 +1,131 @@
+"""How well fitted anchors cover the objects of augmented training images.
+
+    python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
+
+Writes OUT.json and OUT.md. Anchors are fitted to the training boxes as they are; augmentation then
+moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of
+IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs, without
+transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from edge_retina.benchmark.environment import read_environment
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.coverage import best_iou
+from edge_retina.config import AugmentationConfig, load_config
+from edge_retina.datasets import Example, load_dataset
+from edge_retina.files import write_json, write_text
+from edge_retina.input_pipeline.sample_source import SampleSource
+from edge_retina.workflow.anchors import boxes_at_input, resolve_anchors
+
+_DATA_SETS = ("bccd", "chess", "vehicles5")
+_CONFIGS = Path(__file__).parent / "configs"
+_TRANSPOSE = 0.5
+_FORMS = {
+    "unaugmented": "as they are",
+    "without_transpose": "augmented, no transpose",
+    "with_transpose": "augmented, transpose",
+}
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Without suffix.")
+@click.option("--draws", default=10_000, show_default=True, help="Augmented images per figure.")
+@click.option("--seed", default=0, show_default=True)
+def main(data: Path, out: Path, draws: int, seed: int) -> None:
+    """Fit, draw, measure, write."""
+    environment = dataclasses.asdict(read_environment())
+    rows = []
+    for name in _DATA_SETS:
+        rows.append({"data": name, **_measure(data / name, name, draws, seed)})
+        click.echo(_line(rows[-1]))
+    record = {
+        "schema_version": 1,
+        "environment": environment,
+        "seed": seed,
+        "draws": draws,
+        "results": rows,
+    }
+    write_json(out.with_suffix(".json"), record)
+    write_text(out.with_suffix(".md"), _page(rows, draws))
+
+
+def _measure(root: Path, name: str, draws: int, seed: int) -> dict[str, Any]:
+    config = load_config(_CONFIGS / f"{name}.toml", overrides=(f"data.path='{root.resolve()}'",))
+    train = load_dataset(root, skip_invalid=True).split(config.data.train_split)
+    shapes = resolve_anchors(config, train).anchors.shapes
+    grid = AnchorGrid(config.model.image_hw, config.model.min_level, shapes)
+    row: dict[str, Any] = {
+        "images": len(train),
+        "unaugmented": _figures(grid, np.concatenate(boxes_at_input(train, grid.image_hw)), 0),
+    }
+    for form, transpose in (("without_transpose", 0.0), ("with_transpose", _TRANSPOSE)):
+        settings = dataclasses.replace(config.augmentation, transpose=transpose)
+        row[form] = _draw(train, grid, settings, draws, seed)
+    return row
+
+
+def _draw(
+    train: Sequence[Example],
+    grid: AnchorGrid,
+    settings: AugmentationConfig,
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    source = SampleSource(
+        train, image_hw=grid.image_hw, settings=settings, seed=seed, cache_mb=2048
+    )
+    boxes, ignored = [], 0
+    for number in range(draws):
+        sample = source.draw(number)
+        boxes.append(sample.boxes_px[~sample.ignored])
+        ignored += int(sample.ignored.sum())
+    return _figures(grid, np.concatenate(boxes), ignored)
+
+
+def _figures(grid: AnchorGrid, boxes_px: np.ndarray, ignored: int) -> dict[str, Any]:
+    best = best_iou(grid, boxes_px)
+    return {
+        "objects": len(boxes_px),
+        "ignored": ignored,
+        "best_possible_recall": float((best >= 0.5).mean()),
+        "mean_best_iou": float(best.mean()),
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    figures = (f"{form} {row[form]['best_possible_recall']:.3f}" for form in _FORMS)
+    return f"{row['data']:<10} {'  '.join(figures)}"
+
+
+def _page(rows: list[dict[str, Any]], draws: int) -> str:
+    head = ["data set", "images", *_FORMS.values(), "ignored objects, no transpose", "transpose"]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for row in rows:
+        cells = [row["data"], str(row["images"])]
+        cells += [f"{row[form]['best_possible_recall']:.3f}" for form in _FORMS]
+        cells += [_share_ignored(row[form]) for form in ("without_transpose", "with_transpose")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return (
+        "# Best possible recall of fitted anchors on augmented training images\n\n"
+        f"Share of objects with an anchor of IoU >= 0.5; {draws:,} augmented images per figure.\n"
+        "Written by `python benchmarks/augmented_coverage.py`.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _share_ignored(figures: dict[str, Any]) -> str:
+    return f"{figures['ignored'] / (figures['objects'] + figures['ignored']):.1%}"
+
+
+if __name__ == "__main__":
+    main()

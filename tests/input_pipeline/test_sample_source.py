@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.schema import Example
+from edge_retina.input_pipeline.augmentation import Draw
+from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
+from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.sample_source import SampleSource
+from tests.input_pipeline.samples import OFF, soft_image
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    """Six images with one object each, of the image's number as its class; crowds if odd."""
+    root = tmp_path_factory.mktemp("images")
+    made = []
+    for i in range(6):
+        path = root / f"{i}.png"
+        assert cv2.imwrite(str(path), soft_image((48, 64), seed=i))
+        made.append(
+            Example(
+                path.name,
+                path,
+                (48, 64),
+                np.array([(10, 5 * i, 40, 5 * i + 30)], np.float32),
+                np.array([i], np.int32),
+                np.array([i % 2 == 1]),
+            )
+        )
+    return made
+
+
+def source(
+    examples: list[Example], settings: AugmentationConfig, *, seed: int = 0, **options: object
+) -> SampleSource:
+    return SampleSource(
+        examples, image_hw=(32, 32), settings=settings, seed=seed, cache_mb=100, **options
+    )
+
+
+def equal(a: Sample, b: Sample) -> bool:
+    return np.array_equal(a.image_rgb, b.image_rgb) and np.array_equal(a.boxes_px, b.boxes_px)
+
+
+def test_each_epoch_draws_every_image_once(examples: list[Example]):
+    samples = source(examples, OFF)
+    drawn = [int(samples.draw(number).classes[0]) for number in range(18)]
+    epochs = [drawn[:6], drawn[6:12], drawn[12:]]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(6))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_crowd_regions_are_ignored(examples: list[Example]):
+    samples = source(examples, OFF)
+    for number in range(6):
+        sample = samples.draw(number)
+        assert sample.ignored.tolist() == [bool(sample.classes[0] % 2)]
+
+
+def paste(sample: Sample, draw: Draw) -> Sample:
+    """A test's own augmentation: another image's top half, and its objects."""
+    other = draw.draw_another(draw.rng)
+    half = sample.image_hw[0] // 2
+    return Sample(
+        np.concatenate([other.image_rgb[:half], sample.image_rgb[half:]]),
+        np.concatenate([sample.boxes_px, other.boxes_px]),
+        np.concatenate([sample.classes, other.classes]),
+        np.concatenate([sample.ignored, other.ignored]),
+    )
+
+
+@pytest.mark.parametrize(
+    "augmentations", [AUGMENTATIONS, (paste, *AUGMENTATIONS)], ids=["ours", "with another image"]
+)
+def test_draws_depend_on_seed_and_number_only(examples: list[Example], augmentations: tuple):
+    settings = AugmentationConfig()
+    in_order = source(examples, settings, augmentations=augmentations)
+    want = [in_order.draw(number) for number in range(24)]
+    threaded = source(examples, settings, augmentations=augmentations)
+    with ThreadPoolExecutor(4) as pool:  # and backwards
+        found = list(pool.map(threaded.draw, reversed(range(24))))
+    assert all(map(equal, want, reversed(found)))
+    other = source(examples, settings, seed=1, augmentations=augmentations)
+    assert not any(equal(want[number], other.draw(number)) for number in range(24))
+
+
+def test_another_image_comes_from_the_whole_split(examples: list[Example]):
+    samples = source(examples, OFF, augmentations=(paste, *AUGMENTATIONS))
+    drawn = [samples.draw(number).classes.tolist() for number in range(60)]
+    assert {len(classes) for classes in drawn} == {2}
+    assert {classes[1] for classes in drawn} == set(range(6))
