@@ -25,7 +25,7 @@ def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection.
     """
     image = keras.Input((*model.image_hw, 3), name="image")
-    features = build_backbone(image, width=model.backbone_width)
+    features = build_backbone(image, backbone=model.backbone, width=model.backbone_width)
     pyramid = build_fpn(
         features,
         channels=model.fpn_channels,
