@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_retina.errors import ExportError
+from edge_retina.layer_names import BOX_DELTAS, CLASS_LOGITS, parse_head_layer
 from edge_retina.model.keras import keras, tf
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -87,15 +88,8 @@ def _steps(model: keras.Model) -> list[_Step]:
 
 
 def _levels(model: keras.Model) -> tuple[int, ...]:
-    prefix, suffix = "cls_p", "_reshape"
-    names = [layer.name for layer in model.layers]
-    return tuple(
-        sorted(
-            int(name[len(prefix) : -len(suffix)])
-            for name in names
-            if name.startswith(prefix) and name.endswith(suffix)
-        )
-    )
+    found = (parse_head_layer(layer.name) for layer in model.layers)
+    return tuple(sorted({layer.level for layer in found if layer and layer.is_reshape}))
 
 
 class _Builder:
@@ -130,10 +124,7 @@ class _Builder:
             self._pass_folded(step)
         elif isinstance(layer, keras.layers.ZeroPadding2D):
             self._pass_padding(step)
-        elif isinstance(layer, keras.layers.Concatenate) or layer.name in (
-            "cls_logits",
-            "box_deltas",
-        ):
+        elif layer.name in (CLASS_LOGITS, BOX_DELTAS):
             self.by_level[step.output] = [self.tensors[i] for i in step.inputs]
         elif isinstance(layer, keras.layers.UpSampling2D):
             x = self.tensors[step.inputs[0]]
@@ -195,10 +186,8 @@ class _Builder:
         self.tensors[step.output] = self.tensors[step.inputs[0]]
 
     def _name(self, step: _Step) -> str:
-        if len(step.layer._inbound_nodes) == 1 and not step.layer.name.startswith(("cls_", "box_")):
-            return step.layer.name
-        head, rest = step.layer.name.split("_", 1)
-        return f"{head}_p{self._levels[step.call]}_{rest}"
+        layer = parse_head_layer(step.layer.name)
+        return step.layer.name if layer is None else layer.at(self._levels[step.call]).name
 
 
 def _double(x: tf.Tensor, *, name: str) -> tf.Tensor:

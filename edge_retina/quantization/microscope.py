@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,10 @@ from edge_retina.int8.layer_error import (
     LayerSums,
     weight_snr_db,
 )
+from edge_retina.layer_names import layer_of_tensor
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.layer_configs import channel_axis
 from edge_retina.quantization.quantized_model import (
-    LAYER_PREFIX,
-    MODEL_NAME,
     QuantizedModel,
     class_logit_layers,
     fused_convolution,
@@ -223,7 +221,7 @@ class _FileTensors:
             index = operator.outputs[0]
             tensor = graph.tensors[index]
             if operator.name in _COMPUTING and tensor.dtype in ("int8", "int16"):
-                self._tensors[_layer_of(tensor.name)] = (index, tensor)
+                self._tensors[layer_of_tensor(tensor.name)] = (index, tensor)
         self.names = set(self._tensors)
         kernels = (
             OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -253,12 +251,3 @@ def _with_outputs(path: Path, outputs: Sequence[int]) -> bytes:
     builder = Builder(path.stat().st_size)
     builder.Finish(model.Pack(builder), file_identifier=MODEL_IDENTIFIER)
     return bytes(builder.Output())
-
-
-def _layer_of(tensor: str) -> str:
-    """Return the layer whose output a tensor is; the tensor's own name if it tells none.
-
-    The converter joins the names of what it fuses, that of the output first.
-    """
-    match = re.match(rf"{MODEL_NAME}/(?:{LAYER_PREFIX})?([^/;]+)/", tensor)
-    return match.group(1) if match else tensor

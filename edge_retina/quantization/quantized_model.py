@@ -14,6 +14,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapp
 )
 
 from edge_retina.int8.recipe import Recipe
+from edge_retina.layer_names import INT8_MODEL, WRAPPED, is_class_logits
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.layer_configs import LayerQuantization, channel_axis, kernel_of
 from edge_retina.quantization.quantizers import (
@@ -26,8 +27,6 @@ from edge_retina.quantization.quantizers import (
 )
 from edge_retina.runtime.image import MEAN, STD
 
-# Part of the tensor names in the converted file, by which its layers are found again.
-MODEL_NAME, LAYER_PREFIX = "int8", "quant_"
 DEFAULT_RECIPE = Recipe()
 _WEIGHT_LEVELS = 127  # of int8 weights on either side of 0
 
@@ -142,11 +141,7 @@ def quantized_outputs(deploy: keras.Model) -> list[str]:
 
 def class_logit_layers(deploy: keras.Model) -> set[str]:
     """Return the names of the layers that make the class logits."""
-    return {
-        layer.name
-        for layer in deploy.layers
-        if layer.name.startswith("cls_") and layer.name.endswith("_out_pw")
-    }
+    return {layer.name for layer in deploy.layers if is_class_logits(layer.name)}
 
 
 def build_quantized_model(
@@ -172,7 +167,7 @@ def build_quantized_model(
     body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
     outputs = _rewire(body, _quantised_image(image, recipe.activations))
     quantised = QuantizedModel(
-        keras.Model(image, outputs, name=MODEL_NAME), wrapping.rate, recipe, wrapping.switches
+        keras.Model(image, outputs, name=INT8_MODEL), wrapping.rate, recipe, wrapping.switches
     )
     quantised.set_weights(
         {
@@ -224,7 +219,7 @@ class _Wrapping:
             weights = Switchable(weights, active) if weights else None
             output = Switchable(output, active) if output else None
         config = LayerQuantization(weights=weights, output=output)
-        return QuantizeWrapperV2(copy, config, name_prefix=LAYER_PREFIX)
+        return QuantizeWrapperV2(copy, config, name_prefix=WRAPPED)
 
     def _weights(self, layer: keras.layers.Layer) -> PerChannelWeights | None:
         axis = channel_axis(layer)
