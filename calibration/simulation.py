@@ -30,6 +30,7 @@ from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import write_json
 from edge_retina.int8.layer_error import LayerError
 from edge_retina.layer_names import is_head_output, output_of_reshape
+from edge_retina.model.keras_internals import call_of
 from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.quantization.microscope import compare_layers
 from edge_retina.quantization.quantize import quantized_predictor
@@ -160,9 +161,7 @@ def _one_pixel_brighter(image: np.ndarray, seed: int) -> np.ndarray:
 
 def _heads(quantized: QuantizedModel) -> list[str]:
     """Return the layers of the model's outputs, in their order."""
-    return [
-        output_of_reshape(output._keras_history.layer.name) for output in quantized.model.outputs
-    ]
+    return [output_of_reshape(call_of(output).layer.name) for output in quantized.model.outputs]
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def verify_deploy_graph(
     ):
         difference = float(np.abs(a - b).max())
         allowed = _FOLDING_TOLERANCE * max(float(np.abs(a).max()), 1.0)
-        if difference > allowed:
+        if not difference <= allowed:  # also where it is NaN
             raise ExportError(
                 f"folding BatchNorm changed {name} by {difference:.2g}, allowed {allowed:.2g}; "
                 "this is a bug, please report it with the config"

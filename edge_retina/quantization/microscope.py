@@ -11,9 +11,6 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flatbuffers import Builder
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
-    QuantizeWrapperV2,
-)
 
 from edge_retina.int8.layer_error import (
     INT8_STEPS,
@@ -24,6 +21,7 @@ from edge_retina.int8.layer_error import (
 )
 from edge_retina.layer_names import layer_of_tensor
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import QuantizeWrapperV2, call_of, layer_calls
 from edge_retina.quantization.layer_configs import channel_axis
 from edge_retina.quantization.quantized_model import (
     QuantizedModel,
@@ -134,7 +132,7 @@ def _each_alone(
     @tf.function
     def alone(images: tf.Tensor, given: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         def value(tensor: tf.Tensor) -> tf.Tensor:
-            layer = tensor._keras_history.layer
+            layer = call_of(tensor).layer
             if isinstance(layer, keras.layers.InputLayer):
                 return images
             return given[layer.name] if layer.name in given else computed(layer)
@@ -159,10 +157,9 @@ def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
     `layer.output` won't do: the layers were called before, when they were cloned.
     """
     return {
-        node.layer.layer.name: node.outputs
-        for nodes in model._nodes_by_depth.values()
-        for node in nodes
-        if isinstance(node.layer, QuantizeWrapperV2)
+        call.layer.layer.name: call.output
+        for call in layer_calls(model)
+        if isinstance(call.layer, QuantizeWrapperV2)
     }
 
 
