@@ -29,6 +29,8 @@ from edge_retina.export.convert import convert
 from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import write_json
 from edge_retina.int8.layer_error import LayerError
+from edge_retina.layer_names import is_head_output, output_of_reshape
+from edge_retina.model.keras_internals import call_of
 from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.quantization.microscope import compare_layers
 from edge_retina.quantization.quantize import quantized_predictor
@@ -104,7 +106,7 @@ def main(run: Path, method: str, pictures: int, out: Path) -> None:
 
 def _summary(layers: Sequence[LayerError]) -> dict[str, Any]:
     worst = min(layers, key=lambda layer: layer.op_equal or 0.0)
-    heads = [layer for layer in layers if layer.name.endswith("_out_pw")]
+    heads = [layer for layer in layers if is_head_output(layer.name)]
     return {
         "equal_given_the_same_input": {
             "mean": float(np.mean([layer.op_equal for layer in layers])),
@@ -159,10 +161,7 @@ def _one_pixel_brighter(image: np.ndarray, seed: int) -> np.ndarray:
 
 def _heads(quantized: QuantizedModel) -> list[str]:
     """Return the layers of the model's outputs, in their order."""
-    return [
-        output._keras_history.layer.name.replace("_reshape", "_out_pw")
-        for output in quantized.model.outputs
-    ]
+    return [output_of_reshape(call_of(output).layer.name) for output in quantized.model.outputs]
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from edge_retina.layer_names import without_level
 
 METHODS = ("minmax", "percentile", "mse")
 _STEPS = 255  # between the 256 levels
@@ -102,16 +103,12 @@ def share_levels(ranges: Mapping[str, Range]) -> dict[str, Range]:
     """Give the layers of a shared head one range on all levels: the union of theirs.
 
     Args:
-        ranges: by layer name; levels are told by `_p3_`, `_p4_` and so on in head layers.
+        ranges: by layer name.
     """
     groups: dict[str, list[Range]] = {}
     for name, ends in ranges.items():
-        groups.setdefault(_without_level(name), []).append(ends)
-    return {name: _union(groups[_without_level(name)]) for name in ranges}
-
-
-def _without_level(name: str) -> str:
-    return re.sub(r"^(cls|box)_p\d_", r"\1_", name)
+        groups.setdefault(without_level(name), []).append(ends)
+    return {name: _union(groups[without_level(name)]) for name in ranges}
 
 
 def _union(ranges: Iterable[Range]) -> Range:

@@ -1,91 +1,118 @@
-"""MobileNetV2 with taps at strides 8, 16 and 32."""
+"""Any network of the backbone table, tapped at strides 8, 16 and 32."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
+from edge_retina.backbones.table import BACKBONES
 from edge_retina.errors import ModelError
 from edge_retina.model.keras import keras, tf
 
 log = logging.getLogger(__name__)
 
-# Keras builds MobileNetV2 with 0.999, a memory of a thousand steps: longer than a short
-# fine-tuning.
+# Keras builds these networks with .99 or .999; the latter is a memory of a thousand steps, longer
+# than a short fine-tuning.
 BATCHNORM_MOMENTUM = 0.99
 
-# The expanded tensors just before each stride, after ReLU6: six times as wide as the block outputs,
-# which at width 0.35 have only 16 channels at stride 8. (SSD on MobileNetV2 taps the same places.)
-TAPS = {3: "block_6_expand_relu", 4: "block_13_expand_relu", 5: "out_relu"}
 
-
-def build_backbone(image: tf.Tensor, *, width: float) -> dict[int, tf.Tensor]:
-    """Build MobileNetV2 (Sandler et al. 2018) on `image` without weights.
+def build_backbone(image: tf.Tensor, *, backbone: str, width: float) -> dict[int, tf.Tensor]:
+    """Build a backbone on `image` with random weights.
 
     Args:
         image: keras tensor (B, H, W, 3), normalised to about -1..1.
-        width: alpha of MobileNetV2.
+        backbone: a key of `BACKBONES`.
+        width: alpha of the network: scales its channels.
 
     Returns:
         Feature maps by level: 3, 4, 5 with strides 8, 16, 32.
     """
-    network = keras.applications.MobileNetV2(
-        input_tensor=image, alpha=width, include_top=False, weights=None
-    )
+    network = _network(backbone, width, input_tensor=image)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCHNORM_MOMENTUM
-    return {level: network.get_layer(name).output for level, name in TAPS.items()}
+    taps = BACKBONES[backbone].taps
+    return {level: network.get_layer(name).output for level, name in taps.items()}
 
 
-def load_pretrained(model: keras.Model, *, pretrained: str, width: float) -> bool:
-    """Fill the backbone of `model` with ImageNet weights, by layer name.
+def is_backbone_layer(name: str, backbone: str) -> bool:
+    """Tell the backbone's layers from those of the pyramid and the heads.
 
     Args:
-        model: a model that contains the layers of `build_backbone`.
-        pretrained: "imagenet" (Keras' own download), "none" or an .h5 file of the same width.
-        width: alpha of MobileNetV2.
+        name: of a layer of the float model or the deploy graph.
+        backbone: a key of `BACKBONES`.
+    """
+    return name.startswith(BACKBONES[backbone].layer_prefixes)
 
-    Returns:
-        Whether weights were loaded. Without a network "imagenet" warns and returns False.
+
+def load_pretrained(model: keras.Model, *, backbone: str, pretrained: str, width: float) -> None:
+    """Load ImageNet weights into the backbone of `model`, layer by layer, by name.
+
+    Args:
+        model: contains the layers of `build_backbone`.
+        backbone: a key of `BACKBONES`.
+        pretrained: "imagenet" (Keras downloads them; if it can't, this warns and leaves the random
+            weights), "none", or an .h5 file of the same network and width, without its top.
+        width: alpha of the network.
 
     Raises:
-        ModelError: the file is missing or of another shape.
+        ModelError: the file is missing or belongs to another network or width.
     """
     if pretrained == "none":
-        return False
+        log.info("backbone: random weights")
+        return
     if pretrained == "imagenet":
-        try:
-            source = keras.applications.MobileNetV2(alpha=width, include_top=False)
-        except Exception as error:  # Keras raises a bare Exception when the download fails
-            if "URL fetch failure" not in str(error):
-                raise
-            log.warning(
-                "ImageNet weights could not be downloaded; training starts from scratch and will "
-                'be much less accurate. Set model.pretrained to an .h5 file, or to "none".'
-            )
-            return False
+        source = _download(backbone, width)
+        if source is None:
+            return
     else:
-        source = _read_weights(pretrained, width)
+        source = _read_weights(pretrained, backbone, width)
     for layer in source.layers:
         if layer.weights:
             model.get_layer(layer.name).set_weights(layer.get_weights())
-    return True
+    log.info("backbone: %s, weights: %s", _describe(backbone, width), pretrained)
 
 
-def _read_weights(path: str, width: float) -> keras.Model:
+def _network(
+    backbone: str, width: float, *, weights: str | None = None, **options: Any
+) -> keras.Model:
+    entry = BACKBONES[backbone]
+    build = getattr(keras.applications, entry.keras_name)
+    return build(alpha=width, include_top=False, weights=weights, **entry.options, **options)
+
+
+def _describe(backbone: str, width: float) -> str:
+    return f"{BACKBONES[backbone].keras_name} of width {width}"
+
+
+def _download(backbone: str, width: float) -> keras.Model | None:
+    try:
+        return _network(backbone, width, weights="imagenet")
+    except Exception as error:  # Keras raises a bare Exception when the download fails
+        if "URL fetch failure" not in str(error):
+            raise
+        log.warning(
+            "model.pretrained: could not download the ImageNet weights of %s (%s). Training starts "
+            "from random weights and will be much less accurate; set model.pretrained to an .h5 "
+            'file, or to "none" to silence this.',
+            _describe(backbone, width),
+            str(error).splitlines()[0],
+        )
+        return None
+
+
+def _read_weights(path: str, backbone: str, width: float) -> keras.Model:
     if not Path(path).is_file():
         raise ModelError(
             f'model.pretrained: {path} not found; give an .h5 file, "imagenet" or "none"'
         )
-    source = keras.applications.MobileNetV2(
-        input_shape=(None, None, 3), alpha=width, include_top=False, weights=None
-    )
+    source = _network(backbone, width, input_shape=(None, None, 3))
     try:
         source.load_weights(path)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
-            f"model.pretrained: {path} does not fit MobileNetV2 of width {width}: {reason}"
+            f"model.pretrained: {path} does not fit {_describe(backbone, width)}: {reason}"
         ) from None
     return source

@@ -6,30 +6,26 @@ that it can't see through) and what the converter sees, so that simulation and T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from edge_retina.errors import ExportError
+from edge_retina.layer_names import BOX_DELTAS, CLASS_LOGITS, parse_head_layer
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import LayerCall, layer_calls
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One call of a layer in the float model, by the ids of its keras tensors."""
-
-    layer: keras.layers.Layer
-    call: int  # the how-manieth call of that layer
-    inputs: tuple[int, ...]
-    output: int
+_COPIED = (
+    keras.layers.ReLU,
+    keras.layers.Add,
+    keras.layers.Reshape,
+    keras.layers.UpSampling2D,
+)
 
 
 def build_deploy_graph(
     model: keras.Model, *, relu6: bool = True, resize: bool = False
 ) -> keras.Model:
-    """Turn a float RetinaNet into a flat graph of conv, depthwise, ReLU6, add, concat and reshape.
+    """Turn a float RetinaNet into a flat graph of conv, depthwise, ReLU, add, concat and reshape.
 
     Every BatchNorm is folded into the convolution before it; a zero padding before a stride-2
     convolution becomes "same" padding; each level gets its own copy of the shared heads, named
@@ -37,10 +33,10 @@ def build_deploy_graph(
 
     Args:
         model: from `build_retinanet`.
-        relu6: keep ReLU6; False puts ReLU in its place, which cross-layer equalisation needs. The
-            outputs are then those of `model` only where no activation is above 6.
-        resize: double maps by RESIZE_NEAREST_NEIGHBOR instead of concatenations, which int16 has
-            no kernels for.
+        relu6: keep ReLU6; False replaces it by ReLU, which cross-layer equalisation needs. The
+            outputs then equal those of `model` only where no activation is above 6.
+        resize: upsample by RESIZE_NEAREST_NEIGHBOR instead of concatenations, for which there are
+            no int16 kernels.
 
     Returns:
         A model from (B, H, W, 3) to a list: class logits (B, A_l, K) of every level, finest first,
@@ -49,10 +45,10 @@ def build_deploy_graph(
     Raises:
         ExportError: a layer or a pattern that can't be folded.
     """
-    steps = _steps(model)
-    builder = _Builder(steps, levels=_levels(model), relu6=relu6, resize=resize)
-    for step in steps:
-        builder.add(step)
+    calls = layer_calls(model)
+    builder = _Builder(calls, levels=_levels(model), relu6=relu6, resize=resize)
+    for call in calls:
+        builder.add(call)
     outputs = [x for output in model.outputs for x in builder.by_level[id(output)]]
     return keras.Model(builder.tensors[id(model.inputs[0])], outputs, name="deploy")
 
@@ -72,30 +68,9 @@ def join_levels(deploy: keras.Model) -> keras.Model:
     return keras.Model(deploy.inputs, joined)
 
 
-def _steps(model: keras.Model) -> list[_Step]:
-    """List the layer calls of a functional model, inputs before users."""
-    return [
-        _Step(
-            layer=node.layer,
-            call=node.layer._inbound_nodes.index(node),
-            inputs=tuple(id(tensor) for tensor in node.keras_inputs),
-            output=id(node.outputs),
-        )
-        for depth in sorted(model._nodes_by_depth, reverse=True)
-        for node in model._nodes_by_depth[depth]
-    ]
-
-
 def _levels(model: keras.Model) -> tuple[int, ...]:
-    prefix, suffix = "cls_p", "_reshape"
-    names = [layer.name for layer in model.layers]
-    return tuple(
-        sorted(
-            int(name[len(prefix) : -len(suffix)])
-            for name in names
-            if name.startswith(prefix) and name.endswith(suffix)
-        )
-    )
+    found = (parse_head_layer(layer.name) for layer in model.layers)
+    return tuple(sorted({layer.level for layer in found if layer and layer.is_reshape}))
 
 
 class _Builder:
@@ -107,45 +82,48 @@ class _Builder:
     """
 
     def __init__(
-        self, steps: list[_Step], *, levels: tuple[int, ...], relu6: bool, resize: bool
+        self, calls: list[LayerCall], *, levels: tuple[int, ...], relu6: bool, resize: bool
     ) -> None:
         self.tensors: dict[int, tf.Tensor] = {}
         self.by_level: dict[int, list[tf.Tensor]] = {}
         self._levels = levels
         self._relu6, self._resize = relu6, resize
-        self._users: dict[int, list[_Step]] = {}
-        self._makers = {step.output: step for step in steps}
-        for step in steps:
-            for tensor in step.inputs:
-                self._users.setdefault(tensor, []).append(step)
+        self._users: dict[int, list[LayerCall]] = {}
+        self._makers = {id(call.output): call for call in calls}
+        for call in calls:
+            for tensor in call.inputs:
+                self._users.setdefault(id(tensor), []).append(call)
 
-    def add(self, step: _Step) -> None:
+    def add(self, call: LayerCall) -> None:
         """Add one call of the float model."""
-        layer = step.layer
-        if isinstance(layer, keras.layers.InputLayer):
-            self.tensors[step.output] = keras.Input(layer.input_shape[0][1:], name=layer.name)
-        elif isinstance(layer, _CONVOLUTIONS):
-            self._add_convolution(step)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            self._pass_folded(step)
-        elif isinstance(layer, keras.layers.ZeroPadding2D):
-            self._pass_padding(step)
-        elif isinstance(layer, keras.layers.Concatenate) or layer.name in (
-            "cls_logits",
-            "box_deltas",
-        ):
-            self.by_level[step.output] = [self.tensors[i] for i in step.inputs]
-        elif isinstance(layer, keras.layers.UpSampling2D):
-            x = self.tensors[step.inputs[0]]
-            copied = type(layer).from_config(layer.get_config())
-            self.tensors[step.output] = copied(x) if self._resize else _double(x, name=layer.name)
-        elif isinstance(layer, (keras.layers.ReLU, keras.layers.Add, keras.layers.Reshape)):
-            inputs = [self.tensors[i] for i in step.inputs]
-            self.tensors[step.output] = self._copy(layer)(inputs if len(inputs) > 1 else inputs[0])
+        if call.layer.name in (CLASS_LOGITS, BOX_DELTAS):
+            self.by_level[id(call.output)] = self._inputs(call)
         else:
-            raise ExportError(
-                f"layer {layer.name} ({type(layer).__name__}) has no place in the deploy graph"
-            )
+            self.tensors[id(call.output)] = self._rebuild(call)
+
+    def _inputs(self, call: LayerCall) -> list[tf.Tensor]:
+        return [self.tensors[id(tensor)] for tensor in call.inputs]
+
+    def _rebuild(self, call: LayerCall) -> tf.Tensor:
+        layer = call.layer
+        if isinstance(layer, keras.layers.InputLayer):
+            return keras.Input(layer.input_shape[0][1:], name=layer.name)
+        if isinstance(layer, _CONVOLUTIONS):
+            return self._fold_convolution(call)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            self._check_folded(call)
+            return self._inputs(call)[0]
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            self._check_padding(call)
+            return self._inputs(call)[0]
+        if isinstance(layer, keras.layers.UpSampling2D) and not self._resize:
+            return _double(self._inputs(call)[0], name=layer.name)
+        if isinstance(layer, _COPIED):
+            inputs = self._inputs(call)
+            return self._copy(layer)(inputs if len(inputs) > 1 else inputs[0])
+        raise ExportError(
+            f"layer {layer.name} ({type(layer).__name__}) has no place in the deploy graph"
+        )
 
     def _copy(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         settings = layer.get_config()
@@ -153,52 +131,70 @@ class _Builder:
             settings = settings | {"max_value": None}
         return type(layer).from_config(settings)
 
-    def _add_convolution(self, step: _Step) -> None:
-        layer = step.layer
-        norm = self._norm_after(step)
-        if layer.use_bias and norm is not None:
-            raise ExportError(f"layer {layer.name} has both a bias and a BatchNorm; can't fold")
+    def _fold_convolution(self, call: LayerCall) -> tf.Tensor:
+        layer = call.layer
+        norm = self._norm_after(call)
+        self._check_convolution(call, norm)
         kernel, bias = _folded_weights(layer, norm)
         settings = layer.get_config() | {
-            "name": self._name(step),
+            "name": self._name(call),
             "use_bias": True,
             "padding": "same",
         }
         copy = type(layer).from_config(settings)
-        self.tensors[step.output] = copy(self.tensors[step.inputs[0]])
+        output = copy(self._inputs(call)[0])
         copy.set_weights([kernel, bias])
+        return output
 
-    def _norm_after(self, step: _Step) -> keras.layers.Layer | None:
-        users = self._users.get(step.output, [])
+    def _check_convolution(self, call: LayerCall, norm: keras.layers.Layer | None) -> None:
+        layer = call.layer
+        if layer.use_bias and norm is not None:
+            raise ExportError(f"layer {layer.name} has both a bias and a BatchNorm; can't fold")
+        if layer.activation is not keras.activations.linear:
+            raise ExportError(
+                f"layer {layer.name} has an activation inside; it must be a ReLU layer of its own"
+            )
+        padded = isinstance(self._makers[id(call.inputs[0])].layer, keras.layers.ZeroPadding2D)
+        if layer.padding == "valid" and max(layer.kernel_size) > 1 and not padded:
+            raise ExportError(f"layer {layer.name} has padding 'valid'; 'same' is needed")
+
+    def _norm_after(self, call: LayerCall) -> keras.layers.Layer | None:
+        users = self._users.get(id(call.output), [])
         if len(users) == 1 and isinstance(users[0].layer, keras.layers.BatchNormalization):
             return users[0].layer
         return None
 
-    def _pass_folded(self, step: _Step) -> None:
-        maker = self._makers[step.inputs[0]]
-        if not isinstance(maker.layer, _CONVOLUTIONS) or self._norm_after(maker) is not step.layer:
+    def _check_folded(self, call: LayerCall) -> None:
+        """Make sure that a BatchNorm was folded into the convolution before it."""
+        maker = self._makers[id(call.inputs[0])]
+        if not isinstance(maker.layer, _CONVOLUTIONS) or self._norm_after(maker) is not call.layer:
             raise ExportError(
-                f"BatchNorm {step.layer.name} does not follow a convolution of its own"
+                f"BatchNorm {call.layer.name} does not follow a convolution of its own"
             )
-        self.tensors[step.output] = self.tensors[step.inputs[0]]
 
-    def _pass_padding(self, step: _Step) -> None:
-        """Leave out a padding that equals TensorFlow's "same" of the convolution after it."""
-        (user,) = self._users[step.output]
-        size = step.layer.input_shape[1:3]
-        kernel, strides = user.layer.kernel_size, user.layer.strides
-        same = tuple(_same_padding(*sizes) for sizes in zip(size, kernel, strides, strict=True))
-        if step.layer.padding != same or user.layer.padding != "valid":
+    def _check_padding(self, call: LayerCall) -> None:
+        """Make sure that a padding equals TensorFlow's "same" of the convolution after it."""
+        users = self._users[id(call.output)]
+        if len(users) != 1 or not isinstance(users[0].layer, _CONVOLUTIONS):
+            raise ExportError(f"padding {call.layer.name} is not followed by one convolution")
+        convolution = users[0].layer
+        same = tuple(
+            _same_padding(size, kernel, stride)
+            for size, kernel, stride in zip(
+                call.layer.input_shape[1:3],
+                convolution.kernel_size,
+                convolution.strides,
+                strict=True,
+            )
+        )
+        if call.layer.padding != same or convolution.padding != "valid":
             raise ExportError(
-                f"padding {step.layer.name} {step.layer.padding} is not 'same' {same}"
+                f"padding {call.layer.name} {call.layer.padding} is not 'same' {same}"
             )
-        self.tensors[step.output] = self.tensors[step.inputs[0]]
 
-    def _name(self, step: _Step) -> str:
-        if len(step.layer._inbound_nodes) == 1 and not step.layer.name.startswith(("cls_", "box_")):
-            return step.layer.name
-        head, rest = step.layer.name.split("_", 1)
-        return f"{head}_p{self._levels[step.call]}_{rest}"
+    def _name(self, call: LayerCall) -> str:
+        layer = parse_head_layer(call.layer.name)
+        return call.layer.name if layer is None else layer.at(self._levels[call.number]).name
 
 
 def _double(x: tf.Tensor, *, name: str) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_retina.layer_names import NORM, pyramid_layer
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.separable import normalise_and_relu6, separable
 
@@ -28,23 +29,23 @@ def build_fpn(
     top = min(max_level, BACKBONE_TOP)
     merged: dict[int, tf.Tensor] = {}
     for level in range(top, min_level - 1, -1):
-        lateral = keras.layers.Conv2D(channels, 1, use_bias=False, name=f"p{level}_lateral")(
-            features[level]
-        )
-        lateral = keras.layers.BatchNormalization(name=f"p{level}_lateral_bn")(lateral)
+        name = pyramid_layer(level, "lateral")
+        lateral = keras.layers.Conv2D(channels, 1, use_bias=False, name=name)(features[level])
+        lateral = keras.layers.BatchNormalization(name=name + NORM)(lateral)
         if level < top:
-            above = keras.layers.UpSampling2D(2, name=f"p{level + 1}_up")(merged[level + 1])
-            lateral = keras.layers.Add(name=f"p{level}_merge")([lateral, above])
+            up = keras.layers.UpSampling2D(2, name=pyramid_layer(level + 1, "up"))
+            merge = keras.layers.Add(name=pyramid_layer(level, "merge"))
+            lateral = merge([lateral, up(merged[level + 1])])
         merged[level] = lateral
     pyramid = {
-        level: normalise_and_relu6(
-            separable(merged[level], channels, name=f"p{level}_smooth"), name=f"p{level}_smooth"
-        )
+        level: _smooth(merged[level], channels, name=pyramid_layer(level, "smooth"))
         for level in range(min_level, top + 1)
     }
     for level in range(top + 1, max_level + 1):
-        name = f"p{level}_down"
-        pyramid[level] = normalise_and_relu6(
-            separable(pyramid[level - 1], channels, name=name, strides=2), name=name
-        )
+        name = pyramid_layer(level, "down")
+        pyramid[level] = _smooth(pyramid[level - 1], channels, name=name, strides=2)
     return pyramid
+
+
+def _smooth(x: tf.Tensor, channels: int, *, name: str, strides: int = 1) -> tf.Tensor:
+    return normalise_and_relu6(separable(x, channels, name=name, strides=strides), name=name)

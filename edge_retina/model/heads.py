@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edge_retina.layer_names import OUTPUT_BLOCK, RESHAPE, HeadLayer, tower_block
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.separable import normalise_and_relu6, separable_layers
 
@@ -22,7 +23,7 @@ def build_head(
 
     Args:
         pyramid: (B, h, w, channels) by level.
-        name: "cls" or "box"; prefix of the layer names.
+        name: `CLASS_HEAD` or `BOX_HEAD`; see `layer_names`.
         channels: width of the tower.
         depth: separable convolutions before the last one.
         outputs_per_anchor: K classes or 4 box codes.
@@ -32,23 +33,27 @@ def build_head(
     Returns:
         For each level, finest first, (B, h * w * anchors_per_cell, outputs_per_anchor).
     """
+    blocks = [tower_block(i) for i in range(depth)]
     tower = [
-        separable_layers(channels, name=f"{name}_conv{i}", use_bias=False) for i in range(depth)
+        separable_layers(channels, name=HeadLayer(name, block).name, use_bias=False)
+        for block in blocks
     ]
     last = separable_layers(
         anchors_per_cell * outputs_per_anchor,
-        name=f"{name}_out",
+        name=HeadLayer(name, OUTPUT_BLOCK).name,
         use_bias=True,
         kernel_stddev=0.01,
         bias=output_bias,
     )
     outputs = []
     for level, x in sorted(pyramid.items()):
-        for i, (depthwise, pointwise) in enumerate(tower):
-            x = normalise_and_relu6(pointwise(depthwise(x)), name=f"{name}_p{level}_conv{i}")
+        for block, (depthwise, pointwise) in zip(blocks, tower, strict=True):
+            x = pointwise(depthwise(x))
+            x = normalise_and_relu6(x, name=HeadLayer(name, block, level).name)
         x = last[1](last[0](x))
         shape = (x.shape[1] * x.shape[2] * anchors_per_cell, outputs_per_anchor)
-        outputs.append(keras.layers.Reshape(shape, name=f"{name}_p{level}_reshape")(x))
+        reshape = keras.layers.Reshape(shape, name=HeadLayer(name, RESHAPE, level).name)
+        outputs.append(reshape(x))
     return outputs
 
 

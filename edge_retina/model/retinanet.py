@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import ModelConfig
+from edge_retina.layer_names import BOX_DELTAS, BOX_HEAD, CLASS_HEAD, CLASS_LOGITS
 from edge_retina.model.backbone import build_backbone
 from edge_retina.model.fpn import build_fpn
 from edge_retina.model.heads import build_head, prior_bias
@@ -25,7 +26,7 @@ def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection.
     """
     image = keras.Input((*model.image_hw, 3), name="image")
-    features = build_backbone(image, width=model.backbone_width)
+    features = build_backbone(image, backbone=model.backbone, width=model.backbone_width)
     pyramid = build_fpn(
         features,
         channels=model.fpn_channels,
@@ -35,17 +36,17 @@ def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid
     tower = {"channels": model.fpn_channels, "depth": model.head_depth}
     cls = build_head(
         pyramid,
-        name="cls",
+        name=CLASS_HEAD,
         outputs_per_anchor=num_classes,
         anchors_per_cell=anchors.per_cell,
         output_bias=prior_bias(model.prior_probability),
         **tower,
     )
     box = build_head(
-        pyramid, name="box", outputs_per_anchor=4, anchors_per_cell=anchors.per_cell, **tower
+        pyramid, name=BOX_HEAD, outputs_per_anchor=4, anchors_per_cell=anchors.per_cell, **tower
     )
     return keras.Model(
-        image, [_concatenate(cls, "cls_logits"), _concatenate(box, "box_deltas")], name="retinanet"
+        image, [_concatenate(cls, CLASS_LOGITS), _concatenate(box, BOX_DELTAS)], name="retinanet"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_retina.layer_names import DEPTHWISE, NORM, POINTWISE, RELU
 from edge_retina.model.keras import keras, tf
 
 
@@ -34,7 +35,7 @@ def separable_layers(
     if kernel_stddev is not None:
         kernel = keras.initializers.RandomNormal(stddev=kernel_stddev)
     depthwise = keras.layers.DepthwiseConv2D(
-        3, strides=strides, padding="same", use_bias=False, name=f"{name}_dw"
+        3, strides=strides, padding="same", use_bias=False, name=name + DEPTHWISE
     )
     pointwise = keras.layers.Conv2D(
         filters,
@@ -42,12 +43,12 @@ def separable_layers(
         use_bias=use_bias,
         kernel_initializer=kernel,
         bias_initializer=keras.initializers.Constant(bias),
-        name=f"{name}_pw",
+        name=name + POINTWISE,
     )
     return depthwise, pointwise
 
 
 def normalise_and_relu6(x: tf.Tensor, *, name: str) -> tf.Tensor:
     """Apply BatchNorm (`NAME_bn`) and ReLU6 (`NAME_relu`)."""
-    x = keras.layers.BatchNormalization(momentum=0.99, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(6.0, name=f"{name}_relu")(x)
+    x = keras.layers.BatchNormalization(momentum=0.99, name=name + NORM)(x)
+    return keras.layers.ReLU(6.0, name=name + RELU)(x)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_retina.model.keras import keras
+from edge_retina.model.keras_internals import users
 from edge_retina.quantization.layer_configs import channel_axis
 
 _ROUNDS = 20  # a chain of pairs settles in a few
@@ -56,8 +57,8 @@ def _pairs(deploy: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.L
 
 
 def _only_user(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-    users = [node.layer for node in layer._outbound_nodes]
-    return users[0] if len(users) == 1 else None
+    found = users(layer)
+    return found[0] if len(found) == 1 else None
 
 
 def _ratio(first: keras.layers.Layer, second: keras.layers.Layer) -> np.ndarray:

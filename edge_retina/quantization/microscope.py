@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,6 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flatbuffers import Builder
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
-    QuantizeWrapperV2,
-)
 
 from edge_retina.int8.layer_error import (
     INT8_STEPS,
@@ -23,11 +19,11 @@ from edge_retina.int8.layer_error import (
     LayerSums,
     weight_snr_db,
 )
+from edge_retina.layer_names import layer_of_tensor
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import QuantizeWrapperV2, call_of, layer_calls
 from edge_retina.quantization.layer_configs import channel_axis
 from edge_retina.quantization.quantized_model import (
-    LAYER_PREFIX,
-    MODEL_NAME,
     QuantizedModel,
     class_logit_layers,
     fused_convolution,
@@ -136,7 +132,7 @@ def _each_alone(
     @tf.function
     def alone(images: tf.Tensor, given: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         def value(tensor: tf.Tensor) -> tf.Tensor:
-            layer = tensor._keras_history.layer
+            layer = call_of(tensor).layer
             if isinstance(layer, keras.layers.InputLayer):
                 return images
             return given[layer.name] if layer.name in given else computed(layer)
@@ -161,10 +157,9 @@ def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
     `layer.output` won't do: the layers were called before, when they were cloned.
     """
     return {
-        node.layer.layer.name: node.outputs
-        for nodes in model._nodes_by_depth.values()
-        for node in nodes
-        if isinstance(node.layer, QuantizeWrapperV2)
+        call.layer.layer.name: call.output
+        for call in layer_calls(model)
+        if isinstance(call.layer, QuantizeWrapperV2)
     }
 
 
@@ -223,7 +218,7 @@ class _FileTensors:
             index = operator.outputs[0]
             tensor = graph.tensors[index]
             if operator.name in _COMPUTING and tensor.dtype in ("int8", "int16"):
-                self._tensors[_layer_of(tensor.name)] = (index, tensor)
+                self._tensors[layer_of_tensor(tensor.name)] = (index, tensor)
         self.names = set(self._tensors)
         kernels = (
             OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -253,12 +248,3 @@ def _with_outputs(path: Path, outputs: Sequence[int]) -> bytes:
     builder = Builder(path.stat().st_size)
     builder.Finish(model.Pack(builder), file_identifier=MODEL_IDENTIFIER)
     return bytes(builder.Output())
-
-
-def _layer_of(tensor: str) -> str:
-    """Return the layer whose output a tensor is; the tensor's own name if it tells none.
-
-    The converter joins the names of what it fuses, that of the output first.
-    """
-    match = re.match(rf"{MODEL_NAME}/(?:{LAYER_PREFIX})?([^/;]+)/", tensor)
-    return match.group(1) if match else tensor

@@ -6,15 +6,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import (
-    QuantizeLayer,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
-    QuantizeWrapperV2,
-)
 
 from edge_retina.int8.recipe import Recipe
+from edge_retina.layer_names import INT8_MODEL, WRAPPED, is_class_logits
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import (
+    QuantizeLayer,
+    QuantizeWrapperV2,
+    call_of,
+    layer_calls,
+    output_range,
+    quantized_kernels,
+    users,
+)
 from edge_retina.quantization.layer_configs import LayerQuantization, channel_axis, kernel_of
 from edge_retina.quantization.quantizers import (
     Calibrated16BitRange,
@@ -26,8 +30,6 @@ from edge_retina.quantization.quantizers import (
 )
 from edge_retina.runtime.image import MEAN, STD
 
-# Part of the tensor names in the converted file, by which its layers are found again.
-MODEL_NAME, LAYER_PREFIX = "int8", "quant_"
 DEFAULT_RECIPE = Recipe()
 _WEIGHT_LEVELS = 127  # of int8 weights on either side of 0
 
@@ -52,20 +54,18 @@ class QuantizedModel:
     def set_activation_ranges(self, ranges: dict[str, tuple[float, float]]) -> None:
         """Set the ranges of every quantised output, by deploy layer name."""
         for wrapper in self._wrappers():
-            if wrapper.quantize_config.output is not None:
+            ends = output_range(wrapper)
+            if ends is not None:
                 low, high = ranges[wrapper.layer.name]
-                wrapper._output_quantizer_vars["low"].assign(low)
-                wrapper._output_quantizer_vars["high"].assign(high)
+                ends["low"].assign(low)
+                ends["high"].assign(high)
 
     def activation_ranges(self) -> dict[str, tuple[float, float]]:
         """Return the present ranges by deploy layer name."""
         return {
-            wrapper.layer.name: (
-                float(wrapper._output_quantizer_vars["low"]),
-                float(wrapper._output_quantizer_vars["high"]),
-            )
+            wrapper.layer.name: (float(ends["low"]), float(ends["high"]))
             for wrapper in self._wrappers()
-            if wrapper.quantize_config.output is not None
+            if (ends := output_range(wrapper)) is not None
         }
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -87,7 +87,7 @@ class QuantizedModel:
             if channel_axis(inner) is None:
                 continue
             # The wrapper has put the fake-quantised kernel into the layer; it keeps the variable.
-            kept = [kernel for kernel, _, _ in layer._weight_vars] if wrapped else []
+            kept = [kernel for kernel, _, _ in quantized_kernels(layer)] if wrapped else []
             variables[f"{inner.name}/kernel"] = kept[0] if kept else kernel_of(inner)
             variables[f"{inner.name}/bias"] = inner.bias
         return variables
@@ -99,7 +99,7 @@ class QuantizedModel:
         leaves it one step behind.
         """
         for wrapper in self._wrappers():
-            for kernel, quantizer, variables in wrapper._weight_vars:
+            for kernel, quantizer, variables in quantized_kernels(wrapper):
                 variables["bound"].assign(quantizer.bound_of(kernel))
 
     def round_biases(self) -> None:
@@ -112,7 +112,7 @@ class QuantizedModel:
         steps = _input_steps(self.model)
         for wrapper in self._wrappers():
             step = steps.get(wrapper.layer.name)
-            for _, _, variables in wrapper._weight_vars:
+            for _, _, variables in quantized_kernels(wrapper):
                 if step is not None:
                     grid = step * variables["bound"].numpy().astype(np.float64) / _WEIGHT_LEVELS
                     bias = wrapper.layer.bias
@@ -122,7 +122,7 @@ class QuantizedModel:
         """Return what quantisation adds to each kernel that is quantised, by layer name."""
         errors = {}
         for wrapper in self._wrappers():
-            for kernel, quantizer, variables in wrapper._weight_vars:
+            for kernel, quantizer, variables in quantized_kernels(wrapper):
                 rounded = quantizer(kernel, False, variables)
                 errors[wrapper.layer.name] = (rounded - kernel).numpy()
         return errors
@@ -142,11 +142,7 @@ def quantized_outputs(deploy: keras.Model) -> list[str]:
 
 def class_logit_layers(deploy: keras.Model) -> set[str]:
     """Return the names of the layers that make the class logits."""
-    return {
-        layer.name
-        for layer in deploy.layers
-        if layer.name.startswith("cls_") and layer.name.endswith("_out_pw")
-    }
+    return {layer.name for layer in deploy.layers if is_class_logits(layer.name)}
 
 
 def build_quantized_model(
@@ -172,7 +168,7 @@ def build_quantized_model(
     body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
     outputs = _rewire(body, _quantised_image(image, recipe.activations))
     quantised = QuantizedModel(
-        keras.Model(image, outputs, name=MODEL_NAME), wrapping.rate, recipe, wrapping.switches
+        keras.Model(image, outputs, name=INT8_MODEL), wrapping.rate, recipe, wrapping.switches
     )
     quantised.set_weights(
         {
@@ -224,7 +220,7 @@ class _Wrapping:
             weights = Switchable(weights, active) if weights else None
             output = Switchable(output, active) if output else None
         config = LayerQuantization(weights=weights, output=output)
-        return QuantizeWrapperV2(copy, config, name_prefix=LAYER_PREFIX)
+        return QuantizeWrapperV2(copy, config, name_prefix=WRAPPED)
 
     def _weights(self, layer: keras.layers.Layer) -> PerChannelWeights | None:
         axis = channel_axis(layer)
@@ -262,7 +258,7 @@ def fused_convolution(layer: keras.layers.Layer) -> keras.layers.Layer | None:
     """Return the convolution that a ReLU is fused with; None if it stands alone."""
     if not isinstance(layer, keras.layers.ReLU):
         return None
-    maker = layer.input._keras_history.layer
+    maker = call_of(layer.input).layer
     return maker if channel_axis(maker) is not None and not _has_range(maker) else None
 
 
@@ -281,43 +277,41 @@ def _has_range(layer: keras.layers.Layer) -> bool:
         return True
     if channel_axis(layer) is None:
         return False
-    users = [node.layer for node in layer._outbound_nodes]
-    return not (len(users) == 1 and isinstance(users[0], keras.layers.ReLU))
+    found = users(layer)
+    return not (len(found) == 1 and isinstance(found[0], keras.layers.ReLU))
 
 
 def _input_steps(model: keras.Model) -> dict[str, float]:
     """Return the step of what goes into each wrapped convolution, if that is quantised."""
     steps = {}
-    for nodes in model._nodes_by_depth.values():
-        for node in nodes:
-            if isinstance(node.layer, QuantizeWrapperV2) and channel_axis(node.layer.layer):
-                step = _step_of(node.keras_inputs[0])
-                if step is not None:
-                    steps[node.layer.layer.name] = step
+    for call in layer_calls(model):
+        if isinstance(call.layer, QuantizeWrapperV2) and channel_axis(call.layer.layer):
+            step = _step_of(call.inputs[0])
+            if step is not None:
+                steps[call.layer.layer.name] = step
     return steps
 
 
 def _step_of(tensor: tf.Tensor) -> float | None:
     """Return the step of a tensor's quantisation; None if it is float."""
-    layer, index, _ = tensor._keras_history
+    call = call_of(tensor)
+    layer = call.layer
     if isinstance(layer, QuantizeLayer):
         return layer.quantizer.step
     if isinstance(layer, QuantizeWrapperV2):
         output = layer.quantize_config.output
-        return output.step_of(layer._output_quantizer_vars) if output is not None else None
-    inputs = layer._inbound_nodes[index].keras_inputs
+        return output.step_of(output_range(layer)) if output is not None else None
     # What is neither passes values on: concatenation with itself, reshape, resize.
     is_input = isinstance(layer, keras.layers.InputLayer)
-    return None if is_input or channel_axis(layer) else _step_of(inputs[0])
+    return None if is_input or channel_axis(layer) else _step_of(call.inputs[0])
 
 
 def _rewire(body: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
     """Call the layers of `body` one by one on another input, so that the result is flat."""
     tensors = {id(body.inputs[0]): image}
-    for depth in sorted(body._nodes_by_depth, reverse=True):
-        for node in body._nodes_by_depth[depth]:
-            if isinstance(node.layer, keras.layers.InputLayer):
-                continue
-            inputs = [tensors[id(tensor)] for tensor in node.keras_inputs]
-            tensors[id(node.outputs)] = node.layer(inputs if len(inputs) > 1 else inputs[0])
+    for call in layer_calls(body):
+        if isinstance(call.layer, keras.layers.InputLayer):
+            continue
+        inputs = [tensors[id(tensor)] for tensor in call.inputs]
+        tensors[id(call.output)] = call.layer(inputs if len(inputs) > 1 else inputs[0])
     return [tensors[id(output)] for output in body.outputs]

@@ -13,7 +13,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
-from edge_retina.model.backbone import load_pretrained
+from edge_retina.model.backbone import is_backbone_layer, load_pretrained
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.predictor import KerasPredictor, anchor_grid
 from edge_retina.model.retinanet import build_retinanet
@@ -60,10 +60,13 @@ class Trainer:
         keras.utils.set_random_seed(config.seed)
         self.model = self._build()
         load_pretrained(
-            self.model, pretrained=config.model.pretrained, width=config.model.backbone_width
+            self.model,
+            backbone=config.model.backbone,
+            pretrained=config.model.pretrained,
+            width=config.model.backbone_width,
         )
         if config.train.freeze_backbone_batchnorm:
-            _freeze_backbone_batchnorm(self.model)
+            _freeze_backbone_batchnorm(self.model, config.model.backbone)
         self.average = self._build()
         self.average.set_weights(self.model.get_weights())
         self.optimizer = build_optimizer(config.train, self.model)
@@ -177,8 +180,8 @@ class Trainer:
         return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)
 
 
-def _freeze_backbone_batchnorm(model: keras.Model) -> None:
+def _freeze_backbone_batchnorm(model: keras.Model, backbone: str) -> None:
     for layer in model.layers:
-        in_backbone = layer.name.startswith(("bn_Conv1", "Conv_1_bn", "expanded_conv", "block_"))
-        if in_backbone and isinstance(layer, keras.layers.BatchNormalization):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        if is_norm and is_backbone_layer(layer.name, backbone):
             layer.trainable = False

@@ -151,13 +151,13 @@ def real_values(made: Interpreter, tensor: dict[str, Any]) -> np.ndarray:
 
 def simulated_operators(quantized: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield every layer with a range of its own, with the convolution that it is fused with."""
-    from edge_retina.quantization.quantized_model import QuantizeWrapperV2
+    from edge_retina.model.keras_internals import QuantizeWrapperV2, call_of, layer_calls
 
-    wrappers = [x for x in quantized.model.layers if isinstance(x, QuantizeWrapperV2)]
-    for wrapper in wrappers:
-        if wrapper.quantize_config.output is None:
+    for call in layer_calls(quantized.model):
+        wrapper = call.layer
+        if not isinstance(wrapper, QuantizeWrapperV2) or wrapper.quantize_config.output is None:
             continue
-        before = wrapper._inbound_nodes[-1].inbound_layers
+        before = call_of(call.inputs[0]).layer
         fused = type(wrapper.layer).__name__ == "ReLU"
         yield (
             wrapper.layer.name,

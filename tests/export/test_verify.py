@@ -74,3 +74,18 @@ def test_another_model_is_told_by_the_output_that_differs(
     with pytest.raises(ExportError) as caught:
         verify_file(TINY, Changed(change), [picture], precision="int8")
     assert str(caught.value) == message
+
+
+def test_a_deploy_graph_that_is_not_a_number_is_refused():
+    from edge_retina.export.verify import verify_deploy_graph
+    from edge_retina.model.keras import keras
+
+    image = keras.Input((4, 4, 3))
+    first, second = (keras.layers.Conv2D(2, 1, name=name) for name in ("one", "two"))
+    trained = keras.Model(image, [first(image), second(image)])
+    deploy = keras.models.clone_model(trained)
+    deploy.set_weights(trained.get_weights())
+    verify_deploy_graph(trained, deploy)
+    deploy.set_weights([weights * np.nan for weights in trained.get_weights()])
+    with pytest.raises(ExportError, match="folding BatchNorm changed cls_logits by nan"):
+        verify_deploy_graph(trained, deploy)

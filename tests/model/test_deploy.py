@@ -68,7 +68,9 @@ def test_layer_names_are_api(deploy: Any):
 
 
 def test_every_layer_is_called_once(deploy: Any):
-    assert all(len(layer._inbound_nodes) == 1 for layer in deploy.layers)
+    from edge_retina.model.keras_internals import call_count
+
+    assert all(call_count(layer) == 1 for layer in deploy.layers)
 
 
 def test_each_level_has_its_own_folded_batchnorm(deploy: Any):
@@ -111,6 +113,18 @@ def refused(build: Callable[[Any, Any], Any]) -> Any:
                 layers.ZeroPadding2D(1, name="pad")(x)
             ),
             r"padding pad \(\(1, 1\), \(1, 1\)\) is not 'same' \(\(0, 1\), \(0, 1\)\)",
+        ),
+        (
+            lambda layers, x: layers.ReLU()(layers.ZeroPadding2D(1, name="pad")(x)),
+            "padding pad is not followed by one convolution",
+        ),
+        (
+            lambda layers, x: layers.Conv2D(2, 3, name="conv")(x),
+            "layer conv has padding 'valid'; 'same' is needed",
+        ),
+        (
+            lambda layers, x: layers.Conv2D(2, 1, name="conv", activation="relu")(x),
+            "layer conv has an activation inside",
         ),
     ],
 )

@@ -148,6 +148,7 @@ def channel_spread(deploy: Any, name: str) -> float:
 def test_with_relu6_only_the_heads_and_the_pyramid_are_evened_out(
     make_retinanet: Callable[..., Any],
 ) -> None:
+    from edge_retina.model import keras_internals
     from edge_retina.model.deploy import build_deploy_graph
     from edge_retina.quantization.equalization import equalize
 
@@ -156,7 +157,7 @@ def test_with_relu6_only_the_heads_and_the_pyramid_are_evened_out(
     # 3 of the pyramid, 2 separable ones of each of the heads on 3 levels, and the projections of
     # the backbone that no addition is beside
     users = {
-        layer.name: [node.layer.name for node in layer._outbound_nodes] for layer in deploy.layers
+        layer.name: [user.name for user in keras_internals.users(layer)] for layer in deploy.layers
     }
     assert users["expanded_conv_project"] == ["block_1_expand"]
     assert users["block_16_project"] == ["Conv_1"]

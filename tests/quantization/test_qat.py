@@ -127,8 +127,10 @@ def test_a_training_that_ruins_the_model_is_not_kept(
 
 
 def kernel_and_bound(quantized: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    from edge_retina.model.keras_internals import quantized_kernels
+
     (wrapper,) = [layer for layer in quantized._wrappers() if layer.layer.name == name]
-    ((kernel, _, variables),) = wrapper._weight_vars
+    ((kernel, _, variables),) = quantized_kernels(wrapper)
     return kernel.numpy(), variables["bound"].numpy()
 
 

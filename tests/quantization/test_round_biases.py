@@ -34,11 +34,13 @@ def biases_in(path: Path) -> dict[str, np.ndarray]:
 def test_the_file_has_the_very_biases_of_the_simulation(
     healthy: SimpleNamespace, healthy_file: Path
 ) -> None:
+    from edge_retina.model.keras_internals import call_of
+
     stored = biases_in(healthy_file)
     assert set(stored) < set(healthy.ranges)
     for name, values in stored.items():
         layer = healthy.deploy.get_layer(name)
-        maker = layer.input._keras_history.layer.name if name.endswith("relu") else name
+        maker = call_of(layer.input).layer.name if name.endswith("relu") else name
         simulated = healthy.weights[f"{maker}/bias"]
         np.testing.assert_allclose(simulated, values, rtol=1e-4, atol=1e-7, err_msg=name)
 
