@@ -1,4 +1,4 @@
-"""What a reader found in annotation files, before it is checked against the pictures."""
+"""What a reader found in annotation files, before it is checked against the images."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from edge_retina.datasets.problems import Problems
 
-UNSPLIT = ""  # the split name of pictures that their data set gives no split
+UNSPLIT = ""  # split name of images in a data set without splits
 
 
 @dataclass(frozen=True, slots=True)  # slots: a data set may have millions of them
 class ObjectAnnotation:
-    """One object as it stands in the file.
+    """One object as the file states it.
 
     Attributes:
         name: how to find it in the file, e.g. "object 3" or "line 7".
         label: its class name.
-        yxyx: ymin xmin ymax xmax in pixels, or in fractions if the picture says `normalized`.
+        yxyx: ymin xmin ymax xmax in pixels, or as fractions of the image if it is `normalized`.
         crowd: a region of many objects.
-        difficult: a single object that is too hard to ask for (Pascal VOC's flag).
+        difficult: a single object that no detector is expected to find (Pascal VOC's flag).
     """
 
     name: str
@@ -31,15 +31,15 @@ class ObjectAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class ImageAnnotation:
-    """One picture as it stands in the file.
+    """One image as the file states it.
 
     Attributes:
         image_id: see `schema.Example`.
-        path: where the picture should be.
+        path: where the image should be.
         source: the annotation file (and the place in it), for messages.
         objects: its objects, in the order of the file.
         size_hw: the (height, width) that the file states, or None.
-        normalized: boxes are fractions of the picture's sides instead of pixels.
+        normalized: boxes are fractions of the image's sides instead of pixels.
     """
 
     image_id: str
@@ -56,9 +56,8 @@ class AnnotatedSplits:
 
     Attributes:
         labels: class names in order.
-        splits: pictures by split name.
-        class_ids: the number that the files give each label, where the layout has numbers of its
-            own (COCO); else empty.
+        splits: images by split name.
+        class_ids: the files' own number for each label; empty in layouts without (all but COCO).
     """
 
     labels: tuple[str, ...]

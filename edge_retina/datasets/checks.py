@@ -1,4 +1,4 @@
-"""Annotations held against their pictures: sizes, box limits, classes, broken files."""
+"""Annotations checked against their images: sizes, box limits, classes, broken files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_retina.errors import DatasetError, ImageError, choices_hint
 
 # Annotation tools round to whole pixels, so a box may stick out by one.
 ROUNDING_PX = 1.0
-# Boxes are kept to 0.01 px; a thinner one has no area, and none in float32 on the largest pictures.
+# Boxes are kept to 0.01 px; a thinner one has no area, and none in float32 on the largest images.
 _THINNEST_PX = 0.005
 
 
@@ -37,10 +37,10 @@ def check_annotations(
         annotations: as read.
         labels: the class names that are allowed, in class order.
         problems: collects what was left out.
-        root: the data set's directory; pictures that symbolic links lead out of it are left out.
+        root: the data set's directory; images that links take from elsewhere are left out.
 
     Returns:
-        An example for each annotation, None where the picture can't be used.
+        An example for each annotation, None where the image can't be used.
     """
     index = {label: number for number, label in enumerate(labels)}
     headers = _read_headers([item.path for item in annotations], root)
@@ -53,11 +53,11 @@ def check_annotations(
 def find_broken_images(
     examples: Iterable[Example], decode: Callable[[Path], np.ndarray]
 ) -> dict[Path, str]:
-    """Decode every picture and return what is wrong, by file, in the order of `examples`.
+    """Decode every image and return what is wrong, by file, in the order of `examples`.
 
     Args:
-        examples: pictures to look at; a file that occurs twice is decoded once.
-        decode: returns the upright (H, W, 3) picture or raises DatasetError.
+        examples: images to look at; a file that is listed twice is decoded once.
+        decode: returns the upright (H, W, 3) image or raises DatasetError.
     """
     unique = {example.path: example for example in examples}
 
@@ -104,9 +104,9 @@ def _check_image(
         what = f"size is stated as {_size(stated)}, but {actual}"
         problems.add("size-mismatch", annotation.source, what)
         return None
-    # The file states the size before the EXIF rotation: the boxes were drawn on that picture. Where
+    # The file states the size before the EXIF rotation: the boxes were drawn on that image. Where
     # both sizes are the same (square, or not rotated by 90 degrees) nobody can tell, and nearly all
-    # tools show pictures upright.
+    # tools show images upright.
     drawn_on_raw = stated is not None and stated != header.image_hw
     frame_hw = header.raw_hw if drawn_on_raw else header.image_hw
     kept = _check_objects(annotation, frame_hw, index, problems)

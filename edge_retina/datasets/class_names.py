@@ -32,7 +32,7 @@ def read_label_file(root: Path, *, boundary: Boundary | None = None) -> tuple[st
 
 
 def read_label_lines(path: Path, *, boundary: Boundary) -> tuple[str, ...]:
-    """Return the class names of a file, one a line.
+    """Return the class names of a file, one per line.
 
     Raises:
         DatasetError: it can't be read, has none, or one is duplicated.

@@ -1,4 +1,4 @@
-"""Reader of COCO instance annotations: one JSON a split, pictures beside it or in `images/`."""
+"""Reader of COCO instance annotations: one JSON per split, images beside it or in `images/`."""
 
 from __future__ import annotations
 
@@ -182,19 +182,21 @@ def _read_images(
     for image in tree["images"]:
         name = files[image["id"]]
         source = f"{path}, image {name}"
-        picture = first_file(directories, relative_path(name, where=source))
-        if picture is None:
+        image_path = first_file(directories, relative_path(name, where=source))
+        if image_path is None:
             looked = ", ".join(str(d.relative_to(root)) + "/" for d in directories)
             problems.add("missing-image", source, f"no such image; looked in {looked}")
             continue
         size = parse_size(image.get("height"), image.get("width"), where=source, problems=problems)
-        image_id = image_id_of(picture, root)
-        images.append(ImageAnnotation(image_id, picture, source, tuple(objects[image["id"]]), size))
+        image_id = image_id_of(image_path, root)
+        images.append(
+            ImageAnnotation(image_id, image_path, source, tuple(objects[image["id"]]), size)
+        )
     return images
 
 
 def _image_directories(path: Path, split: str, root: Path) -> list[Path]:
-    """Return where pictures may be, most particular first: `images/val2017/` before `images/`."""
+    """Return where images may be, most particular first: `images/val2017/` before `images/`."""
     own = path.stem.split("_", 1)[-1]  # instances_val2017 -> val2017
     names = list(
         dict.fromkeys(name for name in (own, split, "valid" if split == "val" else "") if name)

@@ -1,4 +1,4 @@
-"""Writer of COCO: one JSON a split, images in `images/`."""
+"""Writer of COCO: one JSON per split, images in `images/`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Reader of CSV annotations: one object a line, in two forms.
+"""Reader of CSV annotations: one object per line, in two forms.
 
 With a header: `filename,width,height,class,xmin,ymin,xmax,ymax` (columns found by name, `width`
 and `height` may be missing). Without: `path,x1,y1,x2,y2,class` as keras-retinanet reads it. In
-both, a line with nothing after the name is a picture without objects.
+both, a line with nothing after the name is an image without objects.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_csv(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """Read CSV annotation files.
 
     Each file is a split, named after it; where none has a usual name (train, val, test) the
-    pictures of all of them are one set without splits. Class names are those of `labels.txt` or
+    images of all of them are one set without splits. Class names are those of `labels.txt` or
     `classes.txt`, else all that occur, sorted.
 
     Args:
@@ -149,22 +149,22 @@ def _read_file(
 ) -> list[ImageAnnotation]:
     base = described.images if described is not None else root
     directories = [base] if described is not None else _image_directories(path, root)
-    by_picture: dict[str, list[_Row]] = {}
+    by_image: dict[str, list[_Row]] = {}
     for row in _read_rows(path):
-        by_picture.setdefault(row.fields["filename"], []).append(row)
+        by_image.setdefault(row.fields["filename"], []).append(row)
     images = []
-    for name, rows in by_picture.items():
+    for name, rows in by_image.items():
         source = f"{path}, line {rows[0].number}"
-        picture = _find_picture(name, directories, root, source)
-        if picture is None:
+        image_path = _find_image(name, directories, root, source)
+        if image_path is None:
             looked = "beside the file, in images/ and above" if described is None else f"in {base}"
             problems.add("missing-image", source, f"no such image '{name}'; looked {looked}")
             continue
         objects = [_read_object(row, path, problems) for row in rows if _has_object(row)]
         images.append(
             ImageAnnotation(
-                image_id=image_id_of(picture, base),
-                path=picture,
+                image_id=image_id_of(image_path, base),
+                path=image_path,
                 source=f"{path}, image {name}",
                 objects=tuple(item for item in objects if item is not None),
                 size_hw=_stated_size(rows[0].fields, source, problems),
@@ -181,7 +181,7 @@ def _image_directories(path: Path, root: Path) -> list[Path]:
     return [path.parent, path.parent / "images", root, root / "images", root / "JPEGImages"]
 
 
-def _find_picture(name: str, directories: list[Path], root: Path, source: str) -> Path | None:
+def _find_image(name: str, directories: list[Path], root: Path, source: str) -> Path | None:
     if os.path.isabs(name):  # keras-retinanet files hold absolute paths
         top = os.path.join(os.path.abspath(root), "")
         if not os.path.normpath(name).startswith(top):

@@ -1,4 +1,4 @@
-"""Writer of CSV: one file a split with a header, one object a line."""
+"""Writer of CSV: one file per split with a header, one object per line."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     layout = "voc"              # the annotation format, as in `convert --to`; required
     images = "photos"           # directory of the images; by default that of dataset.toml
     annotations = "boxes"       # a file or directory with the annotations
-    labels = ["cat", "dog"]     # class names in order, or a file with one a line
+    labels = ["cat", "dog"]     # class names in order, or a file with one per line
 
     [splits]                    # optional; without it a split is made by hashing image names
     train = "lists/train.txt"

@@ -32,9 +32,9 @@ from edge_retina.errors import DatasetError
 from edge_retina.files import write_json
 
 DEFAULT_IMAGES: Mapping[str, int] = MappingProxyType({"train": 400, "val": 80, "test": 80})
-_EMPTY_SHARE = 0.08  # pictures without objects
+_EMPTY_SHARE = 0.08  # images without objects
 _MAX_OBJECTS = 8
-# An object of which less can be seen is not left in a picture unlabelled: the picture would teach
+# An object of which less can be seen is not left in an image unlabelled: the image would teach
 # that it is background. It is placed elsewhere instead.
 _MIN_VISIBLE = 0.4
 _MIN_VISIBLE_PX = 60  # area; slivers of small objects can't be told apart
@@ -43,9 +43,9 @@ _ATTEMPTS = 30
 
 @dataclass(frozen=True)
 class _Scene:
-    """One picture: (H, W, 3) uint8 RGB, (G, 4) integer yxyx boxes, class names."""
+    """One image: (H, W, 3) uint8 RGB, (G, 4) integer yxyx boxes, class names."""
 
-    picture: np.ndarray
+    image: np.ndarray
     boxes_px: np.ndarray
     labels: tuple[str, ...]
 
@@ -59,17 +59,17 @@ def generate_dataset(
 ) -> None:
     """Make the data set and write it as COCO.
 
-    Every picture has a generator of its own, from the seed, its split and its number, so the first
-    pictures of a split are the same whatever the counts are.
+    Every image has a generator of its own, from the seed, its split and its number, so the first
+    images of a split are the same whatever the counts are.
 
     Args:
         out: a new directory.
-        images: number of pictures by split (train, val, test).
-        image_hw: (height, width) of the pictures in pixels; at least 64 each.
-        seed: another seed gives other pictures.
+        images: number of images by split (train, val, test).
+        image_hw: (height, width) of the images in pixels; at least 64 each.
+        seed: another seed gives other images.
 
     Raises:
-        DatasetError: `out` is not empty, an unknown split, or pictures too small.
+        DatasetError: `out` is not empty, an unknown split, or images too small.
     """
     unknown = sorted(set(images) - set(SPLITS))
     if unknown or min(image_hw) < 64:
@@ -85,22 +85,22 @@ def generate_dataset(
 def _write_split(
     directory: Path, split: str, count: int, image_hw: tuple[int, int], seed: int
 ) -> None:
-    picture_dir = directory / "images" / split
-    picture_dir.mkdir(parents=True)
+    image_dir = directory / "images" / split
+    image_dir.mkdir(parents=True)
 
     def make(number: int) -> tuple[str, _Scene]:
         rng = np.random.default_rng([seed, SPLITS.index(split), number])
         scene = _make_scene(rng, image_hw)
         name = f"{number:06d}.jpg"
         quality = int(rng.integers(75, 96))
-        bgr = cv2.cvtColor(scene.picture, cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(picture_dir / name), bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]):
-            raise DatasetError(f"{picture_dir / name}: could not be written; is the disk full?")
+        bgr = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
+        if not cv2.imwrite(str(image_dir / name), bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]):
+            raise DatasetError(f"{image_dir / name}: could not be written; is the disk full?")
         return name, scene
 
     with ThreadPoolExecutor() as pool:
         scenes = list(pool.map(make, range(1, count + 1)))
-    examples = [_example(picture_dir / name, scene) for name, scene in scenes]
+    examples = [_example(image_dir / name, scene) for name, scene in scenes]
     tree = {
         "info": {"description": "edge_retina generated shapes", "version": "1"},
         **rounded_tree(examples, SHAPES),
@@ -112,7 +112,7 @@ def _example(path: Path, scene: _Scene) -> Example:
     return Example(
         image_id=path.name,
         path=path,
-        image_hw=scene.picture.shape[:2],
+        image_hw=scene.image.shape[:2],
         boxes_px=scene.boxes_px.astype(np.float32),
         classes=np.array([SHAPES.index(label) for label in scene.labels], np.int32),
         crowd=np.zeros(len(scene.labels), bool),
@@ -124,12 +124,12 @@ def _make_scene(rng: np.random.Generator, image_hw: tuple[int, int]) -> _Scene:
     empty = rng.random() < _EMPTY_SHARE
     count = 0 if empty else int(rng.integers(1, _MAX_OBJECTS + 1))
     placed, visible = _place_shapes(rng, image_hw, count)
-    picture = background
+    image = background
     for shape, mask in placed:
-        picture = paint_shape(picture, shape, mask, rng)
+        image = paint_shape(image, shape, mask, rng)
     boxes = [_extent(mask) for mask in visible]
     return _Scene(
-        picture=light_and_camera(picture, rng),
+        image=light_and_camera(image, rng),
         boxes_px=np.array(boxes, np.int32).reshape(-1, 4),
         labels=tuple(shape.label for shape, _ in placed),
     )

@@ -1,4 +1,4 @@
-"""Finding a data set's pictures, and never leaving its directory while doing so."""
+"""Finding a data set's images, and never leaving its directory while doing so."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def relative_path(text: str, *, where: str) -> PurePosixPath:
 
 
 def image_id_of(path: Path, root: Path) -> str:
-    """Return a picture's id: its path below `images/` or `JPEGImages/`, else below `root`."""
+    """Return an image's id: its path below `images/` or `JPEGImages/`, else below `root`."""
     relative = below(path, root)
     first, slash, rest = relative.partition("/")
     return rest if slash and first in _IMAGE_DIRECTORIES else relative
@@ -62,7 +62,7 @@ def below(path: Path, root: Path) -> str:
 
 
 def list_images(directory: Path, *, boundary: Boundary | None = None) -> list[Path]:
-    """Return all pictures below a directory, sorted; hidden files and directories are left out.
+    """Return all images below a directory, sorted; hidden files and directories are left out.
 
     Raises:
         DatasetError: see `list_files`.

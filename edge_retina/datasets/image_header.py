@@ -49,13 +49,13 @@ class ImageHeader:
         return (width, height) if self.orientation >= 5 else (height, width)
 
     def boxes_upright(self, boxes_px: np.ndarray) -> np.ndarray:
-        """Turn boxes drawn on the stored pixels into boxes on the upright picture.
+        """Turn boxes drawn on the stored pixels into boxes on the upright image.
 
         Args:
-            boxes_px: (G, 4) yxyx in pixels of the stored picture.
+            boxes_px: (G, 4) yxyx in pixels of the stored image.
 
         Returns:
-            (G, 4) yxyx in pixels of the upright picture.
+            (G, 4) yxyx in pixels of the upright image.
 
         Source: EXIF 2.3, 4.6.4, tag Orientation: 2 mirrored, 3 turned by 180 degrees, 4 flipped,
         5 transposed, 6 to be turned clockwise, 7 transposed over the other diagonal, 8 to be turned

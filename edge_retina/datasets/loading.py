@@ -19,7 +19,7 @@ from edge_retina.errors import DatasetError
 
 @dataclass(frozen=True)
 class AnnotatedSource:
-    """A data set as it stands in its files.
+    """A data set as its files state it.
 
     Attributes:
         root: the directory that holds it.
@@ -36,17 +36,17 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
     """Read a data set; its layout is detected.
 
     Args:
-        path: DATA of the contract: a directory or an annotation file.
-        skip_invalid: leave invalid boxes and pictures out and list them in `Dataset.skipped`,
+        path: a directory, an annotation file or a `dataset.toml`.
+        skip_invalid: leave invalid boxes and images out and list them in `Dataset.skipped`,
             instead of raising an error.
         seed: of the split by image names, for data sets that have no split of their own.
 
     Returns:
-        The data set. Pictures without objects are kept.
+        The data set. Images without objects are kept.
 
     Raises:
         DatasetError: missing or empty data set, unknown layout, or (unless `skip_invalid`) invalid
-            annotations and pictures.
+            annotations and images.
     """
     problems = Problems(skip_invalid)
     source = read_source(path, problems)
@@ -71,10 +71,10 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
 
 
 def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
-    """Read a data set's annotations as they stand, without looking at its pictures.
+    """Read a data set's annotations without looking at its images.
 
     Args:
-        path: DATA of the contract: a directory or an annotation file.
+        path: a directory, an annotation file or a `dataset.toml`.
         problems: collects what the reader left out.
 
     Raises:
@@ -96,7 +96,7 @@ def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
 def check_source(
     source: AnnotatedSource, problems: Problems, *, seed: int = 0
 ) -> dict[str, tuple[Example, ...]]:
-    """Hold annotations against their pictures and return the usable examples by split.
+    """Check annotations against their images and return the usable examples by split.
 
     Args:
         source: as read.

@@ -1,4 +1,4 @@
-"""The one form in which every data set is known inside the package."""
+"""The one form that every data set has inside the package."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from edge_retina.files import sha256_file
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled picture.
+    """One labelled image.
 
     Attributes:
-        image_id: name of the picture, unique in the data set and stable between machines: its path
+        image_id: name of the image, unique in the data set and stable between machines: its path
             relative to the image directory, with forward slashes and extension.
         path: where the file is.
-        image_hw: (height, width) in pixels of the upright picture (EXIF orientation applied).
-        boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright picture. Coordinates
-            are continuous: a box over the whole picture is 0, 0, height, width.
+        image_hw: (height, width) in pixels of the upright image (EXIF orientation applied).
+        boxes_px: (G, 4) float32, ymin xmin ymax xmax in pixels of the upright image. Coordinates
+            are continuous: a box over the whole image is 0, 0, height, width.
         classes: (G,) int32, indices into `Dataset.labels`.
         crowd: (G,) bool; regions that hold many objects.
-        difficult: (G,) bool; single objects that are too hard to ask for (Pascal VOC's flag). By
-            default there are none.
+        difficult: (G,) bool; single objects that no detector is expected to find (Pascal
+            VOC's flag); none by default.
     """
 
     image_id: str
@@ -50,21 +50,21 @@ class Example:
 
     @property
     def boxes_norm(self) -> np.ndarray:
-        """(G, 4) float32 yxyx as fractions of the picture's sides."""
+        """(G, 4) float32 yxyx as fractions of the image's sides."""
         height, width = self.image_hw
         return (self.boxes_px / np.array([height, width, height, width], np.float32)).astype(
             np.float32
         )
 
     def boxes_at(self, image_hw: tuple[int, int]) -> np.ndarray:
-        """(G, 4) float32 yxyx in pixels after the picture was stretched to `image_hw`."""
+        """(G, 4) float32 yxyx in pixels after the image was stretched to `image_hw`."""
         height, width = image_hw
         return self.boxes_norm * np.array([height, width, height, width], np.float32)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures with their split.
+    """Labelled images with their split.
 
     Attributes:
         name: for reports; the directory's name as a rule.

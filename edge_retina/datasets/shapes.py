@@ -1,4 +1,4 @@
-"""The things to be found in generated pictures: five shapes with colour, texture and shading."""
+"""The things to be found in generated images: five shapes with colour, texture and shading."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Shape:
 def random_shape(rng: np.random.Generator, image_hw: tuple[int, int]) -> Shape:
     """Draw a shape's class, place and size.
 
-    The logarithm of the size has a triangular distribution over 14..170 px (at a picture height of
+    The logarithm of the size has a triangular distribution over 14..170 px (at an image height of
     240): a wide range, but few objects too small to be told apart after the resize to the network.
     """
     height, width = image_hw
     middle = (rng.random() + rng.random()) / 2
     size = float(np.exp(np.log(14) + middle * np.log(170 / 14))) * min(height, width) / 240
     aspect = float(np.exp(rng.uniform(-0.2, 0.2)))
-    inset = 0.25 * size  # keeps most of each object in the picture
+    inset = 0.25 * size  # keeps most of each object in the image
     return Shape(
         label=str(rng.choice(SHAPES)),
         center_yx=(rng.uniform(inset, height - inset), rng.uniform(inset, width - inset)),
@@ -64,19 +64,19 @@ def shape_mask(shape: Shape, image_hw: tuple[int, int]) -> np.ndarray:
 
 
 def shape_area_px(shape: Shape) -> int:
-    """Return how many pixels a shape has, those outside the picture too."""
+    """Return how many pixels a shape has, those outside the image too."""
     side = 2 * math.ceil(max(shape.size_px))  # room for every rotation
     whole = replace(shape, center_yx=(side / 2, side / 2))
     return int(np.count_nonzero(shape_mask(whole, (side, side)) >= 128))
 
 
 def paint_shape(
-    picture: np.ndarray, shape: Shape, mask: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, shape: Shape, mask: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the picture with the shape's shadow and the shape painted over it.
+    """Return the image with the shape's shadow and the shape painted over it.
 
     Args:
-        picture: (H, W, 3) float32 RGB in 0..1.
+        image: (H, W, 3) float32 RGB in 0..1.
         shape: what to paint.
         mask: its coverage, from `shape_mask`.
         rng: colour, texture and shading.
@@ -84,13 +84,13 @@ def paint_shape(
     window = _window(mask, margin=4 + round(0.3 * max(shape.size_px)))
     top, left = window[0].start, window[1].start
     local = replace(shape, center_yx=(shape.center_yx[0] - top, shape.center_yx[1] - left))
-    painted = picture.copy()
-    painted[window] = _paint(picture[window], local, mask[window], rng)
+    painted = image.copy()
+    painted[window] = _paint(image[window], local, mask[window], rng)
     return painted
 
 
 def _window(mask: np.ndarray, *, margin: int) -> tuple[slice, slice]:
-    """Return the part of the picture that a shape and its shadow lie in; the rest stays."""
+    """Return the part of the image that a shape and its shadow lie in; the rest stays."""
     slices = []
     for axis in (0, 1):
         used = np.flatnonzero(mask.any(axis=1 - axis))
@@ -99,7 +99,7 @@ def _window(mask: np.ndarray, *, margin: int) -> tuple[slice, slice]:
 
 
 def _paint(
-    picture: np.ndarray, shape: Shape, mask: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, shape: Shape, mask: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     scale = min(shape.size_px)
     coverage = mask.astype(np.float32)[..., None] / 255
@@ -107,9 +107,9 @@ def _paint(
     shift = rng.uniform(-0.06, 0.06) * scale
     offset = np.array([[1, 0, shift], [0, 1, 0.06 * scale]])
     shadow = cv2.warpAffine(shadow, offset, (mask.shape[1], mask.shape[0]))
-    picture = picture * (1 - np.float32(rng.uniform(0.2, 0.6)) * shadow[..., None])
-    picture = picture * (1 - coverage)
-    return picture + coverage * _surface(shape, mask, rng)
+    image = image * (1 - np.float32(rng.uniform(0.2, 0.6)) * shadow[..., None])
+    image = image * (1 - coverage)
+    return image + coverage * _surface(shape, mask, rng)
 
 
 def _surface(shape: Shape, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

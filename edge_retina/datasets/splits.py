@@ -32,11 +32,11 @@ def split_name(text: str) -> str:
 
 
 def hash_split(image_ids: Iterable[str], *, seed: int) -> dict[str, list[str]]:
-    """Split pictures 80 : 10 : 10 into train, val and test by their names.
+    """Split images 80 : 10 : 10 into train, val and test by their names.
 
-    Each picture's place depends on its own name and the seed alone: it is the same on every
-    machine, and adding pictures moves none of the others. (Only in very small sets, where val or
-    test would be empty, the nearest picture of train is moved there.)
+    Each image's place depends on its own name and the seed alone: it is the same on every
+    machine, and adding images moves none of the others. (Only in very small sets, where val or
+    test would be empty, the nearest image of train is moved there.)
 
     Args:
         image_ids: names, in any order.

@@ -1,6 +1,6 @@
-"""Reader of Pascal VOC: one XML a picture, split lists in `ImageSets/Main`.
+"""Reader of Pascal VOC: one XML per image, split lists in `ImageSets/Main`.
 
-Coordinates are taken as they stand. The VOC devkit counts pixels from 1 and includes the last one,
+Coordinates are used as they are. The VOC devkit counts pixels from 1 and includes the last one,
 but nearly every file of today was written by labelImg or a converter, which write continuous
 coordinates (labelImg only raises a 0 to 1). Subtracting 1 would shift those by a pixel to mend very
 few others.
@@ -31,7 +31,7 @@ from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.datasets.threads import map_in_threads
-from edge_retina.datasets.voc_files import Pictures, described_files, split_lists, xml_files
+from edge_retina.datasets.voc_files import Images, described_files, split_lists, xml_files
 from edge_retina.datasets.voc_writer import write_voc
 from edge_retina.errors import DatasetError
 
@@ -48,7 +48,7 @@ def detect_voc(root: Path) -> AnnotationFiles | None:
 def read_voc(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """Read a Pascal VOC data set.
 
-    XML files lie in `Annotations/` or `annotations/`, beside the pictures, or in a directory for
+    XML files lie in `Annotations/` or `annotations/`, beside the images, or in a directory for
     each split. Class names are those of `labels.txt` or `classes.txt`, else all that occur, sorted.
     Objects marked `difficult` are neither trained on nor counted, as in the VOC challenge.
 
@@ -62,9 +62,9 @@ def read_voc(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     """
     root, described = found.root, found.described
     boundary = Boundary(root)
-    pictures = Pictures(root, described, boundary)
+    images = Images(root, described, boundary)
     files = dict(found.files) if described is None else described_files(described, boundary)
-    annotations = _read_images(files, pictures, boundary, problems)
+    annotations = _read_images(files, images, boundary, problems)
     used = {item.label for image in annotations.values() if image for item in image.objects}
     labels = described.labels if described is not None else read_label_file(root)
     labels = labels or tuple(sorted(used))
@@ -78,12 +78,12 @@ def read_voc(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
 
 
 def _read_images(
-    files: dict[Path, Path], pictures: Pictures, boundary: Boundary, problems: Problems
+    files: dict[Path, Path], images: Images, boundary: Boundary, problems: Problems
 ) -> _Annotations:
     def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation | None, Problems]:
         path, base = file
         own = Problems(problems.skip_invalid)
-        return _read_image(boundary.check(path), base, pictures, own), own
+        return _read_image(boundary.check(path), base, images, own), own
 
     found = map_in_threads(read, list(files.items()))
     problems.gather(own for _, own in found)
@@ -105,7 +105,7 @@ def _described_splits(
 
 
 def _read_image(
-    path: Path, base: Path, pictures: Pictures, problems: Problems
+    path: Path, base: Path, images: Images, problems: Problems
 ) -> ImageAnnotation | None:
     text = read_text(path)
     if "<!ENTITY" in text:  # a few lines of them can unfold into gigabytes
@@ -119,9 +119,9 @@ def _read_image(
         return None
     stated = tree.findtext("filename", "").strip()
     name = posixpath.splitext(below(path, base))[0]
-    picture = pictures.find(path, name, stated)
-    if picture is None:
-        what = f"no image '{stated or name}' in {pictures.looked_in}"
+    image_path = images.find(path, name, stated)
+    if image_path is None:
+        what = f"no image '{stated or name}' in {images.looked_in}"
         problems.add("missing-image", str(path), what)
         return None
     objects = []
@@ -130,8 +130,8 @@ def _read_image(
         if item is not None:
             objects.append(item)
     return ImageAnnotation(
-        image_id=image_id_of(picture, pictures.base),
-        path=picture,
+        image_id=image_id_of(image_path, images.base),
+        path=image_path,
         source=str(path),
         objects=tuple(objects),
         size_hw=parse_size(
@@ -177,7 +177,7 @@ def _is_set(text: str | None) -> bool:
 def _directory_splits(
     root: Path, files: dict[Path, Path], annotations: _Annotations
 ) -> dict[str, list[ImageAnnotation]]:
-    """Return pictures by the directory of their XML, if that is `train/` or the like."""
+    """Return images by the directory of their XML, if that is `train/` or the like."""
     splits: dict[str, list[ImageAnnotation]] = {}
     for path, base in files.items():
         own = split_name(base.name)

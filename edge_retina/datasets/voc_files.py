@@ -1,4 +1,4 @@
-"""Where a Pascal VOC data set keeps its XML files, pictures and split lists."""
+"""Where a Pascal VOC data set keeps its XML files, images and split lists."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def split_lists(root: Path, boundary: Boundary) -> list[Path]:
     ]
 
 
-class Pictures:
-    """The pictures of a data set, found by the name of their XML file or by what it states."""
+class Images:
+    """The images of a data set, found by the name of their XML file or by what it states."""
 
     def __init__(self, root: Path, described: DatasetFile | None, boundary: Boundary) -> None:
         self.base = described.images if described is not None else root
@@ -71,7 +71,7 @@ class Pictures:
         )
 
     def find(self, path: Path, name: str, stated: str) -> Path | None:
-        """Find a picture by the XML's own name, as the devkit does, else by its `filename`.
+        """Find an image by the XML's own name, as the devkit does, else by its `filename`.
 
         The own name goes first because `filename` is often left over from before a renaming.
         """
@@ -83,9 +83,9 @@ class Pictures:
             for directory in self._directories:
                 if directory is None:
                     directory = posixpath.dirname(below(path, self.base)) + "/"
-                picture = self._by_stem.get((directory + stem).lstrip("/"))
-                if picture is not None:
-                    return picture
+                image_path = self._by_stem.get((directory + stem).lstrip("/"))
+                if image_path is not None:
+                    return image_path
         return None
 
 
@@ -94,6 +94,6 @@ def _xml_below(directory: Path, boundary: Boundary) -> list[Path]:
 
 
 def _is_class_list(path: Path) -> bool:
-    """Whether a list is of the form `dog_train.txt`: a picture and 1, 0 or -1 a line."""
+    """Whether a list is of the form `dog_train.txt`: an image and 1, 0 or -1 a line."""
     first = next((line.split() for line in read_text(path).splitlines() if line.strip()), [])
     return len(first) > 1 and first[-1] in ("1", "0", "-1")

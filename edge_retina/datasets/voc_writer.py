@@ -1,4 +1,4 @@
-"""Writer of Pascal VOC: one XML an image, split lists in `ImageSets/Main`."""
+"""Writer of Pascal VOC: one XML per image, split lists in `ImageSets/Main`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of YOLO: one text file a picture, class and normalised centre box a line."""
+"""Reader of YOLO: one text file per image, class and normalised centre box per line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.threads import map_in_threads
 from edge_retina.datasets.yolo_files import (
     find_yaml,
+    images_by_split,
     label_directories,
     label_file,
     listed_images,
     load_yaml,
-    pictures_by_split,
     read_labels,
 )
 from edge_retina.datasets.yolo_writer import write_yolo
@@ -49,7 +49,7 @@ def read_yolo(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
 
     Class names are those of `data.yaml` or of `classes.txt`; if both are there they must agree.
     Split paths of `data.yaml` are often left over from another machine; if one doesn't exist inside
-    the data set, the directories are looked at instead. A picture without a label file has no
+    the data set, the directories are used instead. An image without a label file has no
     objects. Polygons are replaced by the box around them.
 
     Args:
@@ -66,12 +66,12 @@ def read_yolo(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
         return _read_described(found.described, boundary, problems)
     path, tree = next(iter(found.files.items()), (None, {}))
     labels = read_labels(root, path, tree, boundary)
-    pictures = pictures_by_split(root, tree, boundary)
+    images = images_by_split(root, tree, boundary)
     splits = {
         split: _read_images(
             [(item, label_file(item, root)) for item in items], root, labels, boundary, problems
         )
-        for split, items in pictures.items()
+        for split, items in images.items()
     }
     _report_orphans(root, splits, problems)
     return AnnotatedSplits(labels, splits)
@@ -86,14 +86,14 @@ def _read_described(
     for split, place in places.items():
         if place.is_dir() and not place.is_relative_to(base):
             raise DatasetError(
-                f"{described.path}, splits.{split}: {place} is not below the pictures' {base}"
+                f"{described.path}, splits.{split}: {place} is not below the images' {base}"
             )
-        pictures = (
+        images = (
             list_images(place, boundary=boundary)
             if place.is_dir()
             else listed_images(place, base, boundary)
         )
-        files = [(picture, _beside(picture, base, annotations)) for picture in pictures]
+        files = [(image, _beside(image, base, annotations)) for image in images]
         splits[split] = _read_images(files, base, described.labels, boundary, problems)
     return AnnotatedSplits(described.labels, splits)
 
@@ -101,18 +101,18 @@ def _read_described(
 def _report_orphans(
     root: Path, splits: dict[str, list[ImageAnnotation]], problems: Problems
 ) -> None:
-    """Note label files whose picture is missing."""
+    """Note label files whose image is missing."""
     known = {label_file(item.path, root) for split in splits.values() for item in split}
     for directory in label_directories(root):
         for path in sorted(directory.rglob("*.txt")):
             if path not in known and path.name not in ("classes.txt", "labels.txt"):
-                pictures = directory.parent / "images" / path.relative_to(directory)
-                if not any(pictures.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
+                image = directory.parent / "images" / path.relative_to(directory)
+                if not any(image.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
                     problems.add("missing-image", str(path), "no image for this label file")
 
 
-def _beside(picture: Path, base: Path, annotations: Path) -> Path:
-    return annotations / picture.relative_to(base).with_suffix(".txt")
+def _beside(image: Path, base: Path, annotations: Path) -> Path:
+    return annotations / image.relative_to(base).with_suffix(".txt")
 
 
 def _read_images(
@@ -122,16 +122,16 @@ def _read_images(
     boundary: Boundary,
     problems: Problems,
 ) -> list[ImageAnnotation]:
-    """Read (picture, label file) pairs; a picture's id is its path below `base`."""
+    """Read (image, label file) pairs; an image's id is its path below `base`."""
 
     def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation, Problems]:
-        picture, path = file
+        image, path = file
         own = Problems(problems.skip_invalid)
         labelled = os.path.isfile(path)
         annotation = ImageAnnotation(
-            image_id=image_id_of(picture, base),
-            path=picture,
-            source=str(path if labelled else picture),
+            image_id=image_id_of(image, base),
+            path=image,
+            source=str(path if labelled else image),
             objects=_read_lines(boundary.check(path), labels, own) if labelled else (),
             normalized=True,
         )

@@ -1,4 +1,4 @@
-"""Where a YOLO data set keeps its pictures, class names and label files."""
+"""Where a YOLO data set keeps its images, class names and label files."""
 
 from __future__ import annotations
 
@@ -77,17 +77,15 @@ def read_labels(
     return labels
 
 
-def pictures_by_split(
-    root: Path, tree: dict[str, Any], boundary: Boundary
-) -> dict[str, list[Path]]:
-    """Return pictures by split as the YAML file says, else as the directories' names do."""
+def images_by_split(root: Path, tree: dict[str, Any], boundary: Boundary) -> dict[str, list[Path]]:
+    """Return images by split as the YAML file says, else as the directories' names do."""
     return _yaml_splits(root, tree, boundary) or _directory_splits(root, boundary)
 
 
 def listed_images(
     path: Path, root: Path, boundary: Boundary, *, relative_to: Path | None = None
 ) -> list[Path]:
-    """Return the pictures that a split's text file lists.
+    """Return the images that a split's text file lists.
 
     Args:
         path: the file.
@@ -96,19 +94,19 @@ def listed_images(
         relative_to: the directory below `root` that the names begin at; by default `root`.
     """
     base = (relative_to or root).relative_to(root)
-    pictures = []
+    images = []
     for number, line in enumerate(read_text(path, boundary=boundary).splitlines(), 1):
         name = line.strip()
         if name:
             # Joined as texts: "a/../../b" may climb out of `base`, and an absolute name stays one.
             joined = name if name.startswith("/") else f"{base.as_posix()}/{name}"
-            pictures.append(root / relative_path(joined, where=f"{path}, line {number}"))
-    return pictures
+            images.append(root / relative_path(joined, where=f"{path}, line {number}"))
+    return images
 
 
-def label_file(picture: Path, root: Path) -> Path:
-    """Return where a picture's labels are: the last `images` of its path becomes `labels`."""
-    parts = list(picture.relative_to(root).with_suffix(".txt").parts)
+def label_file(image: Path, root: Path) -> Path:
+    """Return where an image's labels are: the last `images` of its path becomes `labels`."""
+    parts = list(image.relative_to(root).with_suffix(".txt").parts)
     for number in range(len(parts) - 2, -1, -1):
         if parts[number] == "images":
             parts[number] = "labels"
@@ -123,23 +121,23 @@ def label_directories(root: Path) -> list[Path]:
 
 
 def _yaml_splits(root: Path, tree: dict[str, Any], boundary: Boundary) -> dict[str, list[Path]]:
-    """Return pictures by split as the YAML file says; empty if any of its paths doesn't exist."""
+    """Return images by split as the YAML file says; empty if any of its paths doesn't exist."""
     splits: dict[str, list[Path]] = {}
     for key in _YAML_SPLITS:
         entries = tree.get(key)
         if not entries:
             continue
-        pictures: list[Path] = []
+        images: list[Path] = []
         for entry in entries if isinstance(entries, list) else [entries]:
             place = _locate(_text(entry), root, _text(tree.get("path")))
             if place is None:
                 return {}
-            pictures += (
+            images += (
                 listed_images(place, root, boundary, relative_to=place.parent)
                 if place.is_file()
                 else list_images(place, boundary=boundary)
             )
-        splits[split_name(key)] = pictures
+        splits[split_name(key)] = images
     return splits
 
 
@@ -167,7 +165,7 @@ def _downward(path: str) -> Path:
 
 
 def _directory_splits(root: Path, boundary: Boundary) -> dict[str, list[Path]]:
-    """Return pictures by split from `images/train/`, `train/images/` or `train/`; else unsplit."""
+    """Return images by split from `images/train/`, `train/images/` or `train/`; else unsplit."""
     splits: dict[str, list[Path]] = {}
     for directory in subdirectories(root / "images") + subdirectories(root):
         name = split_name(directory.name)

@@ -1,4 +1,4 @@
-"""Writer of YOLO: one text file an image, class and normalised centre box a line."""
+"""Writer of YOLO: one text file per image, class and normalised centre box per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at a picture file: is it whole, what is it, and what does it resemble?
+"""One look at an image file: is it whole, what is it, and what does it resemble?
 
 Every file is read once and decoded once, in grey and reduced: enough to know that it can be decoded
 and to compare it with others.
@@ -96,9 +96,9 @@ def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:
 
 
 def perceptual_hash(grey: np.ndarray) -> int:
-    """Return a 64-bit hash of an (H, W) uint8 picture that similar pictures nearly share.
+    """Return a 64-bit hash of an (H, W) uint8 image that similar images nearly share.
 
-    A bit says whether one of the 8x8 lowest frequencies of the 32x32 picture is above their median,
+    A bit says whether one of the 8x8 lowest frequencies of the 32x32 image is above their median,
     which re-encoding, resizing and a change of brightness leave nearly as it was.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010),

@@ -31,7 +31,7 @@ class Survey:
         notes: odd things that it read all the same.
         examples: what training would use, by split.
         skipped: how many things stop training unless `data.skip_invalid` leaves them out.
-        pictures: what was seen of each picture file.
+        pictures: what was seen of each image file.
         config: of the training that is to come.
     """
 
@@ -87,7 +87,7 @@ class Survey:
 
 
 def survey(path: Path | str, config: Config) -> Survey:
-    """Read a data set and look at every picture.
+    """Read a data set and look at every image.
 
     Raises:
         DatasetError: the data set can't be read at all.

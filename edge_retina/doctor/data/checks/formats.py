@@ -1,4 +1,4 @@
-"""Checks of how pictures are stored: format, depth, colours, and which way up."""
+"""Checks of how images are stored: format, depth, colours, and which way up."""
 
 from __future__ import annotations
 
@@ -16,75 +16,74 @@ from edge_retina.doctor.findings import Case, Finding, Kind
 EXIF = Kind(
     "exif-orientation",
     "note",
-    "Pictures that their EXIF data turns",
-    "tools disagree whether to turn them; here they are turned, and boxes that were drawn on the "
-    "stored pixels are turned with them",
-    "nothing, if the sample pictures in the report look right",
+    "Images with an EXIF rotation",
+    "tools disagree on whether to apply it; here it is applied, also to boxes that were drawn "
+    "on the stored pixels",
+    "none needed if the sample images in the report look right",
 )
 EXIF_UNSURE = Kind(
     "exif-ambiguous",
     "warning",
-    "Pictures that their EXIF data turns, with boxes that may be from before the turn",
-    "the annotation doesn't tell which way up the picture was when it was annotated; the boxes are "
-    "taken as drawn on the upright picture, and if that is wrong all of them are misplaced",
-    "look at the boxes in the report; if they are off, turn the pixels of the files and "
-    "remove the tag",
+    "Images with an EXIF rotation whose boxes may predate it",
+    "the annotation doesn't say which way up the image was when it was annotated; the boxes are "
+    "taken as drawn on the upright image, and if that is wrong, all of them are misplaced",
+    "check the boxes in the report; if they are off, rotate the pixels and remove the tag",
 )
 EXIF_INVALID = Kind(
     "invalid-exif-orientation",
     "note",
-    "Images whose EXIF orientation is none of 1 to 8",
-    "such a value means nothing: the images are used as they are stored, but another tool may "
-    "turn them",
-    "remove the tag, or correct it if an image is shown lying on its side",
+    "Images whose EXIF orientation is not one of 1 to 8",
+    "such a value is meaningless; OpenCV ignores it or reads a part of it, and other tools may "
+    "rotate the image differently",
+    "remove the tag, or correct it if the image is shown sideways",
 )
 SUFFIX = Kind(
     "wrong-suffix",
     "warning",
-    "Files whose name says another format than their content",
+    "Files whose suffix doesn't match their format",
     "this package goes by the content, but viewers, converters and mobile tools go by the name",
     "rename the files and their entries in the annotations",
 )
 ANIMATED = Kind(
     "animated-image",
     "warning",
-    "Pictures with more than one frame or page",
-    "only the first frame is trained on; the boxes may be of another one",
-    "save the annotated frame as a still picture",
+    "Images with more than one frame or page",
+    "only the first frame is used; the boxes may belong to another one",
+    "save the annotated frame as a still image",
 )
 DEEP = Kind(
     "sixteen-bit-image",
     "note",
-    "Pictures with more than 8 bits a channel",
-    "they are cut to 8 bits by dropping the lower ones; a picture that uses a small part of its "
-    "range, as from a microscope or a thermal camera, becomes nearly black",
-    "convert them to 8 bits with the contrast that the device's camera gives",
+    "Images with more than 8 bits per channel",
+    "the lower bits are dropped; an image that uses a small part of its range, as from a "
+    "microscope or a thermal camera, becomes nearly black",
+    "convert them to 8 bits with the contrast of the device's camera",
 )
 CMYK = Kind(
     "cmyk-image",
     "warning",
-    "Pictures in print colours (CMYK)",
-    "decoders turn CMYK into RGB in different ways, so training and a phone see different colours",
+    "Images in print colours (CMYK)",
+    "decoders convert CMYK to RGB in different ways, so training and a phone see different colours",
     "convert them to RGB",
 )
 GREY = Kind(
     "grey-image",
     "note",
-    "Grey pictures among coloured ones",
-    "they are used with three equal channels; that is fine unless colour and class go together",
-    "nothing, unless the device's pictures are all of one sort",
+    "Greyscale images among colour images",
+    "they are used as three equal channels; that is fine unless colour and class go together",
+    "none needed, unless the device's images are all of one kind",
 )
 ALPHA = Kind(
     "alpha-image",
     "note",
-    "Pictures with transparency",
-    "transparency is dropped, which shows the colours that lie hidden under transparent pixels",
-    "flatten them on the background that people saw when they annotated",
+    "Images with transparency",
+    "transparency is dropped, which exposes the colours under transparent pixels",
+    "flatten them onto the background that the annotators saw",
 )
 
 
 def check_formats(survey: Survey) -> list[Finding]:
-    """Return all findings about how pictures are stored."""
+    """Return all findings about how images are stored."""
     return [*_exif(survey), *_invalid_exif(survey), *_formats(survey)]
 
 
@@ -122,21 +121,21 @@ def _invalid_exif(survey: Survey) -> list[Finding]:
 
 
 def _drawn_on(annotation: ImageAnnotation, header: ImageHeader) -> tuple[bool, str]:
-    """Return whether it is known which way up the picture was when annotated, and how it looks."""
+    """Return whether it is known which way up the image was when annotated, and a description."""
     if not annotation.objects:
         return True, "no objects, so nothing can be misplaced"
     if header.raw_hw != header.image_hw and annotation.size_hw == header.raw_hw:
-        return True, "the stated size is that before the turn: the boxes are turned too"
+        return True, "the stated size is that before the rotation: the boxes are rotated too"
     if header.raw_hw != header.image_hw and annotation.size_hw == header.image_hw:
-        return True, "the stated size is that after the turn"
+        return True, "the stated size is that after the rotation"
     if not annotation.normalized:
         far = np.array([item.yxyx for item in annotation.objects])[:, 2:].max(axis=0)
         upright, raw = ((far <= np.array(hw) + 1).all() for hw in (header.image_hw, header.raw_hw))
         if raw and not upright:
-            return False, "the boxes fit the picture before the turn only"
+            return False, "the boxes fit the image before the rotation only"
         if upright and not raw:
-            return True, "the boxes fit the picture after the turn only"
-    return False, "the annotation fits the picture before and after the turn"
+            return True, "the boxes fit the image after the rotation only"
+    return False, "the annotation fits the image before and after the rotation"
 
 
 def _formats(survey: Survey) -> list[Finding]:
@@ -160,7 +159,7 @@ def _of_format(
     kind: Kind,
     describe: Callable[[PictureFile, FileFormat], str],
 ) -> list[Finding]:
-    """Return the finding over all pictures of which `describe` has something to say."""
+    """Return the finding over all images of which `describe` has something to say."""
     told = ((picture, describe(picture, form)) for picture, form in known)
     return kind.found([Case(survey.name_of(p.path), detail) for p, detail in told if detail])
 

@@ -1,4 +1,4 @@
-"""Checks of which pictures there are, and whether they are whole and the annotated ones."""
+"""Checks of which images exist, and whether they are intact and the annotated ones."""
 
 from __future__ import annotations
 
@@ -13,82 +13,81 @@ from edge_retina.datasets.problems import Problem
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
-# With more pictures than this without objects, most of a batch teaches nothing but background.
+# With more images than this without objects, most of a batch teaches nothing but background.
 _MANY_WITHOUT_OBJECTS = 0.5
 
 MISSING = Kind(
     "missing-image",
     "error",
-    "Annotations of pictures that are not there",
-    "training stops at them, or silently has less data than you think",
-    "put the pictures where the annotations say, or delete the annotations",
+    "Annotations of images that don't exist",
+    "training stops at them, or has less data than you think",
+    "put the images where the annotations expect them, or delete the annotations",
 )
 UNREAD = Kind(
     "unreadable-annotation",
     "error",
     "Annotations that can't be read",
-    "what can't be read is not trained on; if it is left out, its object counts as background",
-    "correct these lines",
+    "they are not trained on; if they are skipped, their objects count as background",
+    "fix these lines",
 )
 REPEATED = Kind(
     "repeated-image",
     "error",
-    "Pictures that are listed twice in one split",
-    "training stops at them; they would count double in training and in every metric",
-    "delete the second entry; if both hold objects, merge them",
+    "Images listed twice in one split",
+    "training stops at them; they would count twice in training and in every metric",
+    "delete the second entry; if both have objects, merge them",
 )
-_BROKEN_WHY = "training stops at a picture that it can't decode"
+_BROKEN_WHY = "training stops at images that it can't decode"
 _BROKEN_REMEDY = "copy or export the file again, or delete it with its annotation"
-EMPTY = Kind("empty-file", "error", "Image files of zero bytes", _BROKEN_WHY, _BROKEN_REMEDY)
-TRUNCATED = Kind("truncated-image", "error", "Images that are cut off", _BROKEN_WHY, _BROKEN_REMEDY)
+EMPTY = Kind("empty-file", "error", "Empty image files", _BROKEN_WHY, _BROKEN_REMEDY)
+TRUNCATED = Kind("truncated-image", "error", "Truncated image files", _BROKEN_WHY, _BROKEN_REMEDY)
 UNREADABLE = Kind(
     "unreadable-image",
     "error",
-    "Files that are not images, or are damaged",
+    "Files that are not images, or damaged ones",
     _BROKEN_WHY,
     _BROKEN_REMEDY,
 )
 SIZE_MISMATCH = Kind(
     "size-mismatch",
     "error",
-    "Pictures of another size than their annotation states",
-    "the boxes were drawn on a picture of another size, so they lie at the wrong place in this one",
-    "annotate the pictures as they are now, or put back the ones that were annotated",
+    "Images whose size differs from the annotated one",
+    "the boxes were drawn on an image of another size, so they are misplaced on this one",
+    "annotate the images as they are now, or restore the ones that were annotated",
 )
 ZERO_SIZE = Kind(
     "zero-image-size",
     "note",
-    "Annotations that state an image size of 0",
-    "labelling tools write 0 when they can't read the image; its own size is used instead, so "
-    "nothing tells whether the boxes were drawn on this image",
-    "look at these images in the report; if the boxes are right, nothing",
+    "Annotations with an image size of 0",
+    "labelling tools write 0 when they can't read the image; the image's own size is used, so "
+    "nothing shows whether the boxes were drawn on this image",
+    "check these images; nothing to do if the boxes fit",
 )
 NO_OBJECTS = Kind(
     "image-without-objects",
     "note",
-    "Pictures without objects",
-    "they are trained on as background, which teaches what is not an object, if indeed none is "
-    "there",
-    "look through them for forgotten objects",
+    "Images without objects",
+    "they are trained on as background, which is right only if there really are no objects in them",
+    "check them for missed objects",
 )
 UNUSED = Kind(
     "unused-image",
     "note",
-    "Pictures in the directory that no annotation or split mentions",
-    "they are not trained on, not even as background",
-    "annotate them, or leave them; a picture without objects needs an empty annotation",
+    "Images in the directory that no annotation or split lists",
+    "they are not used for training, not even as background",
+    "annotate them or ignore them; an image without objects needs an empty annotation",
 )
 SAME_NAME = Kind(
     "duplicate-file-name",
     "note",
-    "Different pictures with the same file name in different directories",
+    "Different images with the same file name in different directories",
     "tools that flatten directories, such as converters to VOC, overwrite one with the other",
-    "give them names of their own before you move them",
+    "give them unique names before you merge directories",
 )
 
 
 def check_images(survey: Survey) -> list[Finding]:
-    """Return all findings about which pictures there are and whether they can be used."""
+    """Return all findings about which images exist and whether they can be used."""
     return [
         *_unread(survey),
         *_repeated(survey),
@@ -138,7 +137,7 @@ def _annotated_size(survey: Survey) -> list[Finding]:
     for annotation in survey.images:
         header, stated = survey.pictures[annotation.path].header, annotation.size_hw
         if header is not None and stated not in (None, header.image_hw, header.raw_hw):
-            detail = f"stated {_size(stated)}, the picture has {_size(header.image_hw)}"
+            detail = f"stated {_size(stated)}, the image has {_size(header.image_hw)}"
             cases.append(Case(survey.name_of(annotation.path), detail))
     return SIZE_MISMATCH.found(cases)
 
@@ -146,7 +145,7 @@ def _annotated_size(survey: Survey) -> list[Finding]:
 def _without_objects(survey: Survey) -> list[Finding]:
     empty = [item for item in survey.images if not item.objects]
     share = len(empty) / max(len(survey.images), 1)
-    detail = f"no objects; {share:.1%} of all pictures have none"
+    detail = f"no objects; {share:.1%} of all images have none"
     kind = NO_OBJECTS
     if share > _MANY_WITHOUT_OBJECTS:
         kind = dataclasses.replace(kind, severity="warning")
@@ -156,7 +155,7 @@ def _without_objects(survey: Survey) -> list[Finding]:
 def _unused(survey: Survey) -> list[Finding]:
     used = {os.path.abspath(path) for path in survey.pictures}
     unused = [path for path in list_images(survey.root) if os.path.abspath(path) not in used]
-    return UNUSED.found([Case(survey.name_of(path), "not mentioned") for path in unused])
+    return UNUSED.found([Case(survey.name_of(path), "not listed") for path in unused])
 
 
 def _same_names(survey: Survey) -> list[Finding]:
