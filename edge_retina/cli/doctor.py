@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,31 +33,35 @@ from edge_retina.run_directory import RunDirectory
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a report with pictures, charts and links.",
+    help="Write the findings as a page with pictures and charts.",
 )
 @click.option(
     "--write-config",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the advice as a config file, with its reasons.",
+    help="Write the advice as a config file that 'edge-retina run' takes, with its reasons.",
 )
 @click.option(
     "--quantization",
     is_flag=True,
-    help="Look into the int8 model of RUN, layer by layer, on pictures of its validation split.",
+    help="Examine the int8 model of RUN layer by layer, on pictures of its validation split.",
 )
-@click.option("--method", type=click.Choice(["qat", "ptq"]), help="Of --quantization.")
+@click.option(
+    "--method",
+    type=click.Choice(["qat", "ptq"]),
+    help="With --quantization: which of RUN's int8 models; by default the one of its config.",
+)
 @click.option(
     "--pictures",
     type=click.IntRange(1),
     default=16,
     show_default=True,
-    help="How many --quantization looks at.",
+    help="With --quantization: how many pictures to use.",
 )
 @click.option(
     "--ablate",
     is_flag=True,
-    help="With --quantization: also leave each layer in float in turn; takes a minute or more.",
+    help="With --quantization: also keep each layer in float in turn; takes a minute or more.",
 )
 @set_option
 @json_option
@@ -75,11 +80,11 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Say what is wrong with DATA, how well anchors cover it, and what to change.
+    """Find problems in DATA, measure how well anchors cover it, and advise on the config.
 
-    With --quantization: say which layers of RUN lose what int8 loses, and which setting helps.
+    With --quantization: find the layers of RUN that int8 hurts, and the setting that helps.
 
-    Errors stop training or spoil it; warnings cost accuracy or make a metric wrong; notes are worth
+    Errors stop or spoil training, warnings cost accuracy or make a metric wrong, notes are worth
     knowing. The exit code is 0 whatever is found.
 
     Examples: edge-retina doctor data/bccd --image-size 320 --html doctor.html
@@ -92,34 +97,43 @@ def command(
         blocks, page, document = _examine_layers(
             RunDirectory(data), with_seed(overrides, seed), method, pictures, ablate=ablate
         )
-        patch = ""
+        config = ""
     else:
-        blocks, page, document, patch = _examine_data(
-            data, with_seed(overrides, seed), image_hw, html
+        blocks, page, document, config = _examine_data(
+            data, with_seed(overrides, seed), image_hw, html=html, write_config=write_config
         )
     if json_target != STDOUT:
         show(*blocks)
     if html is not None:
         _write("--html", html, page)
     if write_config is not None:
-        _write("--write-config", write_config, patch)
+        _write("--write-config", write_config, config)
     emit_json(document, json_target)
 
 
 def _examine_data(
-    data: Path, overrides: Sequence[str], image_hw: tuple[int, int] | None, html: Path | None
+    data: Path,
+    overrides: Sequence[str],
+    image_hw: tuple[int, int] | None,
+    *,
+    html: Path | None,
+    write_config: Path | None,
 ) -> tuple[list[Block], str, dict[str, Any], str]:
     """Return a data set's diagnosis as text, page, JSON document and config."""
-    from edge_retina.doctor.data.advice import config_patch
+    from edge_retina.doctor.data.advice.config_file import config_file
     from edge_retina.doctor.data.examine import examine
     from edge_retina.doctor.data.report.page import render_page
     from edge_retina.doctor.data.report.text import text_blocks
 
     if RunDirectory(data).config_file.is_file():
-        raise RunError(f"{data}: is a run directory; ask for --quantization, or give the data set")
+        raise RunError(f"{data}: is a run directory; add --quantization, or give a data set")
     diagnosis = examine(data, image_hw=image_hw, config=load_config(overrides=overrides))
     page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
-    return text_blocks(diagnosis), page, diagnosis.to_dict(), config_patch(diagnosis.advice)
+    config = ""
+    if write_config is not None:
+        path = Path(os.path.relpath(data, write_config.parent)).as_posix()
+        config = config_file(diagnosis.advice, diagnosis.survey.config, data_path=path)
+    return text_blocks(diagnosis), page, diagnosis.to_dict(), config
 
 
 def _examine_layers(

@@ -83,6 +83,18 @@ def test_evolution_improves_and_is_written(data: Path, tmp_path: Path):
     assert [[list(shape) for shape in level] for level in shapes] == evolved["shapes"]
 
 
+def test_a_rectangular_input(data: Path, tmp_path: Path):
+    out = tmp_path / "anchors.toml"
+    arguments = (data, "--image-size", "128x256", "--per-cell", 1, "--json", "-", "--out", out)
+    record = json.loads(anchors(*arguments).stdout)
+    # Pictures are square: at the input every box is half as high.
+    assert list(record["fitted"]["by_size"]) == ["8-16", "16-32", "64-128"]
+    shapes = [shape for level in record["fitted"]["shapes"] for shape in level]
+    assert all(height < 1.05 * width for height, width in shapes)
+    assert record["fitted"]["best_possible_recall"] > record["default"]["best_possible_recall"]
+    assert "128x256 px" in out.read_text()
+
+
 def test_a_data_set_that_is_missing(tmp_path: Path):
     result = anchors(tmp_path / "none")
     assert result.exit_code == 1

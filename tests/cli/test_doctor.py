@@ -34,12 +34,12 @@ def test_text_has_errors_first_and_the_exit_code_is_0(data: Path) -> None:
     assert counts.startswith("1 error, ")
     assert first == "ERROR zero-area-box: Boxes without an area: 1"
     assert "JPEGImages/flawed.jpg (Annotations/flawed.xml, object 2)" in result.stdout
-    assert "data.skip_invalid = true: 1 invalid things" in " ".join(result.stdout.split())
+    assert "data.skip_invalid = true: 1 invalid annotation" in " ".join(result.stdout.split())
 
 
 def test_all_results_go_where_they_are_wanted(data: Path, tmp_path: Path) -> None:
-    page, patch = tmp_path / "out" / "page.html", tmp_path / "out" / "patch.toml"
-    result = doctor(data, "--json", "-", "--html", page, "--write-config", patch)
+    page, advice = tmp_path / "out" / "page.html", tmp_path / "out" / "advice.toml"
+    result = doctor(data, "--json", "-", "--html", page, "--write-config", advice)
     assert result.exit_code == 0, result.output
     tree = json.loads(result.stdout)
     assert tree["schema_version"] == 1
@@ -48,8 +48,24 @@ def test_all_results_go_where_they_are_wanted(data: Path, tmp_path: Path) -> Non
     assert tree["boxes"] == {"cat": 5}
     assert tree["findings"][0]["code"] == "zero-area-box"
     assert set(tree["anchors"]["sets"]) == {"default", "fitted"}
-    assert load_config(patch).data.skip_invalid
+    config = load_config(advice)
+    assert config.data.skip_invalid
+    assert config.data.path == str(data)
+    assert 'path = "../data"' in advice.read_text()
     assert '<a href="../data/JPEGImages/flawed.jpg">' in page.read_text()
+
+
+def test_a_rectangular_input(data: Path) -> None:
+    result = CliRunner().invoke(
+        command, [str(data), "--image-size", "64x128", "--set", "model.max_level=5", "--json", "-"]
+    )
+    tree = json.loads(result.stdout)
+    assert (tree["image_hw"], tree["image_size"]) == ([64, 128], None)
+    # 40 x 40 px in pictures of 96 x 128: 26.7 x 40 px at the input
+    assert tree["objects"]["side_px"]["p50"] == pytest.approx((40 * 64 / 96 * 40) ** 0.5, abs=0.01)
+    assert tree["objects"]["aspect"]["p50"] == pytest.approx(64 / 96, abs=0.001)
+    advice = {item["key"]: item["value"] for item in tree["advice"]}
+    assert advice["model.image_hw"] == [64, 128]
 
 
 def test_seed_and_settings_reach_the_examination(data: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import edge_retina
 from edge_retina.boxes.fitting import knee
 from edge_retina.config import Config
-from edge_retina.doctor.data.advice import Advice, advise
+from edge_retina.doctor.advice import Advice
+from edge_retina.doctor.data.advice.advise import advise
 from edge_retina.doctor.data.checks.anchors import AnchorStudy, check_anchors, study_anchors
 from edge_retina.doctor.data.checks.boxes import check_boxes
 from edge_retina.doctor.data.checks.classes import box_counts, check_classes

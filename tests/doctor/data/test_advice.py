@@ -7,30 +7,24 @@ from typing import Any
 import pytest
 
 from edge_retina.config import load_config
-from edge_retina.doctor.data.advice import Advice, advise, config_patch
+from edge_retina.doctor.advice import Advice
+from edge_retina.doctor.data.advice.advise import advise
 from edge_retina.doctor.data.checks.anchors import study_anchors
 from edge_retina.doctor.data.checks.objects import measure_objects
+from edge_retina.doctor.data.examine import examine
 from edge_retina.doctor.data.survey import survey
-from tests.doctor.made import VocSet, diagnose, small_config
+from tests.doctor.made import BOX, VocSet, codes, diagnose, encode, photo, small_config
 
 
 def advice_for(voc: VocSet, **changes: Any) -> dict[str, Advice]:
     return {item.key: item for item in diagnose(voc.root, **changes).advice}
 
 
-def test_every_number_has_a_reason_and_the_patch_is_a_config(tmp_path: Path) -> None:
+def test_every_number_has_a_reason(tmp_path: Path) -> None:
     voc = VocSet(tmp_path / "data")
     voc.add_sound(3)
     voc.add("flawed.jpg", ("cat", 20, 30, 20, 70))
-    advice = diagnose(voc.root).advice
-    assert all(item.reason for item in advice)
-    patch = tmp_path / "patch.toml"
-    patch.write_text(config_patch(advice))
-    config = load_config(patch).to_dict()
-    for item in advice:
-        section, _, name = item.key.partition(".")
-        assert config[section][name] == item.value
-    assert config["data"]["skip_invalid"] is True
+    assert all(item.reason for item in diagnose(voc.root).advice)
 
 
 def test_size_is_raised_until_objects_can_be_learned(tmp_path: Path) -> None:
@@ -72,26 +66,107 @@ def test_zooming_out_stops_at_the_learnable_size(tmp_path: Path, width: int, low
     assert advice_for(voc)["augmentation.scale"].value == [low, 1.33]
 
 
-def test_alpha_rises_with_the_square_root_of_the_imbalance(tmp_path: Path) -> None:
-    voc = VocSet(tmp_path)
-    for number in range(20):  # 140 cats, 20 dogs: the mean of 80 is 4 times 20
-        boxes = [("cat", 16 * i, 10, 16 * i + 14, 40) for i in range(7)]
-        voc.add(f"{number}.jpg", *boxes, ("dog", 20, 50, 60, 90))
-    item = advice_for(voc)["loss.focal_alpha"]
-    assert item.value == 0.4  # odds 1/3 times 2
-    assert "dog has 4.0 times fewer boxes" in item.reason
+def with_pictures(voc: VocSet, count: int, **changes: Any) -> dict[str, Advice]:
+    """Advice for a data set whose training split has its one picture `count` times."""
+    known = survey(voc.root, small_config(**changes))
+    repeated = dataclasses.replace(known, examples={"train": known.training * count})
+    objects, anchors = measure_objects(repeated, (96, 96)), study_anchors(repeated, (96, 96))
+    return {item.key: item for item in advise(repeated, objects, anchors)}
 
 
-@pytest.mark.parametrize("images, batch", [(3, 4), (119, 4), (120, 8), (250, 16)])
-def test_batch_leaves_fifteen_steps_an_epoch(tmp_path: Path, images: int, batch: int) -> None:
+@pytest.fixture
+def one_picture(tmp_path: Path) -> VocSet:
     voc = VocSet(tmp_path)
     voc.add("a.jpg", ("cat", 5, 5, 50, 50))
-    known = survey(voc.root, small_config())
-    repeated = dataclasses.replace(known, examples={"train": known.training * images})
-    objects, anchors = measure_objects(repeated, (96, 96)), study_anchors(repeated, (96, 96))
-    advice = {item.key: item.value for item in advise(repeated, objects, anchors)}
-    assert advice["train.batch_size"] == batch
-    assert advice["train.learning_rate"] == pytest.approx(0.003 * (batch / 8) ** 0.5, rel=0.02)
+    return voc
+
+
+@pytest.mark.parametrize(
+    "images, batch, steps",
+    [
+        (3, 8, 4000),
+        (205, 8, 4000),
+        (500, 8, 4000),
+        (533, 8, 60 * 67),  # from here on the default 60 epochs are enough
+        (1584, 8, 60 * 198),
+        (1600, 16, 60 * 100),  # 6,000 steps even with the larger batch
+    ],
+)
+def test_a_training_has_enough_steps(
+    one_picture: VocSet, images: int, batch: int, steps: int
+) -> None:
+    advice = with_pictures(one_picture, images)
+    assert advice["train.batch_size"].value == batch
+    assert ("train.learning_rate" in advice) == (batch != 8)
+    if batch != 8:
+        assert advice["train.learning_rate"].value == pytest.approx(0.003 * 2**0.5, rel=0.02)
+    if "train.steps" in advice:
+        assert "train.epochs" not in advice
+        planned = advice["train.steps"].value
+    else:
+        planned = advice["train.epochs"].value * -(-images // batch)
+    assert planned == steps
+
+
+def test_steps_that_are_given_and_enough_stay(one_picture: VocSet) -> None:
+    advice = with_pictures(one_picture, 100, **{"train.steps": 5000})
+    assert not {"train.steps", "train.epochs"} & advice.keys()
+    few = with_pictures(one_picture, 100, **{"train.steps": 500})["train.steps"]
+    assert few.value == 4000
+    assert "500 steps would be too few" in few.reason
+
+
+@pytest.mark.parametrize("images, every", [(8, 200), (205, 8), (400, None), (5000, None)])
+def test_about_twenty_evaluations(one_picture: VocSet, images: int, every: int | None) -> None:
+    item = with_pictures(one_picture, images).get("train.eval_every_epochs")
+    assert (item.value if item else None) == every
+
+
+def test_a_rare_class_is_a_finding_and_no_reason_to_change_the_loss(tmp_path: Path) -> None:
+    """One alpha weighs objects against background; it can't balance classes."""
+    voc = VocSet(tmp_path)
+    for number in range(20):  # 200 cats, 20 dogs
+        boxes = [("cat", 12 * i, 10, 12 * i + 11, 40) for i in range(10)]
+        voc.add(f"{number}.jpg", *boxes, ("dog", 20, 50, 60, 90))
+    diagnosis = diagnose(voc.root)
+    assert not [item for item in diagnosis.advice if item.key.startswith("loss.")]
+    finding = codes(diagnosis)["class-imbalance"]
+    assert [case.file for case in finding.cases] == ["dog"]
+    assert finding.remedy.startswith("label more pictures of the rare class")
+
+
+@pytest.mark.parametrize("image_hw", [(96, 160), (320, 96), (32, 512), (32, 1504)])
+def test_levels_fit_any_rectangle(tmp_path: Path, image_hw: tuple[int, int]) -> None:
+    """Large objects ask for coarse levels, whose strides a flat input may not hold."""
+    voc = VocSet(tmp_path)
+    voc.add("a.jpg", ("cat", 0, 0, 128, 96), ("cat", 1, 2, 127, 95))
+    config = load_config(overrides=["model.max_level=5"])
+    diagnosis = examine(voc.root, image_hw=image_hw, config=config)
+    advised = {item.key: item.value for item in diagnosis.advice}
+    overrides = [f"{key}={value}" for key, value in advised.items() if key.startswith("model.")]
+    model = load_config(overrides=overrides).model
+    assert model.image_hw == image_hw
+    assert 2**model.max_level <= min(image_hw)
+
+
+def test_splits_that_do_not_exist_are_not_asked_for(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path)
+    voc.add_sound(2, split="photos")
+    voc.add_sound(3, split="more", first=2)
+    voc.add_sound(1, split="test", first=5)
+    advice = advice_for(voc)
+    assert advice["data.train_split"].value == "more"
+    assert advice["data.val_split"].value == ""
+    assert "data.test_split" not in advice
+
+
+def test_pictures_that_can_not_be_decoded_are_left_out(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path)
+    voc.add_sound(2)
+    assert "data.skip_invalid" not in advice_for(voc)
+    cut = encode(photo(9))
+    voc.add("cut.jpg", BOX, data=cut[: len(cut) * 2 // 3])  # its header is whole
+    assert advice_for(voc)["data.skip_invalid"].value is True
 
 
 def test_suppression_and_detections_are_changed_only_where_needed(tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ IMBALANCE = Kind(
     "class-imbalance",
     "warning",
     "Classes with at least ten times fewer boxes than another",
-    "the rare class gives few positive anchors against the same background, so its scores stay low",
-    "label more pictures of the rare class; see the advice on focal loss",
+    "a rare class gives few positive anchors against the same background, so its scores stay low",
+    "label more pictures of the rare class; loss.focal_alpha can't help, because it weighs objects "
+    "against background, not one class against another",
 )
 ONE_BOX = Kind(
     "class-with-one-box",
