@@ -439,6 +439,13 @@ def _check_relations(config: Config) -> None:
             f"model.backbone_width must be one of {', '.join(map(str, widths))}; "
             f"got {model.backbone_width}"
         )
+    with_weights = BACKBONES[model.backbone].imagenet_widths
+    if model.pretrained == "imagenet" and model.backbone_width not in with_weights:
+        raise ConfigError(
+            f"model.pretrained: Keras has ImageNet weights of {model.backbone} for width "
+            f"{', '.join(map(str, with_weights))} only, not {model.backbone_width}; set "
+            'model.backbone_width, or model.pretrained to "none" or an .h5 file'
+        )
     if model.min_level > model.max_level:
         raise ConfigError("model.min_level must not be above model.max_level")
     if min(model.image_hw) < 2**model.max_level:

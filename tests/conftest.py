@@ -52,7 +52,8 @@ def make_retinanet() -> Callable[..., Any]:
 
     def build(
         *,
-        image_size: int = 64,
+        backbone: str = "mobilenet_v2",
+        image_hw: tuple[int, int] = (64, 64),
         max_level: int = 5,
         head_depth: int = 1,
         num_classes: int = 3,
@@ -69,9 +70,10 @@ def make_retinanet() -> Callable[..., Any]:
             ((4.0 * 2**level, 4.0 * 2**level), (6.0 * 2**level, 3.0 * 2**level))
             for level in range(3, max_level + 1)
         )
-        grid = AnchorGrid((image_size, image_size), 3, shapes)
+        grid = AnchorGrid(image_hw, 3, shapes)
         settings = ModelConfig(
-            image_hw=(image_size, image_size),
+            backbone=backbone,
+            image_hw=image_hw,
             max_level=max_level,
             fpn_channels=16,
             head_depth=head_depth,
@@ -89,7 +91,7 @@ def make_retinanet() -> Callable[..., Any]:
             norm.gamma.assign(rng.uniform(0.5, 1.0, norm.gamma.shape))
             norm.beta.assign(rng.uniform(1.0, 2.0, norm.beta.shape))
             norm.momentum = 0.0
-        model(rng.uniform(-1, 1, (8, image_size, image_size, 3)), training=True)
+        model(rng.uniform(-1, 1, (8, *image_hw, 3)), training=True)
         for name, bias in (("cls_out_pw", -2.0), ("box_out_pw", 0.0)):
             kernel, biases = model.get_layer(name).get_weights()
             # Not all equal: of such a bias the TFLite converter (2.21) takes the scale of the first
@@ -102,23 +104,25 @@ def make_retinanet() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def blurred_pictures() -> Callable[[int, int], Any]:
-    """Make pictures (count, 64, 64, 3) uint8 of random colours from a seed."""
+def blurred_pictures() -> Callable[..., Any]:
+    """Make pictures (count, 64, 64, 3) uint8 of random colours from a seed, or of another size."""
     import cv2
     import numpy as np
 
-    def make(count: int, seed: int) -> np.ndarray:
-        coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
-        return np.stack([cv2.resize(picture, (64, 64)) for picture in coarse])
+    def make(count: int, seed: int, image_hw: tuple[int, int] = (64, 64)) -> np.ndarray:
+        height, width = image_hw
+        cells = (count, height // 8, width // 8, 3)
+        coarse = np.random.default_rng(seed).integers(0, 256, cells).astype(np.uint8)
+        return np.stack([cv2.resize(picture, (width, height)) for picture in coarse])
 
     return make
 
 
 @pytest.fixture(scope="session")
-def int8_detector(
-    make_retinanet: Callable[..., Any], blurred_pictures: Callable[[int, int], Any]
-) -> SimpleNamespace:
-    """A small detector on its whole way: deploy graph, calibrated int8 model, .tflite file."""
+def make_int8_detector(
+    make_retinanet: Callable[..., Any], blurred_pictures: Callable[..., Any]
+) -> Callable[..., SimpleNamespace]:
+    """Take a small detector the whole way: deploy graph, calibrated int8 model, .tflite file."""
     from edge_retina.config import ExportConfig
     from edge_retina.export.convert import convert
     from edge_retina.export.detection_graph import detection_function
@@ -127,20 +131,28 @@ def int8_detector(
     from edge_retina.quantization.ranges import measure_ranges
     from edge_retina.runtime.image import normalize
 
-    model, grid = make_retinanet()
-    export = ExportConfig(max_detections=50, candidates=200)
-    deploy = build_deploy_graph(model)
-    quantized = build_quantized_model(deploy)
-    ranges = measure_ranges(
-        deploy, [normalize(blurred_pictures(32, 0))], score_threshold=export.score_threshold
-    )
-    quantized.set_activation_ranges(ranges)
-    content = convert(detection_function(quantized.model, anchors=grid, export=export), int8=True)
-    return SimpleNamespace(
-        grid=grid,
-        export=export,
-        deploy=deploy,
-        quantized=quantized,
-        ranges=ranges,
-        content=content,
-    )
+    def make(**options: Any) -> SimpleNamespace:
+        model, grid = make_retinanet(**options)
+        export = ExportConfig(max_detections=50, candidates=200)
+        deploy = build_deploy_graph(model)
+        quantized = build_quantized_model(deploy)
+        images = normalize(blurred_pictures(32, 0, grid.image_hw))
+        ranges = measure_ranges(deploy, [images], score_threshold=export.score_threshold)
+        quantized.set_activation_ranges(ranges)
+        function = detection_function(quantized.model, anchors=grid, export=export)
+        return SimpleNamespace(
+            grid=grid,
+            export=export,
+            deploy=deploy,
+            quantized=quantized,
+            ranges=ranges,
+            content=convert(function, int8=True),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def int8_detector(make_int8_detector: Callable[..., SimpleNamespace]) -> SimpleNamespace:
+    """The detector of `make_int8_detector` with the default backbone."""
+    return make_int8_detector()

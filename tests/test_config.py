@@ -165,6 +165,11 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
         ("model.image_size=64", "smaller than the stride 128 of model.max_level 7; lower"),
         ("model.image_size=4096", "model.image_hw must be in 32..2048, got 4096"),
         ("model.backbone_width=0.4", "must be one of 0.35, 0.5, 0.75, 1.0; got 0.4"),
+        (
+            "model.backbone=mobilenet_v3_large_minimalistic",
+            "model.pretrained: Keras has ImageNet weights of mobilenet_v3_large_minimalistic for "
+            "width 1.0 only, not 0.35; set model.backbone_width, or model.pretrained",
+        ),
         ("model.prior_probability=0", "model.prior_probability must be in 1e-06..0.5, got 0"),
         ("loss.box_loss=l1", "loss.box_loss must be one of huber, giou, ciou; got 'l1'"),
         ("train.optimizer=Adam", "train.optimizer must be one of adamw, sgd; got 'Adam'"),

@@ -11,11 +11,17 @@ from typing import Any
 class Backbone:
     """A network of `keras.applications`, without its TensorFlow code.
 
+    It gets images in -1..1 and may consist of convolutions, BatchNorm, ReLU, additions and zero
+    padding, which the deploy graph can fold.
+
     Attributes:
         keras_name: of the function in `keras.applications`.
         taps: by level (3, 4, 5: strides 8, 16, 32) the layer whose output feeds the pyramid.
-        layer_prefixes: what the names of its layers start with, to tell them from the rest.
+        layer_prefixes: what the names of its layers start with, to tell them from the rest. Names
+            are Keras' with "_" for "/"; a ReLU without one is called after its convolution,
+            `NAME_relu`.
         widths: allowed values of `model.backbone_width` (alpha).
+        imagenet_widths: those that Keras has ImageNet weights for.
         options: further arguments of the function.
     """
 
@@ -23,4 +29,5 @@ class Backbone:
     taps: Mapping[int, str]
     layer_prefixes: tuple[str, ...]
     widths: tuple[float, ...]
+    imagenet_widths: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -12,4 +12,5 @@ BACKBONE = Backbone(
     taps={3: "block_6_expand_relu", 4: "block_13_expand_relu", 5: "out_relu"},
     layer_prefixes=("Conv1", "bn_Conv1", "expanded_conv", "block_", "Conv_1", "out_relu"),
     widths=(0.35, 0.5, 0.75, 1.0),
+    imagenet_widths=(0.35, 0.5, 0.75, 1.0),
 )

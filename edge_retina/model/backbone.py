@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
 from edge_retina.errors import ModelError
+from edge_retina.layer_names import RELU
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import layer_calls, rename_layer
 
 log = logging.getLogger(__name__)
 
 # Keras builds these networks with .99 or .999; the latter is a memory of a thousand steps, longer
 # than a short fine-tuning.
 BATCHNORM_MOMENTUM = 0.99
+_UNNAMED_RELU = re.compile(r"re_lu(_\d+)?")
 
 
 def build_backbone(image: tf.Tensor, *, backbone: str, width: float) -> dict[int, tf.Tensor]:
@@ -79,7 +83,26 @@ def _network(
 ) -> keras.Model:
     entry = BACKBONES[backbone]
     build = getattr(keras.applications, entry.keras_name)
-    return build(alpha=width, include_top=False, weights=weights, **entry.options, **options)
+    network = build(alpha=width, include_top=False, weights=weights, **entry.options, **options)
+    _rename_layers(network)
+    return network
+
+
+def _rename_layers(network: keras.Model) -> None:
+    """Give every layer a name without "/" that is the same in every process.
+
+    Keras numbers layers without a name through the process, so a ReLU would be called otherwise in
+    the next run, and its saved range would not be found. It is called after its convolution.
+    """
+    block: dict[int, str] = {}  # by tensor: name of the convolution it comes from
+    for call in layer_calls(network):
+        layer, source = call.layer, id(call.inputs[0]) if call.inputs else 0
+        if isinstance(layer, keras.layers.ReLU) and _UNNAMED_RELU.fullmatch(layer.name):
+            rename_layer(layer, block[source] + RELU)
+        elif "/" in layer.name:  # would end the layer's name within that of a tensor
+            rename_layer(layer, layer.name.replace("/", "_"))
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        block[id(call.output)] = block[source] if is_norm else layer.name
 
 
 def _describe(backbone: str, width: float) -> str:

@@ -108,6 +108,16 @@ def test_layers_of_the_backbone_are_told_from_the_rest(backbone: str) -> None:
     assert all(name.split("_")[0] in ("image", "cls", "box") or name[0] == "p" for name in outside)
 
 
+def test_names_of_layers_are_the_same_whenever_the_network_is_built(
+    backbone: str, network: Any
+) -> None:
+    """Saved ranges and recipes are keyed by them; Keras numbers what has no name."""
+    again = network_of(backbone, narrowest(backbone))
+    names = [layer.name for layer in again.layers[1:]]  # without the input
+    assert names == [layer.name for layer in network.layers[1:]]
+    assert not [name for name in names if "/" in name]
+
+
 @pytest.fixture(scope="module")
 def mobilenet_v2() -> Any:
     return network_of("mobilenet_v2", 0.35)

@@ -6,26 +6,34 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_retina.backbones.table import BACKBONES
 from edge_retina.errors import ExportError
 
 pytestmark = pytest.mark.tf
 
 
-def images(count: int, size: int) -> np.ndarray:
-    return np.random.default_rng(1).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
+def images(count: int, *image_hw: int) -> np.ndarray:
+    return np.random.default_rng(1).uniform(-1, 1, (count, *image_hw, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(
-    "image_size, max_level, head_depth", [(64, 5, 0), (64, 5, 2), (128, 7, 2), (64, 3, 1)]
+    "image_hw, max_level, head_depth", [((64, 64), 5, 0), ((192, 320), 7, 2), ((96, 64), 3, 1)]
 )
 def test_equal_to_the_float_model(
-    make_retinanet: Callable[..., Any], image_size: int, max_level: int, head_depth: int
+    make_retinanet: Callable[..., Any],
+    backbone: str,
+    image_hw: tuple[int, int],
+    max_level: int,
+    head_depth: int,
 ):
     from edge_retina.model.deploy import build_deploy_graph, join_levels
 
-    model, grid = make_retinanet(image_size=image_size, max_level=max_level, head_depth=head_depth)
+    model, grid = make_retinanet(
+        backbone=backbone, image_hw=image_hw, max_level=max_level, head_depth=head_depth
+    )
     deploy = build_deploy_graph(model)
-    batch = images(3, image_size)
+    batch = images(3, *image_hw)
     outputs = deploy(batch)
     assert [output.shape[1] for output in outputs] == list(grid.level_counts()) * 2
     for expected, found in zip(model(batch), join_levels(deploy)(batch), strict=True):
@@ -41,7 +49,11 @@ def deploy(make_retinanet: Callable[..., Any]) -> Any:
     return build_deploy_graph(make_retinanet(head_depth=1)[0])
 
 
-def test_only_layers_that_int8_knows_are_left(deploy: Any):
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_only_layers_that_int8_knows_are_left(make_retinanet: Callable[..., Any], backbone: str):
+    from edge_retina.model.deploy import build_deploy_graph
+
+    deploy = build_deploy_graph(make_retinanet(backbone=backbone)[0])
     kinds = {type(layer).__name__ for layer in deploy.layers}
     assert kinds == {
         "InputLayer",
@@ -147,7 +159,7 @@ def test_relu_in_the_place_of_relu6(make_retinanet: Callable[..., Any], deploy: 
         if type(layer).__name__ == "ReLU"
     }
     assert limits == {("relu", None), ("relu6", 6.0)}
-    small, large = images(2, 64) * 0.01, images(2, 64) * 30
+    small, large = images(2, 64, 64) * 0.01, images(2, 64, 64) * 30
     for batch, same in ((small, True), (large, False)):
         close = [
             np.allclose(a, b, atol=1e-4 * np.abs(b).max())
@@ -163,6 +175,6 @@ def test_resizing_computes_the_same(make_retinanet: Callable[..., Any], deploy: 
     kinds = [type(layer).__name__ for layer in changed.layers]
     assert kinds.count("UpSampling2D") == 2
     assert "Concatenate" not in kinds
-    batch = images(2, 64)
+    batch = images(2, 64, 64)
     for expected, found in zip(deploy(batch), changed(batch), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())

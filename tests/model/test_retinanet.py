@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tf
 
 @pytest.fixture(scope="module")
 def network(make_retinanet: Callable[..., Any]) -> Any:
-    return make_retinanet(image_size=128, max_level=7, head_depth=1)
+    return make_retinanet(image_hw=(128, 128), max_level=7, head_depth=1)
 
 
 def test_outputs_are_one_row_for_each_anchor(network: Any):
