@@ -85,7 +85,15 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
     metrics = MetricsLog(run.metrics_file, tensorboard=run.tensorboard_dir)
     speeds: dict[str, list[float]] = {"training": [], "step": [], "input": []}
     total = _WARMUP + rounds * _STEPS
-    batches = training_batches(data.train, config, anchors_px)
+    batches = training_batches(
+        data.train,
+        grid=anchor_grid(config),
+        data=config.data,
+        augmentation=config.augmentation,
+        matching=config.matching,
+        batch_size=batch_size,
+        seed=config.seed,
+    )
     fixed = next(iter(batches))
     bare_step = make_train_step(
         trainer.model,

@@ -41,7 +41,17 @@ def quantize_with_tfmot(
         loss=config.loss,
         distillation=settings.distillation,
     )
-    batches = iter(training_batches(train, config, anchors_px))
+    batches = iter(
+        training_batches(
+            train,
+            grid=anchor_grid(config),
+            data=config.data,
+            augmentation=config.augmentation,
+            matching=config.matching,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+        )
+    )
     for step in range(steps):
         rate = learning_rate_at(
             step,

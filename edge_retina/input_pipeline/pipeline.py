@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_retina.config import Config
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.config import AugmentationConfig, DataConfig, MatchingConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import TrainingError
 from edge_retina.input_pipeline.sample_source import SampleSource
@@ -17,15 +18,27 @@ _PREFETCHED_BATCHES = 4
 
 
 def training_batches(
-    examples: Sequence[Example], config: Config, anchors_px: np.ndarray, *, first_step: int = 0
+    examples: Sequence[Example],
+    *,
+    grid: AnchorGrid,
+    data: DataConfig,
+    augmentation: AugmentationConfig,
+    matching: MatchingConfig,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Return an endless dataset of training batches.
 
     Args:
         examples: the training split; images without objects are used like all others.
-        config: `data`, `model`, `augmentation`, `matching`, `train` and `seed` are read.
-        anchors_px: (A, 4) float32 yxyx in pixels of the network input.
-        first_step: where an interrupted training goes on; batches are those it would have seen.
+        grid: the anchors, whose input size is that of the images.
+        data: `cache_mb` is read.
+        augmentation: ranges and probabilities.
+        matching: which anchors are trained to find which objects.
+        batch_size: B.
+        seed: of the order of images and their augmentation.
+        first_step: where a resumed training goes on; it gets the batches it would have got.
 
     Yields:
         images (B, H, W, 3) uint8, cls_targets (B, A) int32, box_targets (B, A, 4) float32.
@@ -35,15 +48,14 @@ def training_batches(
     """
     if not examples:
         raise TrainingError("the training split has no images; check data.train_split")
-    image_hw = config.model.image_hw
     source = SampleSource(
         examples,
-        image_hw=image_hw,
-        settings=config.augmentation,
-        seed=config.seed,
-        cache_mb=config.data.cache_mb,
+        image_hw=grid.image_hw,
+        settings=augmentation,
+        seed=seed,
+        cache_mb=data.cache_mb,
     )
-    anchors = tf.constant(anchors_px)
+    anchors = tf.constant(grid.boxes_px())
 
     def draw_sample(number: np.ndarray) -> tuple[np.ndarray, ...]:
         sample = source.draw(int(number))
@@ -53,14 +65,13 @@ def training_batches(
         image, boxes, classes, ignored = tf.numpy_function(
             draw_sample, [number], (tf.uint8, tf.float32, tf.int32, tf.bool)
         )
-        image.set_shape((*image_hw, 3))
+        image.set_shape((*grid.image_hw, 3))
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
         ignored.set_shape((None,))
-        targets = assign_targets(anchors, boxes, classes, ignored, matching=config.matching)
+        targets = assign_targets(anchors, boxes, classes, ignored, matching=matching)
         return image, *targets
 
-    batch_size = config.train.batch_size
     return (
         tf.data.Dataset.counter(start=first_step * batch_size)
         .map(draw, num_parallel_calls=tf.data.AUTOTUNE)

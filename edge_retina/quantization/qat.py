@@ -65,7 +65,17 @@ def train_quantized(
     keras.utils.set_random_seed(config.seed)
     student = join_levels(quantized.model)
     step_function = _compile_step(student, teacher, quantized, config)
-    batches = iter(training_batches(train, config, anchor_grid(config).boxes_px()))
+    batches = iter(
+        training_batches(
+            train,
+            grid=anchor_grid(config),
+            data=config.data,
+            augmentation=config.augmentation,
+            matching=config.matching,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+        )
+    )
     best = _Best(quantized, student, config=config, val=val, labels=labels)
     best.offer(0)
     window = LossWindow(remedy="lower quantize.learning_rate")

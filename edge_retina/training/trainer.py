@@ -148,7 +148,16 @@ class Trainer:
             average=self.average,
             ema_decay=self.config.train.ema_decay,
         )
-        batches = training_batches(self._train, self.config, anchors_px, first_step=first)
+        batches = training_batches(
+            self._train,
+            grid=self._grid,
+            data=self.config.data,
+            augmentation=self.config.augmentation,
+            matching=self.config.matching,
+            batch_size=self.config.train.batch_size,
+            seed=self.config.seed,
+            first_step=first,
+        )
         return TrainingLoop(
             train_step,
             iter(batches),

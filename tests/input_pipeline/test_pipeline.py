@@ -11,13 +11,7 @@ import pytest
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import decode
 from edge_retina.boxes.matching import IGNORED, NEGATIVE
-from edge_retina.config import (
-    AugmentationConfig,
-    Config,
-    DataConfig,
-    ModelConfig,
-    TrainConfig,
-)
+from edge_retina.config import AugmentationConfig, DataConfig, MatchingConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import DatasetError, TrainingError
 
@@ -52,8 +46,8 @@ def test_difficult_objects_are_drawn_as_ignored(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    """Six grey pictures, told apart by their brightness 10, 20 .. 60; the last has no objects."""
-    root = tmp_path_factory.mktemp("pictures")
+    """Six grey images, told apart by their brightness 10, 20 .. 60; the last has no objects."""
+    root = tmp_path_factory.mktemp("images")
     made = []
     for i in range(6):
         path = root / f"{i}.png"
@@ -72,29 +66,34 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     return made
 
 
-def config(
-    *, augmentation: AugmentationConfig = STILL, seed: int = 0, cache_mb: int = 100
-) -> Config:
-    return Config(
-        seed=seed,
-        data=DataConfig(cache_mb=cache_mb),
-        model=ModelConfig(image_hw=(64, 64), max_level=5),
-        augmentation=augmentation,
-        train=TrainConfig(batch_size=BATCH),
-    )
-
-
-def batches(examples: list[Example], settings: Config, count: int, **options: int) -> list[tuple]:
+def batches(
+    examples: list[Example],
+    count: int,
+    *,
+    augmentation: AugmentationConfig = STILL,
+    seed: int = 0,
+    cache_mb: int = 100,
+    first_step: int = 0,
+) -> list[tuple]:
     from edge_retina.input_pipeline.pipeline import training_batches
 
-    dataset = training_batches(examples, settings, ANCHORS, **options)
+    dataset = training_batches(
+        examples,
+        grid=GRID,
+        data=DataConfig(cache_mb=cache_mb),
+        augmentation=augmentation,
+        matching=MatchingConfig(),
+        batch_size=BATCH,
+        seed=seed,
+        first_step=first_step,
+    )
     return list(islice(dataset.as_numpy_iterator(), count))
 
 
 @pytest.mark.parametrize("cache_mb", [100, 0], ids=["cached", "not cached"])
-def test_targets_belong_to_their_pictures(examples: list[Example], cache_mb: int):
+def test_targets_belong_to_their_images(examples: list[Example], cache_mb: int):
     seen = set()
-    for images, cls_targets, box_targets in batches(examples, config(cache_mb=cache_mb), 12):
+    for images, cls_targets, box_targets in batches(examples, 12, cache_mb=cache_mb):
         assert (images.shape, images.dtype) == ((BATCH, 64, 64, 3), np.uint8)
         assert (cls_targets.shape, cls_targets.dtype) == ((BATCH, len(ANCHORS)), np.int32)
         assert (box_targets.shape, box_targets.dtype) == ((BATCH, len(ANCHORS), 4), np.float32)
@@ -118,8 +117,10 @@ def test_targets_belong_to_their_pictures(examples: list[Example], cache_mb: int
 @pytest.mark.parametrize("cache_mb", [100, 0], ids=["cached", "not cached"])
 def test_the_seed_decides(examples: list[Example], cache_mb: int):
     def run(seed: int) -> list[np.ndarray]:
-        settings = config(augmentation=AugmentationConfig(), seed=seed, cache_mb=cache_mb)
-        return [array for batch in batches(examples, settings, 4) for array in batch]
+        drawn = batches(
+            examples, 4, augmentation=AugmentationConfig(), seed=seed, cache_mb=cache_mb
+        )
+        return [array for batch in drawn for array in batch]
 
     first, again, other = run(1), run(1), run(2)
     for a, b in zip(first, again, strict=True):
@@ -127,48 +128,46 @@ def test_the_seed_decides(examples: list[Example], cache_mb: int):
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_chance_goes_on_after_an_interruption(examples: list[Example]):
-    """One picture, so that the order is no matter: a resume at step 2 draws the third batch."""
-    settings = config(augmentation=AugmentationConfig())
-    whole = batches(examples[:1], settings, 4)
-    rest = batches(examples[:1], settings, 2, first_step=2)
+def test_a_resumed_training_gets_the_batches_it_would_have_got(examples: list[Example]):
+    whole = batches(examples, 4, augmentation=AugmentationConfig())
+    rest = batches(examples, 2, augmentation=AugmentationConfig(), first_step=2)
     for expected, found in zip(whole[2:], rest, strict=True):
         for a, b in zip(expected, found, strict=True):
             np.testing.assert_array_equal(a, b)
     assert (whole[0][0] != whole[1][0]).any()
 
 
-def test_each_epoch_shows_every_picture_once(examples: list[Example]):
-    images = np.concatenate([batch[0] for batch in batches(examples, config(), 3)])
+def test_each_epoch_shows_every_image_once(examples: list[Example]):
+    images = np.concatenate([batch[0] for batch in batches(examples, 3)])
     shown = (images[:, 32, 32, 0] // 10 - 1).tolist()
     assert sorted(shown[:6]) == sorted(shown[6:]) == list(range(6))
 
 
 def test_boxes_cut_to_nothing_are_dropped(examples: list[Example]):
-    # At four times the size only the middle is left; the box of picture 0 is not in it.
+    # At four times the size only the middle is left; the box of image 0 is not in it.
     zoomed = dataclasses.replace(STILL, scale=(4, 4))
-    ((_, cls_targets, _),) = batches(examples[:1], config(augmentation=zoomed), 1)
+    ((_, cls_targets, _),) = batches(examples[:1], 1, augmentation=zoomed)
     assert (cls_targets == -1).all()
 
 
 def test_anchors_on_a_cut_off_object_are_not_background(examples: list[Example]):
-    # The object of picture 0 is at (8, 0, 32, 20); after the zoom at (-4, -16, 32, 14), 41 % of
+    # The object of image 0 is at (8, 0, 32, 20); after the zoom at (-4, -16, 32, 14), 41 % of
     # which are in the image.
     zoomed = dataclasses.replace(STILL, scale=(1.5, 1.5), min_visible=0.5)
-    ((_, cls_targets, _),) = batches(examples[:1], config(augmentation=zoomed), 1)
+    ((_, cls_targets, _),) = batches(examples[:1], 1, augmentation=zoomed)
     inside = np.minimum(ANCHORS[:, 2:], (32, 14)) - np.maximum(ANCHORS[:, :2], 0)
     share = inside.clip(0).prod(axis=1) / (ANCHORS[:, 2:] - ANCHORS[:, :2]).prod(axis=1)
     assert (share > 0.5).any()
     np.testing.assert_array_equal(cls_targets[0], np.where(share > 0.5, IGNORED, NEGATIVE))
 
 
-def test_no_pictures():
+def test_no_images():
     with pytest.raises(TrainingError, match=r"has no images; check data\.train_split"):
-        batches([], config(), 1)
+        batches([], 1)
 
 
-def test_a_picture_that_vanished_is_named(examples: list[Example], tmp_path: Path):
+def test_an_image_that_vanished_is_named(examples: list[Example], tmp_path: Path):
     gone = dataclasses.replace(examples[0], path=tmp_path / "gone.png")
     with pytest.raises(Exception, match=r"gone\.png: can't be read") as caught:
-        batches([gone], config(), 1)
+        batches([gone], 1)
     assert DatasetError.__name__ in str(caught.value)
