@@ -76,6 +76,6 @@ def test_the_file_is_enough_to_start_a_training(
         assert written.to_dict()[section][name] == item.value
     data = check_data(read_data(written), skip_invalid=written.data.skip_invalid)
     assert len(data.train) >= 2
-    resolved = resolve_anchors(written, data.train)
-    assert len(resolved.anchors.shapes) == len(written.model.levels)
+    grid = resolve_anchors(written, data.train)
+    assert grid.levels == written.model.levels
     assert written != Config()
