@@ -1,5 +1,5 @@
-# docker build --target train  -t edge-retina:train  .    training, quantisation, export
-# docker build --target device -t edge-retina:device .    running .tflite files; no TensorFlow
+# docker build --target train  -t edge-retina:train  .    train, quantise, export
+# docker build --target device -t edge-retina:device .    run .tflite files; no TensorFlow
 #
 # docker run --rm -v "$PWD:/work" -u "$(id -u):$(id -g)" edge-retina:train run my.toml --out runs/mine
 

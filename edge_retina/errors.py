@@ -1,6 +1,6 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises deliberately.
 
-EdgeRetinaError             anything the user can mend; the CLI prints one line and exits with 1
+EdgeRetinaError             anything the user can fix; the CLI prints one line and exits with 1
 ├── ConfigError             a config file, a --set override or a preset
 ├── DatasetError            a data set: layout, annotation, image
 │   └── ImageError          one image file, with a code that says what is wrong with it
@@ -10,7 +10,7 @@ EdgeRetinaError             anything the user can mend; the CLI prints one line 
 ├── ExportError             conversion or verification of an artefact
 └── BenchmarkError          a measurement that could not be made
 
-A message says what, where, what was got, what is allowed and how to mend it, in one line.
+Each message is one line: what is wrong, where, what was found, what is allowed and how to fix it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadabl
 
 
 class EdgeRetinaError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base class of all errors that the user can fix."""
 
 
 class ConfigError(EdgeRetinaError):
@@ -69,14 +69,14 @@ class BenchmarkError(EdgeRetinaError):
 
 
 def choices_hint(got: str, allowed: Iterable[str]) -> str:
-    """Return the end of an error message: the nearest allowed name, or all of them.
+    """Return the end of an error message: the closest allowed name, or all of them.
 
     Args:
-        got: the name that was refused.
-        allowed: the names that would have been accepted.
+        got: the invalid name.
+        allowed: the valid names.
 
     Returns:
-        ``did you mean 'x'?`` when one is near, else ``allowed: a, b, c``.
+        ``did you mean 'x'?`` if one is similar, else ``allowed: a, b, c``.
     """
     names = sorted(allowed)
     near = difflib.get_close_matches(got, names, n=1)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Atomic writes: a reader never sees a partly written file. JSON and hashes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
-    The suffix is kept, because writers such as OpenCV and Keras choose a format by it. On an error
-    the temporary file is removed and `path` stays as it was.
+    The suffix is kept, because writers such as OpenCV and Keras choose the format by it. On an
+    error the temporary file is removed and `path` is left unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,26 +29,26 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; a result is meant to be read
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are not
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write `data`, whole or not at all."""
+    """Write `data` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all; NaN becomes null (JSON has none)."""
+    """Write `value` as indented JSON, atomically; NaN becomes null (JSON has no NaN)."""
     write_text(path, dump_json(value))
 
 
@@ -77,6 +77,6 @@ def sha256_file(path: Path | str) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """Return the SHA-256 of `value` in canonical JSON, for fingerprints of settings."""
+    """Return the SHA-256 of `value` as canonical JSON, to fingerprint settings."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()

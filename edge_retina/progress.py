@@ -1,4 +1,4 @@
-"""Progress of long work: on a terminal a bar with the time left, elsewhere a line at times."""
+"""Progress of long tasks: a bar with an ETA on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-# Often enough to see that it lives, seldom enough for a log.
+# Often enough to show that the task is alive, rarely enough not to flood a log.
 _SECONDS_BETWEEN_LINES = 15.0
 
 
 class ProgressUpdate(Protocol):
-    """What long work calls after each piece."""
+    """A callback that a long task calls after each item."""
 
     def __call__(self, done: int, note: str = "", *, total: int | None = None) -> None:
-        """Say that `done` pieces in all are finished.
+        """Report that `done` items are finished in total.
 
         Args:
-            done: pieces, including those of an earlier call that this work goes on from.
+            done: finished items, including those of an earlier run that is being resumed.
             note: anything worth showing, such as losses.
-            total: number of pieces, where it became known only now.
+            total: number of items, if it has only now become known.
         """
 
 
 @contextmanager
 def show_progress(label: str, total: int | None = None) -> Iterator[ProgressUpdate]:
-    """Show progress of `total` pieces (None: not known yet) on stderr while the block runs."""
+    """Show progress over `total` items (None: not known yet) on stderr while the block runs."""
     if not sys.stderr.isatty():
         yield _PlainLines(label, total)
         return
-    # Imported here: a log file needs no bar, and rich takes longer to import than LiteRT.
+    # Imported here: plain lines don't need rich, which takes longer to import than LiteRT.
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -59,7 +59,7 @@ def show_progress(label: str, total: int | None = None) -> Iterator[ProgressUpda
 
 
 class _PlainLines:
-    """Prints a line when some time has passed since the last one, and at the end."""
+    """Prints a line at intervals, and one at the end."""
 
     def __init__(self, label: str, total: int | None) -> None:
         self._label, self._total = label, total
@@ -70,8 +70,8 @@ class _PlainLines:
         now = time.monotonic()
         self._total = total or self._total
         if self._first is None:
-            # The first piece is slow (compilation), and resumed work does not begin at 0: the speed
-            # is measured from here.
+            # Measure the speed from here: the first item is slow (compilation), and a resumed task
+            # doesn't start at 0.
             self._first, self._last = (done, now), now
         if done != self._total and now - self._last < _SECONDS_BETWEEN_LINES:
             return

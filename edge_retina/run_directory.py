@@ -1,7 +1,7 @@
-"""The directory of one training run: where things lie and which stages are done.
+"""The directory of one training run: its paths, and which stages are done.
 
-A stage is done when its marker file says so, and the marker is the last thing that a stage writes;
-see `workflow.stage` for what it holds.
+Each stage has a marker file, the last file that it writes. `workflow.stage` explains what is in it
+and when a stage counts as done.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RunDirectory:
 
     @property
     def labels_file(self) -> Path:
-        """Class names, one a line."""
+        """Class names, one per line."""
         return self.root / "labels.txt"
 
     @property
@@ -47,12 +47,12 @@ class RunDirectory:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """Everything needed to go on with a training that was interrupted."""
+        """Everything needed to resume an interrupted training."""
         return self.root / "float" / "checkpoint"
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line: losses by step, mAP by evaluation."""
+        """One JSON object per line: losses by step, mAP by evaluation."""
         return self.root / "metrics.jsonl"
 
     @property
@@ -61,12 +61,12 @@ class RunDirectory:
         return self.root / "tensorboard"
 
     def quantized_dir(self, method: str) -> Path:
-        """Weights and ranges of the int8-ready model of one method."""
+        """Weights and ranges of the int8-ready model, by method ("ptq" or "qat")."""
         return self.root / method
 
     @property
     def export_dir(self) -> Path:
-        """The artefact directory, where `run` puts it."""
+        """The export directory that `edge-retina run` writes."""
         return self.root / "export"
 
     @property
@@ -83,7 +83,7 @@ class RunDirectory:
         return self.root / "stages" / f"{stage}.json"
 
     def details(self, stage: str) -> dict[str, Any]:
-        """Return what a stage's marker says; empty if it is not done."""
+        """Return the contents of a stage's marker; empty if the stage is not done."""
         path = self.marker(stage)
         try:
             details: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ class RunDirectory:
         write_json(self.marker(stage), details)
 
     def mark_undone(self, stage: str) -> None:
-        """Forget that a stage was done, before it is done again."""
+        """Delete the marker of a stage before the stage is redone."""
         self.marker(stage).unlink(missing_ok=True)
 
     def save_config(self, config: Config) -> None:
@@ -114,12 +114,12 @@ class RunDirectory:
 
         Raises:
             RunError: the directory is not a RUN.
-            ConfigError: an override names no field, or a value that is not allowed.
+            ConfigError: an override with an unknown field or an invalid value.
         """
         if not self.config_file.is_file():
             raise RunError(
                 f"{self.root}: not a run directory (no config.toml); "
-                "make one with 'edge-retina train'"
+                "create one with 'edge-retina train'"
             )
         return load_config(self.config_file, overrides=overrides)
 
@@ -143,7 +143,7 @@ class RunDirectory:
         return Reader(str(path), RunError).read(AnchorGrid, tree)
 
     def _configured_anchors(self) -> AnchorGrid:
-        """Return the anchors of a RUN made before 0.2, which kept them in its config."""
+        """Return the anchors of a RUN made before 0.2, which kept them in the config."""
         config = self.load_config()
         if not config.anchors.shapes:
             raise RunError(f"{self.root}: no anchors.json; train first with 'edge-retina train'")
@@ -160,7 +160,7 @@ class RunDirectory:
         return tuple(self.labels_file.read_text(encoding="utf-8").splitlines())
 
     def require(self, path: Path, made_by: str) -> Path:
-        """Return `path`, or say which command makes it.
+        """Return `path` if it exists; otherwise the error names the command that makes it.
 
         Raises:
             RunError: it does not exist.

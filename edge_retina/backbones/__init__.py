@@ -1,4 +1,4 @@
-"""Backbones as data: which network of `keras.applications`, where it is tapped, in which widths.
+"""Backbones as data: the network in `keras.applications`, its taps and its widths.
 
-To add one, write a module with a `BACKBONE` and add its line to `BACKBONES`.
+To add one, write a module with a `BACKBONE` and add a line to `BACKBONES` in `table.py`.
 """

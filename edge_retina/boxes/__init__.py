@@ -1,1 +1,1 @@
-"""Box geometry in numpy. Boxes are ymin, xmin, ymax, xmax; a shape is height, width."""
+"""Box geometry in NumPy. Boxes are (ymin, xmin, ymax, xmax); shapes are (height, width)."""

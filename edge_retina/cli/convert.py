@@ -25,7 +25,7 @@ from edge_retina.datasets.layouts import LAYOUTS
     "layout",
     type=click.Choice(list(LAYOUTS)),
     required=True,
-    help="Layout to write.",
+    help="Format to write.",
 )
 @out_option("Directory for the converted data set.")
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
@@ -42,10 +42,10 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Write DATA in another format.
+    """Convert DATA to another format.
 
-    Pictures are copied; boxes, classes and splits are kept. Masks, poses and other extras are not
-    carried over. --seed is that of the split, for data that has none.
+    Images are copied; boxes, classes and splits are kept. Masks, poses and other extras are
+    dropped. --seed is for splitting data without splits.
 
     Example: edge-retina convert data/bccd --to coco --out data/bccd-coco --skip-invalid
     """

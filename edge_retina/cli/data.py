@@ -1,4 +1,4 @@
-"""DATA on the command line, for commands that measure a model on one split of it."""
+"""Options of commands that work on one split of DATA."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def split_option(command: _Command) -> _Command:
     """Add `--split NAME`, passed as `split`: str."""
-    return click.option(
-        "--split", default="test", show_default=True, help="Split of the data to measure on."
-    )(command)
+    return click.option("--split", default="test", show_default=True, help="Split to measure on.")(
+        command
+    )
 
 
 def skip_invalid_option(command: _Command) -> _Command:
@@ -25,14 +25,14 @@ def skip_invalid_option(command: _Command) -> _Command:
     return click.option(
         "--skip-invalid",
         is_flag=True,
-        help="Leave invalid boxes and pictures out, with a warning, instead of stopping.",
+        help="Drop invalid boxes and images with a warning instead of stopping.",
     )(command)
 
 
 def load_split(
     data: Path, split: str, *, skip_invalid: bool, seed: int | None
 ) -> tuple[tuple[Example, ...], tuple[str, ...]]:
-    """Return a split's examples and the data set's labels.
+    """Return the examples of a split and the labels of the data set.
 
     Raises:
         DatasetError: the data set can't be read, or has no such split.

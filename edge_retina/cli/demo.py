@@ -19,7 +19,7 @@ from edge_retina.run_directory import RunDirectory
 
 
 @click.command("demo")
-@out_option("The run directory; the pictures go into its data/.", default="runs/demo")
+@out_option("Run directory; the generated images go into its data/.", default="runs/demo")
 @set_option
 @json_option
 @seed_option
@@ -27,7 +27,7 @@ from edge_retina.run_directory import RunDirectory
 def command(
     out: Path, overrides: tuple[str, ...], json_target: str | None, seed: int | None
 ) -> None:
-    """Run the whole pipeline on generated pictures: no data set and no download needed.
+    """Run the whole pipeline on generated images. Needs no data set and no download.
 
     Example: edge-retina demo --out runs/demo
     """

@@ -31,24 +31,24 @@ def _split_precisions(
 
 @click.command("export")
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@out_option("The export directory.")
+@out_option("Export directory.")
 @click.option(
     "--precision",
     default=",".join(DEFAULT_PRECISIONS),
     show_default=True,
     callback=_split_precisions,
-    help=f"Which files to write, separated by commas: of {', '.join(PRECISIONS)}.",
+    help=f"Files to write, comma-separated: any of {', '.join(PRECISIONS)}.",
 )
 @click.option(
     "--no-nms",
     is_flag=True,
-    help="Write NAME_raw_*.tflite with box codes and scores of every anchor instead, for clients "
-    "that decode and run NMS by themselves.",
+    help="Write NAME_raw_*.tflite instead, with the box codes and scores of every anchor, for "
+    "clients that do their own decoding and NMS.",
 )
 @click.option(
     "--method",
     type=click.Choice(["qat", "ptq"]),
-    help="Which int8-ready model to take, if the run has both; by default the config's.",
+    help="Which int8-ready model to export if RUN has both. Default: the method in the config.",
 )
 @set_option
 @json_option
@@ -64,10 +64,10 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Write the .tflite files of RUN with decoding and NMS inside, labels.txt and manifest.json.
+    """Write .tflite files of RUN with decoding and NMS inside, plus labels.txt and manifest.json.
 
-    The files are compared with the model on pictures of the validation split before they are
-    published. --seed is that of the split, for data that has none.
+    Before the files are published, they are compared with the model on images of the validation
+    split. --seed is for splitting data without splits.
 
     Example: edge-retina export runs/mine --out detector --precision int8
     """

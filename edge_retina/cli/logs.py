@@ -1,4 +1,4 @@
-"""Where log messages go: standard error, so that standard output holds results only."""
+"""Logging to standard error, so that standard output contains only results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 
 
 def configure_logging(*, debug: bool = False) -> None:
-    """Send our messages from INFO (or DEBUG) up, and others' warnings, to standard error.
+    """Send our messages from INFO (or DEBUG) up, and other packages' warnings, to standard error.
 
-    Must run before TensorFlow is imported: its C++ side reads its log level once, at import.
+    Must run before TensorFlow is imported: its C++ code reads the log level once, on import.
     """
     if debug:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # everything
@@ -22,7 +22,7 @@ def configure_logging(*, debug: bool = False) -> None:
 
 def _handler() -> logging.Handler:
     if sys.stderr.isatty():
-        # Imported here: it takes longer than everything else that --help needs.
+        # Imported here: it takes longer than everything else --help needs.
         from rich.console import Console
         from rich.logging import RichHandler
 

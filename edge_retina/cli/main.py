@@ -1,11 +1,10 @@
-"""The `edge-retina` program: a table of commands, and what becomes of errors.
+"""The `edge-retina` program: the table of commands, and error handling.
 
-A command's module is imported only when the command is called, so `edge-retina --help` is quick and
-a device without TensorFlow can run what needs none. The short help texts stand here for the same
-reason.
+A command's module is imported only when the command is called. So `edge-retina --help` is fast, and
+a device without TensorFlow can run the commands that don't need it. The command summaries are here
+for the same reason.
 
-Exit codes: 0 done; 1 it could not be done, with one line on standard error; 2 wrong usage;
-130 interrupted.
+Exit codes: 0 success; 1 failure, with one line on standard error; 2 wrong usage; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,44 +27,40 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class CommandEntry(NamedTuple):
-    """A command that is imported when it is called: its module has a `command`."""
+    """A command, imported when it is called: its module defines `command`."""
 
     module: str
     summary: str
 
 
-# In the order in which a newcomer meets them.
+# In the order in which a new user needs them.
 COMMANDS = {
-    "demo": CommandEntry("edge_retina.cli.demo", "The whole pipeline on generated pictures."),
-    "run": CommandEntry("edge_retina.cli.run", "The whole pipeline on your data; resumable."),
+    "demo": CommandEntry("edge_retina.cli.demo", "Run the whole pipeline on generated images."),
+    "run": CommandEntry("edge_retina.cli.run", "Run the whole pipeline on your data; resumable."),
     "train": CommandEntry("edge_retina.cli.train", "Train a float model."),
     "quantize": CommandEntry("edge_retina.cli.quantize", "Make a trained model int8-ready."),
     "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
-    "evaluate": CommandEntry("edge_retina.cli.evaluate", "COCO metrics of a model on a data set."),
-    "benchmark": CommandEntry(
-        "edge_retina.cli.benchmark", "Latency and mAP of models, side by side."
-    ),
-    "predict": CommandEntry("edge_retina.cli.predict", "Find objects in pictures and draw them."),
-    "doctor": CommandEntry(
-        "edge_retina.cli.doctor", "What is wrong with a data set, and what to change."
-    ),
+    "evaluate": CommandEntry("edge_retina.cli.evaluate", "Measure COCO metrics of a model."),
+    "benchmark": CommandEntry("edge_retina.cli.benchmark", "Compare latency and mAP of models."),
+    "predict": CommandEntry("edge_retina.cli.predict", "Find objects in images and draw them."),
+    "doctor": CommandEntry("edge_retina.cli.doctor", "Diagnose a data set or an int8 model."),
     "inspect": CommandEntry(
-        "edge_retina.cli.inspect", "What is in a .tflite file, and who can load it."
+        "edge_retina.cli.inspect", "Show what is in a .tflite file and what can load it."
     ),
     "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
-    "convert": CommandEntry("edge_retina.cli.convert", "Write a data set in another format."),
+    "convert": CommandEntry("edge_retina.cli.convert", "Convert a data set to another format."),
 }
 
 
 class Program(click.Group):
-    """A group that imports its commands when they are called and turns errors into one line."""
+    """A group that imports its commands on use and prints errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the command names in the order of the table."""
+        """Return the command names in table order."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None if there is none of that name."""
+        """Import and return a command; None if there is no such command."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -75,9 +70,9 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that `args` name; a wrong name gets a hint at the right one."""
+        """Find the command that `args` name; for an unknown one, suggest the right name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command '{args[0]}'; {choices_hint(args[0], COMMANDS)}")
+            ctx.fail(f"no such command '{args[0]}'; {choices_hint(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,9 +88,9 @@ class Program(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the program and leave with its exit code.
+        """Run the program and exit with its exit code.
 
-        Without `standalone_mode` errors reach the caller, as with any click command.
+        Without `standalone_mode`, errors propagate to the caller, as with any click command.
         """
         session = Session()
         extra = {"obj": session, **extra}
@@ -119,7 +114,7 @@ class Program(click.Group):
 
 
 def describe(error: Exception) -> str:
-    """Return one line for an error: its own message if it is ours, else what to do about it."""
+    """Return one line for an error: our own message, or for other errors a hint what to do."""
     if isinstance(error, EdgeRetinaError):
         return _one_line(error)
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
@@ -127,7 +122,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return (
             f"{error.filename}: {error.strerror}; "
-            "name another path, or see to its permissions and the free space"
+            "use another path, or check its permissions and the free space"
         )
     what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
     return f"unexpected {what}; run again with --debug and report it"
@@ -142,12 +137,12 @@ def _one_line(error: Exception) -> str:
 @debug_option
 @click.pass_context
 def main(context: click.Context) -> None:
-    """From a folder of labelled pictures to an int8 object detector that runs on a phone.
+    """From a folder of labelled images to an int8 object detector that runs on a phone.
 
     Example: edge-retina demo --out runs/demo
 
-    'edge-retina COMMAND --help' explains a command. Results go to standard output, progress and
-    logs to standard error.
+    'edge-retina COMMAND --help' explains a command. Results go to standard output; progress and
+    logs go to standard error.
     """
     configure_logging(debug=context.ensure_object(Session).debug)
 

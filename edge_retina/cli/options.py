@@ -1,6 +1,6 @@
-"""Options that several commands share, so that they are spelt and explained the same everywhere.
+"""Options shared by several commands, so that each has one spelling and one help text.
 
-A command takes their values under these names: `json_target`, `seed`, `overrides`, `out`. `--debug`
+Commands receive their values as `json_target`, `seed`, `image_hw`, `overrides` and `out`. `--debug`
 is handled here and is not passed on.
 """
 
@@ -25,10 +25,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @dataclass
 class Session:
-    """What one call of the program was told; the root context's `obj`.
+    """The settings of one call of the program; the root context's `obj`.
 
     Attributes:
-        debug: show a traceback when something goes wrong.
+        debug: show tracebacks of errors.
     """
 
     debug: bool = False
@@ -42,34 +42,34 @@ def debug_option(command: _Command) -> _Command:
         envvar="EDGE_RETINA_DEBUG",
         expose_value=False,
         callback=_start_debugging,
-        help="Show a traceback when something goes wrong, and detailed logs.",
+        help="Show tracebacks and detailed logs.",
     )(command)
 
 
 def _start_debugging(context: click.Context, _parameter: click.Parameter, debug: bool) -> None:
     session = context.find_root().obj
-    if debug and isinstance(session, Session):  # a command called alone, in a test, has no session
+    if debug and isinstance(session, Session):  # a command that a test calls alone has none
         session.debug = True
         configure_logging(debug=True)
 
 
 def json_option(command: _Command) -> _Command:
-    """Add `--json F`, passed as `json_target`: str | None; give it to `emit_json`."""
+    """Add `--json F`, passed as `json_target`: str | None, for `emit_json`."""
     return click.option(
         "--json",
         "json_target",
         metavar="FILE",
         type=click.Path(dir_okay=False, allow_dash=True),
-        help="Write the results as JSON to FILE, or to standard output with '-'.",
+        help="Write the results as JSON to FILE; '-' is standard output.",
     )(command)
 
 
 def seed_option(command: _Command) -> _Command:
-    """Add `--seed N`, passed as `seed`: int | None; None leaves the seed of the config."""
+    """Add `--seed N`, passed as `seed`: int | None; None keeps the seed of the config."""
     return click.option(
         "--seed",
         type=click.IntRange(min=0, max=2**32 - 1),
-        help="Seed of everything random; by default the config's.",
+        help="Random seed. Default: the seed of the config; 0 without a config.",
     )(command)
 
 
@@ -108,7 +108,7 @@ def set_option(command: _Command) -> _Command:
         "overrides",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Override a config field, e.g. --set train.epochs=3; may be given several times.",
+        help="Override a config field, e.g. --set train.epochs=3. Can be repeated.",
     )(command)
 
 
@@ -118,11 +118,11 @@ def out_option(
     """Return a decorator that adds `--out PATH`, passed as `out`: Path | None.
 
     Args:
-        help_text: what will be written there.
-        required: whether the command refuses to run without it; ignored where there is a default.
-        default: used, and shown in the help, when the option isn't given.
+        help_text: what the command writes there.
+        required: whether the option must be given; ignored if there is a default.
+        default: the value without the option; shown in the help.
     """
-    # click takes `default=None` for a default, with which nothing is ever missing.
+    # click treats `default=None` as a default, so a required option would never be missing.
     settings: dict[str, Any] = (
         {"required": required} if default is None else {"default": default, "show_default": True}
     )
@@ -132,7 +132,7 @@ def out_option(
 
 
 def emit_json(value: Any, target: str | None) -> None:
-    """Write `value` as JSON to `target`: a file, '-' for standard output, None for nowhere.
+    """Write `value` as JSON to `target`: a file, '-' for standard output, or None for nowhere.
 
     Raises:
         EdgeRetinaError: the file can't be written.
@@ -147,5 +147,5 @@ def emit_json(value: Any, target: str | None) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise EdgeRetinaError(
-            f"--json {target}: can't be written ({reason}); name another file"
+            f"--json {target}: can't be written ({reason}); use another file"
         ) from None

@@ -18,13 +18,13 @@ from edge_retina.run_directory import RunDirectory
 @click.option(
     "--method",
     type=click.Choice(["qat", "ptq"]),
-    help="With training (qat) or by calibration alone (ptq); by default the config's.",
+    help="qat: with training; ptq: by calibration alone. Default: the method in the config.",
 )
 @click.option(
     "--pin",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write which pictures calibrated, for quantize.calibration_set on another machine.",
+    help="Write the list of calibration images, for quantize.calibration_set on another machine.",
 )
 @set_option
 @json_option

@@ -21,7 +21,7 @@ from edge_retina.run_directory import RunDirectory
 
 @click.command("run")
 @click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
-@out_option("The run directory; by default runs/NAME, with the config's name.", required=False)
+@out_option("Run directory. Default: runs/NAME, with the name in the config.", required=False)
 @set_option
 @json_option
 @seed_option
@@ -33,9 +33,9 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Do everything: train, quantise, export, evaluate, benchmark, report.
+    """Run the whole pipeline: train, quantise, export, evaluate, benchmark, report.
 
-    Run again after an interruption, it goes on where it stopped.
+    To resume after an interruption, run the same command again.
 
     Example: edge-retina run my.toml --out runs/mine
     """

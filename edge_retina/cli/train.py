@@ -20,7 +20,7 @@ from edge_retina.run_directory import RunDirectory
 
 @click.command("train")
 @click.argument("source", metavar="CONFIG.toml|DATA", type=click.Path(path_type=Path))
-@out_option("The run directory; an interrupted training in it goes on.")
+@out_option("Run directory. An interrupted training in it is resumed.")
 @set_option
 @json_option
 @seed_option
@@ -32,7 +32,7 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Train a float model from a config file, or straight from a data set with the defaults.
+    """Train a float model from a config file, or from a data set with default settings.
 
     Example: edge-retina train data/bccd --out runs/bccd --set train.epochs=30
     """

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ from edge_retina.datasets.image_files import (
 from edge_retina.datasets.layout import DatasetFile, Layout
 from edge_retina.datasets.layouts import LAYOUTS
 from edge_retina.datasets.splits import split_name
-from edge_retina.errors import DatasetError, choices_hint
+from edge_retina.errors import DatasetError
+from edge_retina.schema import Reader, option
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,7 +46,17 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "dataset.toml"
-_KEYS = ("layout", "images", "annotations", "labels", "splits")
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The keys of the file, as they are written; see above."""
+
+    layout: str = option(MISSING, "form of the annotations", choices=tuple(LAYOUTS))
+    images: str = "."
+    annotations: str | None = None
+    labels: Any = None  # a list of names, or a file
+    splits: dict[str, str] = field(default_factory=dict)
 
 
 def read_dataset_file(path: Path) -> DatasetFile:
@@ -54,26 +65,22 @@ def read_dataset_file(path: Path) -> DatasetFile:
     Raises:
         DatasetError: malformed, an unknown key, a path that is missing or leads elsewhere.
     """
-    tree = _load(path)
-    for key in tree:
-        if key not in _KEYS:
-            raise DatasetError(f"{path}: unknown key '{key}'; {choices_hint(key, _KEYS)}")
-    name = tree.get("layout")
-    if not isinstance(name, str) or name not in LAYOUTS:
-        raise DatasetError(f"{path}, layout: got {name!r}; {choices_hint(str(name), LAYOUTS)}")
-    layout = LAYOUTS[name]
+    document = Reader(str(path), DatasetError).read(_Document, _load(path))
+    layout = LAYOUTS[document.layout]
     places = _Places(path, Boundary(path.parent))
-    splits = _read_splits(tree.get("splits", {}), layout, places)
-    annotations = places.find(tree["annotations"], "annotations") if "annotations" in tree else None
+    splits = _read_splits(document.splits, layout, places)
+    annotations = None
+    if document.annotations is not None:
+        annotations = places.find(document.annotations, "annotations")
     if annotations is None and (layout.file_per_image or not splits):
         raise DatasetError(f"{path}: no 'annotations'; name the file or directory that holds them")
     if layout.file_per_image and annotations is not None and not annotations.is_dir():
         raise DatasetError(f"{path}, annotations: {annotations} is not a directory")
-    images = places.find(tree["images"], "images") if "images" in tree else path.parent
+    images = places.find(document.images, "images")
     if not images.is_dir():
         raise DatasetError(f"{path}, images: {images} is not a directory")
-    labels = _read_labels(tree.get("labels"), layout, places)
-    return DatasetFile(path, path.parent, name, images, annotations, labels, splits)
+    labels = _read_labels(document.labels, layout, places)
+    return DatasetFile(path, path.parent, layout.name, images, annotations, labels, splits)
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,8 @@ class _Places:
     path: Path
     boundary: Boundary
 
-    def find(self, text: Any, key: str) -> Path:
+    def find(self, text: str, key: str) -> Path:
         where = f"{self.path}, {key}"
-        if not isinstance(text, str):
-            raise DatasetError(f"{where}: got {text!r}, expected a relative path as text")
         if text.strip() in (".", "./"):
             return self.path.parent
         found = self.path.parent / relative_path(text, where=where)
@@ -103,13 +108,9 @@ def _load(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path}: not valid TOML: {error}") from None
 
 
-def _read_splits(value: Any, layout: Layout, places: _Places) -> dict[str, Path]:
-    if not isinstance(value, dict):
-        raise DatasetError(
-            f"{places.path}, splits: got {value!r}, expected a section with lines like train = ..."
-        )
+def _read_splits(given: dict[str, str], layout: Layout, places: _Places) -> dict[str, Path]:
     splits: dict[str, Path] = {}
-    for key, text in value.items():
+    for key, text in given.items():
         name = split_name(key)
         if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
             raise DatasetError(

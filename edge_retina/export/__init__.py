@@ -1,1 +1,1 @@
-"""From a model to .tflite files with decoding and NMS inside."""
+"""Exports a model to .tflite files with decoding and NMS inside."""

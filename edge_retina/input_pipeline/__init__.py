@@ -1,1 +1,1 @@
-"""From labelled pictures to training batches, in tf.data."""
+"""From labelled images to training batches, with tf.data."""

@@ -1,1 +1,1 @@
-"""Choosing the pictures that set the ranges of int8."""
+"""The TensorFlow-free parts of int8: recipes, calibration sets, ranges, layer errors."""

@@ -1,1 +1,1 @@
-"""The network in tf_keras. TensorFlow is imported by the modules, never by this package itself."""
+"""The network in tf_keras. Its modules import TensorFlow; this file must not."""

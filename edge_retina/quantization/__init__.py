@@ -1,1 +1,1 @@
-"""From the float model to an int8-ready one: calibration of ranges, PTQ, QAT."""
+"""From a float model to an int8-ready one: range calibration, PTQ, QAT."""

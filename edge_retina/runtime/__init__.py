@@ -1,1 +1,1 @@
-"""All that a device needs: pictures, the .tflite detector, the manifest. No TensorFlow."""
+"""Everything a device needs: image loading, the .tflite detector, the manifest. No TensorFlow."""

@@ -1,1 +1,1 @@
-"""The stages of a run, in order, each done once."""
+"""The stages of a run: a graph in which each stage runs only when its inputs change."""

@@ -1,4 +1,4 @@
-"""Bad input: one line that says what and how to mend it, an exit code, and nothing written."""
+"""Bad input: one line with the problem and its fix, an exit code, and nothing written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_retina.datasets.saving import write_dataset
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_float32.tflite"
 MEND = "fix the file or pass --skip-invalid (data.skip_invalid = true)"
-NO_RUN = "not a run directory (no config.toml); make one with 'edge-retina train'"
+NO_RUN = "not a run directory (no config.toml); create one with 'edge-retina train'"
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_an_output_directory_that_is_a_file(here: Path, command: str) -> None:
 @pytest.mark.parametrize(
     "command, message",
     [
-        ("traim coco", "no command 'traim'; did you mean 'train'?"),
+        ("traim coco", "no such command 'traim'; did you mean 'train'?"),
         ("train coco", "Missing option '--out'."),
         ("train coco --out out --epochs 3", "No such option '--epochs'."),
         ("train coco --out out --seed -1", "Invalid value for '--seed': "),

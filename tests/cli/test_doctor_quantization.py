@@ -58,7 +58,7 @@ def test_a_run_without_the_option(run: RunDirectory) -> None:
 
 def test_a_data_set_with_the_option(data: Path) -> None:
     assert one_line(doctor(data, "--quantization")) == (
-        f"Error: {data}: not a run directory (no config.toml); make one with 'edge-retina train'"
+        f"Error: {data}: not a run directory (no config.toml); create one with 'edge-retina train'"
     )
 
 

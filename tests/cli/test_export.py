@@ -15,6 +15,6 @@ def test_an_unknown_precision_is_told_with_the_choices(given: str, named: str) -
 
 def test_help_names_precisions_and_raw_files() -> None:
     text = " ".join(CliRunner().invoke(main, ["export", "--help"]).stdout.split())
-    assert "of float32, float16, int8" in text
+    assert "any of float32, float16, int8" in text
     assert "[default: float32,int8]" in text
     assert "NAME_raw_*.tflite" in text

@@ -78,7 +78,7 @@ def run_failing(monkeypatch: pytest.MonkeyPatch):
         (
             OSError(28, "No space left on device", "runs/a/metrics.jsonl"),
             "Error: runs/a/metrics.jsonl: No space left on device; "
-            "name another path, or see to its permissions and the free space",
+            "use another path, or check its permissions and the free space",
         ),
         (OSError("odd"), "Error: unexpected OSError: odd; run again with --debug and report it"),
     ],
@@ -120,7 +120,7 @@ def test_success_is_exit_code_0(run_failing) -> None:
     [
         (["fail", "--nonsense"], "No such option"),
         (["fail", "extra"], "unexpected extra argument"),
-        (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
+        (["evalute"], "no such command 'evalute'; did you mean 'evaluate'?"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -165,7 +165,7 @@ def test_as_a_program() -> None:
     )
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr.splitlines()[-1].startswith("Error: no command 'evalute'")
+    assert result.stderr.splitlines()[-1].startswith("Error: no such command 'evalute'")
 
 
 @pytest.mark.parametrize("debug, expected", [("", "INFO WARNING 2"), ("1", "DEBUG WARNING 0")])

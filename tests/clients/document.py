@@ -1,4 +1,4 @@
-"""The tables of clients in Markdown files: the full one in docs/, the short one in the README."""
+"""The client tables in Markdown: the full one in docs/, the short one in the README."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_retina.files import write_text
 from edge_retina.report.markdown import markdown_table
+from tests.clients.comparison import SAME_IOU
 
 BEGIN, END = "<!-- clients: begin -->", "<!-- clients: end -->"
 _COLUMNS = ("float32", "int8")
@@ -16,7 +17,7 @@ Cell = Mapping[str, Any]
 
 
 def write_table(path: Path, table: str) -> None:
-    """Replace what stands between the two marks of `path`.
+    """Replace the text between the two marks in `path`.
 
     Raises:
         ValueError: the marks are missing.
@@ -30,7 +31,7 @@ def write_table(path: Path, table: str) -> None:
 
 
 def full_table(document: Mapping[str, Any]) -> str:
-    """Return a row for each client with the numbers behind the verdicts."""
+    """Return one row per client, with the numbers behind the verdicts."""
     head = ["client", "version", *_COLUMNS, "class names"]
     head += [f"originals: {column}" for column in _COLUMNS]
     return markdown_table(
@@ -49,7 +50,7 @@ def full_table(document: Mapping[str, Any]) -> str:
 
 
 def short_table(document: Mapping[str, Any]) -> str:
-    """Return a row for each client with verdicts; numbers only where a cell is not green."""
+    """Return one row per client with verdicts; numbers only where a cell is not green."""
     return markdown_table(
         ["client", "version", *_COLUMNS, "class names"],
         [
@@ -112,6 +113,6 @@ def _agreement(found: Mapping[str, Any]) -> str:
     if found["is_full"]:
         return f"{found['agreed']}/{found['rows']}"
     return (
-        f"{found['agreed']}/{found['rows']} ({found['same']} the same object; median "
+        f"{found['agreed']}/{found['rows']} ({found['same']} with IoU ≥ {SAME_IOU:g}; median "
         f"{found['median_box_px']:.1f} px)"
     )

@@ -39,7 +39,7 @@ OFF_BY_ONE = cell("names_int8.tflite", "red", objects=agreement(0, 50), error="p
 def test_a_row_has_both_precisions_and_a_red_cell_its_error() -> None:
     assert full_table(DOCUMENT).splitlines()[2] == (
         "| C | 1.0 | green: 4/4 | red: `no metadata` | green: 100/100 | "
-        "3/4 (4 the same object; median 0.2 px) | – |"
+        "3/4 (4 with IoU ≥ 0.75; median 0.2 px) | – |"
     )
 
 
