@@ -1,4 +1,4 @@
-"""What a whole run leaves behind is what CONTRACT.md promises."""
+"""What a whole run leaves behind has the names and meanings that clients rely on."""
 
 from __future__ import annotations
 
