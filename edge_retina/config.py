@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import BOX_LOSSES
+from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -135,6 +135,7 @@ class AugmentationConfig:
 class LossConfig:
     """What is minimised; both losses are divided by the number of positive anchors."""
 
+    cls_loss: str = option("focal", "loss of the classes", choices=tuple(CLASS_LOSSES))
     focal_alpha: float = option(0.25, "weight of objects against background", low=0, high=1)
     focal_gamma: float = option(2.0, "how much easy anchors are played down", low=0, high=10)
     label_smoothing: float = option(0.0, "class targets become 1 - s/2 and s/2", low=0, high=0.5)

@@ -48,7 +48,7 @@ def make_qat_step(
         expected = teacher(normalised, training=False) if teacher is not None else None
         with tf.GradientTape() as tape:
             cls_logits, box_deltas = student(normalised, training=True)
-            cls_loss, box_loss = detection_loss(
+            losses = detection_loss(
                 cls_logits,
                 box_deltas,
                 cls_targets=cls_targets,
@@ -56,6 +56,7 @@ def make_qat_step(
                 anchors=anchors,
                 loss=loss,
             )
+            cls_loss, box_loss = losses["cls_loss"], losses["box_loss"]
             distance = tf.zeros(())
             if expected is not None:
                 distance = distillation * distillation_loss(cls_logits, box_deltas, *expected)

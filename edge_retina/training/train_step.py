@@ -48,7 +48,7 @@ def make_train_step(
         with tf.GradientTape() as tape:
             normalised = (tf.cast(images, tf.float32) - MEAN) / STD
             cls_logits, box_deltas = model(normalised, training=True)
-            cls_loss, box_loss = detection_loss(
+            losses = detection_loss(
                 cls_logits,
                 box_deltas,
                 cls_targets=cls_targets,
@@ -56,6 +56,7 @@ def make_train_step(
                 anchors=anchors,
                 loss=loss,
             )
+            cls_loss, box_loss = losses["cls_loss"], losses["box_loss"]
             total = cls_loss + box_loss
         gradients = tape.gradient(total, model.trainable_variables)
         if tf.math.is_finite(total):
