@@ -24,6 +24,12 @@ CLASS_LOSSES: dict[str, str] = {
     "focal": "edge_retina.model.class_losses.focal:focal_loss",
 }
 
+# Functions that build one from the `TrainConfig`: see training/optimizer.
+OPTIMIZERS: dict[str, str] = {
+    "adamw": "edge_retina.training.optimizer:adamw",
+    "sgd": "edge_retina.training.optimizer:sgd",
+}
+
 
 def load_choice(table: Mapping[str, str], name: str) -> Any:
     """Return the object that `name` stands for in one of the tables above.

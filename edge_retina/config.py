@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES
+from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -151,7 +151,7 @@ class TrainConfig:
     epochs: int = option(60, "passes over the training split", low=1)
     steps: int = option(0, "if above 0: this many steps, whatever `epochs` says", low=0)
     batch_size: int = option(8, "images per step", low=1, high=4096)
-    optimizer: str = option("adamw", "update rule", choices=("adamw", "sgd"))
+    optimizer: str = option("adamw", "update rule", choices=tuple(OPTIMIZERS))
     learning_rate: float = option(0.003, "peak, after the warm-up", low=1e-9, high=10)
     warmup_steps: int = option(100, "steps of rising learning rate", low=0)
     final_learning_rate: float = option(
