@@ -1,28 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from edge_retina.evaluation.matches import Matches
-from edge_retina.evaluation.significance import difference_error, is_better
-
-
-def found_in(pictures: Sequence[bool]) -> Matches:
-    """One object a picture, found or not, without false alarms: mAP is about the share found."""
-    found = np.flatnonzero(pictures)
-    return Matches(
-        picture=found,
-        borders=np.array([0, len(found)]),
-        right=np.ones((10, len(found)), bool),
-        wrong=np.zeros((10, len(found)), bool),
-        objects=np.ones((len(pictures), 1), np.int32),
-    )
-
-
-def first(found: int, pictures: int) -> Matches:
-    return found_in(np.arange(pictures) < found)
+from edge_retina.evaluation.significance import is_better, resampled_difference
+from tests.evaluation.one_class import first, found_in
 
 
 @pytest.mark.parametrize(
@@ -55,20 +38,29 @@ def test_the_error_is_the_spread_over_many_splits():
 
     splits = [draw() for _ in range(300)]
     spread = np.std([one.mAP() - other.mAP() for one, other in splits])
-    estimates = [difference_error(*pair) for pair in splits[:20]]
+    estimates = [resampled_difference(*pair)[1] for pair in splits[:20]]
     assert np.mean(estimates) == pytest.approx(spread, rel=0.15)
 
 
 def test_what_is_hard_for_both_is_no_noise():
     """The two differ in 4 pictures; how many of the other 56 they both find doesn't matter."""
-    easy, hard = (
-        difference_error(first(60, 60), first(56, 60)),
-        difference_error(first(34, 60), first(30, 60)),
-    )
+    _, easy = resampled_difference(first(60, 60), first(56, 60))
+    _, hard = resampled_difference(first(34, 60), first(30, 60))
     assert hard == pytest.approx(easy, rel=0.25)
+
+
+def test_the_difference_does_not_jump_with_the_recalls_that_are_read():
+    """120 of 200 are a recall of .60, at which precision is read; 119 of 200 miss it."""
+    one, other = first(120, 200), first(119, 200)
+    assert one.mAP() - other.mAP() == pytest.approx(1 / 101)
+    difference, error = resampled_difference(one, other)
+    assert difference == pytest.approx(1 / 200, rel=0.3)
+    assert error == pytest.approx(
+        1 / 200, rel=0.3
+    )  # Poisson: the picture is drawn 0, 1, 2 ... times
 
 
 def test_it_is_the_same_each_time():
     pair = first(40, 60), first(36, 60)
-    assert difference_error(*pair) == difference_error(*pair)
-    assert difference_error(*pair, seed=1) != difference_error(*pair)
+    assert resampled_difference(*pair) == resampled_difference(*pair)
+    assert resampled_difference(*pair, seed=1) != resampled_difference(*pair)
