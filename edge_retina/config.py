@@ -37,7 +37,8 @@ class DataConfig:
     path: str = option("", "DATA; relative to the config file", path="directory")
     train_split: str = option("train", "the split to train on")
     val_split: str = option(
-        "val", 'chooses the best checkpoint; "" = none, the last weights are kept'
+        "val",
+        'tells whether earlier weights are better than the last; "" = none, the last are kept',
     )
     test_split: str = option("test", "measured once, at the end")
     skip_invalid: bool = option(
@@ -165,6 +166,9 @@ class TrainConfig:
     ema_decay: float = option(0.998, "moving average of the weights; 0 = off", low=0, high=0.99999)
     freeze_backbone_batchnorm: bool = option(False, "keep the pretrained statistics")
     eval_every_epochs: int = option(5, "evaluate on the validation split every N epochs", low=1)
+    checkpoint_minutes: float = option(
+        5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
+    )
     tensorboard: bool = option(True, "write TensorBoard event files too")
 
 
@@ -199,14 +203,18 @@ class QuantizeConfig:
     learning_rate: float = option(0.00005, "peak", low=0, high=10)
     warmup_steps: int = option(20, "steps of rising learning rate", low=0)
     freeze_ranges_at: float = option(
-        0.5, "fraction of the QAT steps after which activation ranges stop moving", low=0, high=1
+        0.0,
+        "fraction of the QAT steps in which activation ranges follow the batches; "
+        "0 = they stay as calibrated. Those of class logits always do",
+        low=0,
+        high=1,
     )
     distillation: float = option(
         1.0, "weight of the distance to the float model's outputs; 0 = off", low=0, high=1000
     )
     evaluations: int = option(
         4,
-        "of QAT on the validation split, the best state is kept; 0 = keep the last",
+        "of QAT on the validation split, to choose the state that is kept; 0 = keep the last",
         low=0,
         high=1000,
     )

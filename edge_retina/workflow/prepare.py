@@ -23,7 +23,7 @@ _VERIFIED_PICTURES = 16
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
-_FREE_FIELDS = ("data.test_split", "data.cache_mb")
+_FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes")
 
 
 @dataclass(frozen=True)
