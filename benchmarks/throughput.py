@@ -67,12 +67,10 @@ def main(data: Path, pretrained: str, rounds: int, target: Path | None) -> None:
 
 def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[float]]:
     from edge_retina.input_pipeline.pipeline import training_batches
-    from edge_retina.model.keras import tf
     from edge_retina.model.predictor import anchor_grid
     from edge_retina.progress import show_progress
     from edge_retina.run_directory import RunDirectory
     from edge_retina.training.metrics_log import MetricsLog
-    from edge_retina.training.train_step import make_train_step
     from edge_retina.training.trainer import Trainer
     from edge_retina.workflow.prepare import prepare_run
 
@@ -80,7 +78,6 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
     context = prepare_run(config, run)
     config, data = context.resolved, context.data
     trainer = Trainer(config, labels=data.dataset.labels, train=data.train, val=data.val, run=run)
-    anchors_px = anchor_grid(config).boxes_px()
     batch_size = config.train.batch_size
     metrics = MetricsLog(run.metrics_file, tensorboard=run.tensorboard_dir)
     speeds: dict[str, list[float]] = {"training": [], "step": [], "input": []}
@@ -95,19 +92,11 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
         seed=config.seed,
     )
     fixed = next(iter(batches))
-    bare_step = make_train_step(
-        trainer.model,
-        trainer.optimizer,
-        anchors_px=anchors_px,
-        loss=config.loss,
-        average=trainer.average,
-        ema_decay=config.train.ema_decay,
-    )
-    rate = tf.constant(1e-6)
+    bare_step = trainer.make_step()
 
     def step(count: int) -> None:
         for _ in range(count):
-            float(bare_step(*fixed, rate)[0])
+            bare_step(*fixed, learning_rate=1e-6)
 
     def take_input(count: int) -> None:
         # A new iterator, so that nothing waits ready-made; its start-up is not timed.
@@ -120,13 +109,13 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
 
     with show_progress("throughput", total) as progress:
         loop = trainer.make_loop(0, total, metrics, progress)
-        loop.advance(0, _WARMUP)
+        loop.run(0, _WARMUP)
         step(_WARMUP)
         done = _WARMUP
         for _ in range(rounds):
             first, done = done, done + _STEPS
             speeds["training"].append(
-                _speed(lambda first=first, done=done: loop.advance(first, done), batch_size)
+                _speed(lambda first=first, done=done: loop.run(first, done), batch_size)
             )
             time.sleep(1)  # the loop's prefetching fills up and falls silent
             speeds["step"].append(_speed(lambda: step(_STEPS), batch_size))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow_model_optimization as tfmot
 
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.deploy import build_deploy_graph, join_levels
-from edge_retina.model.keras import keras, tf
-from edge_retina.model.predictor import anchor_grid
-from edge_retina.quantization.qat_step import make_qat_step
-from edge_retina.training.schedule import learning_rate_at
+from edge_retina.model.keras import keras
+from edge_retina.progress import show_progress
+from edge_retina.quantization.qat import make_qat_loop
+from edge_retina.training.metrics_log import MetricsLog
 
 
 def quantize_with_tfmot(
@@ -26,39 +24,16 @@ def quantize_with_tfmot(
     """
     keras.utils.set_random_seed(config.seed)
     model = tfmot.quantization.keras.quantize_model(build_deploy_graph(trained))
-    settings = config.quantize
-    anchors_px: np.ndarray = anchor_grid(config).boxes_px()
-    optimizer = keras.optimizers.AdamW(
-        settings.learning_rate, weight_decay=0.0, global_clipnorm=config.train.clip_norm or None
-    )
-    optimizer.build(model.trainable_variables)
-    qat_step = make_qat_step(
-        join_levels(model),
-        join_levels(build_deploy_graph(trained)),
-        optimizer,
-        variables=model.trainable_variables,
-        anchors_px=anchors_px,
-        loss=config.loss,
-        distillation=settings.distillation,
-    )
-    batches = iter(
-        training_batches(
-            train,
-            grid=anchor_grid(config),
-            data=config.data,
-            augmentation=config.augmentation,
-            matching=config.matching,
-            batch_size=config.train.batch_size,
-            seed=config.seed,
+    with show_progress("tfmot", steps) as progress:
+        loop = make_qat_loop(
+            join_levels(model),
+            join_levels(build_deploy_graph(trained)),
+            model.trainable_variables,
+            config=config,
+            train=train,
+            steps=steps,
+            metrics=MetricsLog(None),
+            progress=progress,
         )
-    )
-    for step in range(steps):
-        rate = learning_rate_at(
-            step,
-            peak=settings.learning_rate,
-            total_steps=steps,
-            warmup_steps=settings.warmup_steps,
-            final_fraction=config.train.final_learning_rate,
-        )
-        qat_step(*next(batches), tf.constant(rate))
+        loop.run(0, steps)
     return model

@@ -10,14 +10,33 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-# (target_boxes, boxes) -> loss, each (N, 4) yxyx -> (N,); or codes, see model/box_losses.
+from edge_retina.errors import ConfigError, choices_hint
+
+# Functions of the positive anchors' boxes: see model/box_losses.
 BOX_LOSSES: dict[str, str] = {
-    "huber": "edge_retina.model.losses:huber_loss",
-    "giou": "edge_retina.model.losses:iou_loss",
-    "ciou": "edge_retina.model.losses:iou_loss",
+    "huber": "edge_retina.model.box_losses.huber:huber_loss",
+    "giou": "edge_retina.model.box_losses.giou:giou_loss",
+    "ciou": "edge_retina.model.box_losses.ciou:ciou_loss",
+}
+
+# Functions of the class logits and their targets: see model/class_losses.
+CLASS_LOSSES: dict[str, str] = {
+    "focal": "edge_retina.model.class_losses.focal:focal_loss",
+}
+
+# Functions that build one from the `TrainConfig`: see training/optimizer.
+OPTIMIZERS: dict[str, str] = {
+    "adamw": "edge_retina.training.optimizer:adamw",
+    "sgd": "edge_retina.training.optimizer:sgd",
 }
 
 
 def load_choice(table: Mapping[str, str], name: str) -> Any:
-    """Return the object that `name` stands for in one of the tables above."""
+    """Return the object that `name` stands for in one of the tables above.
+
+    Raises:
+        ConfigError: the table has no such name.
+    """
+    if name not in table:
+        raise ConfigError(f"{name!r} is unknown; {choices_hint(name, table)}")
     return pkgutil.resolve_name(table[name])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import BOX_LOSSES
+from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -37,7 +37,8 @@ class DataConfig:
     path: str = option("", "DATA; relative to the config file", path="directory")
     train_split: str = option("train", "the split to train on")
     val_split: str = option(
-        "val", 'chooses the best checkpoint; "" = none, the last weights are kept'
+        "val",
+        'tells whether earlier weights are better than the last; "" = none, the last are kept',
     )
     test_split: str = option("test", "measured once, at the end")
     skip_invalid: bool = option(
@@ -146,6 +147,7 @@ class AugmentationConfig:
 class LossConfig:
     """What is minimised; both losses are divided by the number of positive anchors."""
 
+    cls_loss: str = option("focal", "loss of the classes", choices=tuple(CLASS_LOSSES))
     focal_alpha: float = option(0.25, "weight of objects against background", low=0, high=1)
     focal_gamma: float = option(2.0, "how much easy anchors are played down", low=0, high=10)
     label_smoothing: float = option(0.0, "class targets become 1 - s/2 and s/2", low=0, high=0.5)
@@ -161,7 +163,7 @@ class TrainConfig:
     epochs: int = option(60, "passes over the training split", low=1)
     steps: int = option(0, "if above 0: this many steps, whatever `epochs` says", low=0)
     batch_size: int = option(8, "images per step", low=1, high=4096)
-    optimizer: str = option("adamw", "update rule", choices=("adamw", "sgd"))
+    optimizer: str = option("adamw", "update rule", choices=tuple(OPTIMIZERS))
     learning_rate: float = option(0.003, "peak, after the warm-up", low=1e-9, high=10)
     warmup_steps: int = option(100, "steps of rising learning rate", low=0)
     final_learning_rate: float = option(
@@ -175,6 +177,9 @@ class TrainConfig:
     ema_decay: float = option(0.998, "moving average of the weights; 0 = off", low=0, high=0.99999)
     freeze_backbone_batchnorm: bool = option(False, "keep the pretrained statistics")
     eval_every_epochs: int = option(5, "evaluate on the validation split every N epochs", low=1)
+    checkpoint_minutes: float = option(
+        5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
+    )
     tensorboard: bool = option(True, "write TensorBoard event files too")
 
 
@@ -209,14 +214,18 @@ class QuantizeConfig:
     learning_rate: float = option(0.00005, "peak", low=0, high=10)
     warmup_steps: int = option(20, "steps of rising learning rate", low=0)
     freeze_ranges_at: float = option(
-        0.5, "fraction of the QAT steps after which activation ranges stop moving", low=0, high=1
+        0.0,
+        "fraction of the QAT steps in which activation ranges follow the batches; "
+        "0 = they stay as calibrated. Those of class logits always do",
+        low=0,
+        high=1,
     )
     distillation: float = option(
         1.0, "weight of the distance to the float model's outputs; 0 = off", low=0, high=1000
     )
     evaluations: int = option(
         4,
-        "of QAT on the validation split, the best state is kept; 0 = keep the last",
+        "of QAT on the validation split, to choose the state that is kept; 0 = keep the last",
         low=0,
         high=1000,
     )

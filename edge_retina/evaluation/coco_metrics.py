@@ -85,10 +85,7 @@ def evaluate_detections(
             f"no labelled object in the {len(examples)} images to evaluate on: average precision "
             "is undefined; choose another split"
         )
-    truth = _coco(coco_tree(examples, labels))
-    annotations = _found_annotations(examples, detections)
-    found = _coco(with_annotations(examples, labels, annotations))
-    precision, recall = _accumulate(truth, found)
+    precision, recall = _accumulate(match_detections(examples, detections, labels))
     return CocoMetrics(
         mAP=_known(_mean(precision[..., _SIZES["all"], -1])),
         mAP50=_known(_mean(precision[0, ..., _SIZES["all"], -1])),
@@ -106,6 +103,33 @@ def evaluate_detections(
         images=len(examples),
         detections=sum(len(item) for item in detections),
     )
+
+
+def match_detections(
+    examples: Sequence[Example],
+    detections: Sequence[Detections],
+    labels: Sequence[str],
+    *,
+    by_size: bool = True,
+) -> COCOeval:
+    """Return pycocotools' evaluation with each detection matched, before it is accumulated.
+
+    Args:
+        examples: as for `evaluate_detections`.
+        detections: likewise.
+        labels: likewise.
+        by_size: also match small, medium and large objects alone; else only all of them.
+    """
+    truth = _coco(coco_tree(examples, labels))
+    annotations = _found_annotations(examples, detections)
+    evaluation = _Evaluation(truth, _coco(with_annotations(examples, labels, annotations)))
+    evaluation.params.maxDets = list(MAX_DETECTIONS)
+    if not by_size:
+        evaluation.params.areaRng = evaluation.params.areaRng[:1]
+        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+    with _quiet():
+        evaluation.evaluate()
+    return evaluation
 
 
 def _coco(tree: CocoTree) -> COCO:
@@ -148,15 +172,12 @@ class _Evaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
         return super().evaluateImg(imgId, catId, aRng, maxDet)
 
 
-def _accumulate(truth: COCO, found: COCO) -> tuple[np.ndarray, np.ndarray]:
+def _accumulate(evaluation: COCOeval) -> tuple[np.ndarray, np.ndarray]:
     """Return precision (IoU, recall, class, size, maxDets) and recall (IoU, class, size, maxDets).
 
     Entries without anything to find are -1.
     """
-    evaluation = _Evaluation(truth, found)
-    evaluation.params.maxDets = list(MAX_DETECTIONS)
     with _quiet():
-        evaluation.evaluate()
         evaluation.accumulate()
     return evaluation.eval["precision"], evaluation.eval["recall"]
 

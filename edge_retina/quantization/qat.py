@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.input_pipeline.pipeline import training_batches
-from edge_retina.int8.activation_ranges import Range
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.predictor import KerasPredictor, anchor_grid
-from edge_retina.progress import show_progress
-from edge_retina.quantization.qat_step import make_qat_step
+from edge_retina.model.predictor import anchor_grid
+from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.quantization.quantized_model import QuantizedModel
-from edge_retina.training.loop import LOG_EVERY_STEPS
-from edge_retina.training.loss_window import LossWindow
+from edge_retina.training.loop import Hook, Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
-from edge_retina.training.schedule import learning_rate_at
+from edge_retina.training.objective import detection_objective
+from edge_retina.training.optimizer import build_optimizer
+from edge_retina.training.schedule import Schedule
+from edge_retina.training.selection import EvaluatedState, StateSelection
+from edge_retina.training.step import TrainStep
+from edge_retina.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
 # How fast ranges follow the batches while they may: a memory of about a hundred steps.
 _RANGE_RATE = 0.01
-# mAP of one and the same model moves by so much when roundings turn near-equal boxes around:
-# rounding the biases to their grid moved it by .002 on chess (58 pictures) and .004 on vehicles5.
-_NOISE = 0.004
+_REMEDY = "lower quantize.learning_rate"
 
 
 def train_quantized(
@@ -45,12 +45,11 @@ def train_quantized(
     steps: int,
     metrics_file: Path | None,
 ) -> int:
-    """Train a calibrated model in place and return the step whose weights were kept.
+    """Train a calibrated model in place and return the step whose state was kept.
 
-    Activation ranges follow the batches until `quantize.freeze_ranges_at`, then stand still.
-    States are compared by the mAP of the fake-quantised model on `val`, from the calibrated one
-    (step 0) on, so that training can't spoil the model; of those that are equal but for noise the
-    latest is kept, without `val` the last.
+    States are compared by the mAP of the fake-quantised model on `val`. The calibrated one (step 0)
+    is kept unless a trained one does at least as well there, so that QAT never ships a model that
+    validates worse than PTQ; see `StateSelection`. Without `val` the last state is kept.
 
     Args:
         quantized: calibrated.
@@ -61,145 +60,169 @@ def train_quantized(
         labels: class names by index.
         steps: of training.
         metrics_file: JSON lines of losses; None for nowhere.
+
+    Raises:
+        TrainingError: a loss or the gradient is not finite; the step is named.
     """
     keras.utils.set_random_seed(config.seed)
-    student = join_levels(quantized.model)
-    step_function = _compile_step(student, teacher, quantized, config)
-    batches = iter(
-        training_batches(
-            train,
-            grid=anchor_grid(config),
-            data=config.data,
-            augmentation=config.augmentation,
-            matching=config.matching,
-            batch_size=config.train.batch_size,
-            seed=config.seed,
-        )
-    )
-    best = _Best(quantized, student, config=config, val=val, labels=labels)
-    best.offer(0)
-    window = LossWindow(remedy="lower quantize.learning_rate")
-    evaluated = _evaluation_steps(steps, config.quantize.evaluations)
-    with _open_log(metrics_file) as metrics, show_progress("qat", steps) as progress:
-        for done in range(1, steps + 1):
-            quantized.range_rate.assign(_range_rate(done, steps, quantized, config))
-            rate = _learning_rate(done, steps, config)
-            cls_loss, box_loss, distance = step_function(*next(batches), tf.constant(rate))
-            window.add(
-                done,
-                images=config.train.batch_size,
-                cls_loss=float(cls_loss),
-                box_loss=float(box_loss),
-                distance=float(distance),
-            )
-            progress(done, window.note())
-            if done % LOG_EVERY_STEPS == 0 or done == steps:
-                losses = window.take()
-                if metrics is not None:
-                    metrics.write(done, learning_rate=rate, **losses)
-            if done in evaluated:
-                best.offer(done)
-                window.restart()
-    return best.restore(steps)
-
-
-def _open_log(path: Path | None) -> AbstractContextManager[MetricsLog | None]:
-    return closing(MetricsLog(path, tensorboard=None)) if path is not None else nullcontext()
-
-
-def _range_rate(done: int, steps: int, quantized: QuantizedModel, config: Config) -> float:
-    """Return how fast ranges follow in a step; shared ones never do, each would go its own way."""
-    moving = done <= config.quantize.freeze_ranges_at * steps
-    return _RANGE_RATE if moving and not quantized.recipe.share_levels else 0.0
-
-
-def _learning_rate(done: int, steps: int, config: Config) -> float:
-    return learning_rate_at(
-        done - 1,
-        peak=config.quantize.learning_rate,
-        total_steps=steps,
-        warmup_steps=config.quantize.warmup_steps,
-        final_fraction=config.train.final_learning_rate,
-    )
-
-
-def _compile_step(
-    student: keras.Model, teacher: keras.Model, quantized: QuantizedModel, config: Config
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     settings = config.quantize
-    variables = list(quantized.variables().values())
-    optimizer = keras.optimizers.AdamW(
-        settings.learning_rate, weight_decay=0.0, global_clipnorm=config.train.clip_norm or None
+    student = join_levels(quantized.model)
+    validation = (
+        Validation(student, val, labels=labels, anchors=anchor_grid(config), export=config.export)
+        if val and settings.evaluations
+        else None
     )
-    optimizer.build(variables)
-    return make_qat_step(
+    with closing(MetricsLog(metrics_file)) as metrics, show_progress("qat", steps) as progress:
+        states = _States(quantized, validation, metrics)
+        loop = make_qat_loop(
+            student,
+            teacher,
+            list(quantized.variables().values()),
+            config=config,
+            train=train,
+            steps=steps,
+            metrics=metrics,
+            progress=progress,
+            hooks=Hooks(
+                before_step=_range_hook(quantized, steps, until=settings.freeze_ranges_at),
+                evaluate=states.offer,
+                evaluation_steps=_evaluation_steps(steps, settings.evaluations),
+            ),
+        )
+        loop.run(0, steps)
+    return states.keep(steps)
+
+
+def make_qat_loop(
+    student: keras.Model,
+    teacher: keras.Model,
+    variables: Sequence[tf.Variable],
+    *,
+    config: Config,
+    train: Sequence[Example],
+    steps: int,
+    metrics: MetricsLog,
+    progress: ProgressUpdate,
+    hooks: Hooks | None = None,
+) -> TrainingLoop:
+    """Return the loop that trains any fake-quantised model.
+
+    Args:
+        student: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
+        teacher: the float model with the same outputs, for distillation.
+        variables: kernels and biases of the student.
+        config: resolved; `quantize` has the learning rate and the weight of the distillation.
+        train: gives the batches.
+        steps: of training.
+        metrics: gets the losses.
+        progress: told after each step.
+        hooks: see `TrainingLoop`.
+    """
+    settings = config.quantize
+    anchors_px = anchor_grid(config).boxes_px()
+    objective = detection_objective(
         student,
-        teacher if settings.distillation else None,
-        optimizer,
-        variables=variables,
-        anchors_px=anchor_grid(config).boxes_px(),
+        anchors_px=anchors_px,
         loss=config.loss,
+        teacher=teacher if settings.distillation else None,
         distillation=settings.distillation,
     )
+    # Without weight decay: weights are to stay near those of the float model.
+    optimizing = dataclasses.replace(
+        config.train,
+        optimizer="adamw",
+        learning_rate=settings.learning_rate,
+        weight_decay=0.0,
+    )
+    return TrainingLoop(
+        TrainStep(objective, variables, build_optimizer(optimizing, variables)),
+        iter(
+            training_batches(
+                train,
+                grid=anchor_grid(config),
+                data=config.data,
+                augmentation=config.augmentation,
+                matching=config.matching,
+                batch_size=config.train.batch_size,
+                seed=config.seed,
+            )
+        ),
+        schedule=Schedule(
+            peak=settings.learning_rate,
+            total_steps=steps,
+            warmup_steps=settings.warmup_steps,
+            final_fraction=config.train.final_learning_rate,
+        ),
+        batch_size=config.train.batch_size,
+        metrics=metrics,
+        progress=progress,
+        remedy=_REMEDY,
+        hooks=hooks,
+    )
 
 
-def _evaluation_steps(steps: int, evaluations: int) -> set[int]:
+def _range_hook(quantized: QuantizedModel, steps: int, *, until: float) -> Hook:
+    """Return the hook that lets activation ranges follow the batches for a part of the steps.
+
+    Shared ranges never do, each copy would go its own way.
+    """
+    moving_steps = 0 if quantized.recipe.share_levels else until * steps
+
+    def before_step(step: int) -> None:
+        quantized.range_rate.assign(_RANGE_RATE if step < moving_steps else 0.0)
+
+    return before_step
+
+
+def _evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
     """Return the steps after which to evaluate: evenly over the second half, the last among them.
 
-    Ranges still move in the first half.
+    In the first half the learning rate is still high, and ranges may move.
     """
     if not evaluations:
-        return set()
+        return frozenset()
     places = np.linspace(steps / 2, steps, evaluations + 1)[1:]
-    return {round(place) for place in places}
+    return frozenset(round(place) for place in places)
 
 
-class _Best:
-    """The best state so far of a model in training."""
+class _States:
+    """The states of a quantised model in training, and which of them is kept."""
 
     def __init__(
-        self,
-        quantized: QuantizedModel,
-        student: keras.Model,
-        *,
-        config: Config,
-        val: Sequence[Example],
-        labels: tuple[str, ...],
+        self, quantized: QuantizedModel, validation: Validation | None, metrics: MetricsLog
     ) -> None:
-        self._quantized, self._val, self._labels = quantized, val, labels
-        self._compare = bool(val) and config.quantize.evaluations > 0
-        self._predictor = KerasPredictor(
-            student, anchors=anchor_grid(config), labels=labels, export=config.export
-        )
-        self._mAP = -1.0
-        self._step = 0
-        self._state: tuple[dict[str, np.ndarray], dict[str, Range]] | None = None
+        """Measure the calibrated state. Without `validation` nothing is ever measured."""
+        self._quantized, self._validation, self._metrics = quantized, validation, metrics
+        self._selection = StateSelection(start=self._measure(0))
 
     def offer(self, step: int) -> None:
-        """Measure the model as it would be kept, and remember it if it is as good as the best.
+        """Take the present state into account."""
+        state = self._measure(step)
+        if state is not None:
+            self._selection.offer(state)
 
-        Later states win over earlier ones that are better by no more than the noise.
-        """
-        if not self._compare:
-            return
-        training = self._quantized.weights()
-        self._quantized.refresh_weight_ranges()
-        self._quantized.round_biases()
-        result, _ = evaluate(self._predictor, self._val, labels=self._labels)
-        reached = result.mAP or 0.0
-        log.info("qat, step %d: validation mAP %.4f (fake-quantised)", step, reached)
-        if reached >= self._mAP - _NOISE:
-            self._step = step
-            self._state = (self._quantized.weights(), self._quantized.activation_ranges())
-        self._mAP = max(self._mAP, reached)
-        self._quantized.set_weights(training)
-
-    def restore(self, last: int) -> int:
-        """Put the best state back and return its step; `last` if states were not compared."""
-        if self._state is None:
+    def keep(self, last: int) -> int:
+        """Put the kept state back and return its step; `last` if states were not compared."""
+        kept = self._selection.kept
+        if kept is None:
             self._quantized.refresh_weight_ranges()
             return last
-        weights, ranges = self._state
+        weights, ranges = kept.weights
         self._quantized.set_weights(weights)
         self._quantized.set_activation_ranges(ranges)
-        return self._step
+        return kept.step
+
+    def _measure(self, step: int) -> EvaluatedState | None:
+        """Measure the model as it would be kept, and put it back as it was."""
+        if self._validation is None:
+            return None
+        quantized = self._quantized
+        training = quantized.weights()
+        quantized.refresh_weight_ranges()
+        quantized.round_biases()
+        weights = quantized.weights(), quantized.activation_ranges()
+        result, state = self._validation.measure(step, weights)
+        log.info("qat, step %d: validation mAP %.4f (fake-quantised)", step, result.mAP)
+        self._metrics.write(step, mAP=result.mAP, mAP50=result.mAP50)
+        quantized.set_weights(training)
+        return state

@@ -29,7 +29,7 @@ from edge_retina.quantization.quantized_model import (
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
 from edge_retina.run_directory import RunDirectory
-from edge_retina.training.trainer import steps_per_epoch
+from edge_retina.training.schedule import steps_per_epoch, total_steps
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def quantize_run(
         config: resolved; `quantize` says how.
         method: "ptq" or "qat".
         train: gives the calibration pictures, and the batches of QAT.
-        val: chooses the best weights of QAT; may be empty.
+        val: chooses the state of QAT that is kept; may be empty.
 
     Raises:
         ConfigError: the recipe or the pinned calibration set doesn't fit.
@@ -107,7 +107,7 @@ def quantize_model(
         correct_biases(quantized, deploy, batches)
     steps = best_step = 0
     if method == "qat":
-        steps = settings.steps or settings.epochs * steps_per_epoch(config, len(train))
+        steps = total_steps(settings, steps_per_epoch(len(train), config.train.batch_size))
         best_step = train_quantized(
             quantized,
             join_levels(deploy_graph(trained, Recipe(), relu="relu6")),

@@ -79,13 +79,13 @@ class CalibratedRange(_Quantizer):
 
     tfmot's MovingAverageQuantizer starts at -6..6 and creeps (decay .999) towards the true range.
     This one starts where calibration puts it; in training it follows the batch's extremes at
-    `range_rate`, until that is set to 0.
+    `range_rate`, unless that is 0 or the range is fixed.
     """
 
-    def __init__(self, range_rate: tf.Variable, *, fixed_low: bool = False) -> None:
-        """`range_rate`: scalar in 0..1, of the whole model; `fixed_low`: the minimum stays."""
+    def __init__(self, range_rate: tf.Variable, *, fixed: bool = False) -> None:
+        """`range_rate`: scalar in 0..1, of the whole model; `fixed`: the range never moves."""
         self._rate = range_rate
-        self._fixed_low = fixed_low
+        self._fixed = fixed
 
     def build(
         self, tensor_shape: Any, name: str, layer: keras.layers.Layer
@@ -106,10 +106,9 @@ class CalibratedRange(_Quantizer):
     ) -> tf.Tensor:
         """Return the fake-quantised tensor."""
         low, high = weights["low"], weights["high"]
-        if training:
-            if not self._fixed_low:
-                batch_low = tf.minimum(tf.reduce_min(inputs), 0.0)
-                low.assign_add(self._rate * (batch_low - low))
+        if training and not self._fixed:
+            batch_low = tf.minimum(tf.reduce_min(inputs), 0.0)
+            low.assign_add(self._rate * (batch_low - low))
             batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
             high.assign_add(self._rate * (batch_high - high))
         return self._quantise(inputs, low, high)
@@ -123,7 +122,7 @@ class CalibratedRange(_Quantizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's serialisable arguments."""
-        return {"fixed_low": self._fixed_low}
+        return {"fixed": self._fixed}
 
 
 class Calibrated16BitRange(CalibratedRange):

@@ -1,4 +1,4 @@
-"""BatchNorm statistics at the start of a training."""
+"""BatchNorm statistics at the start of a training, and without training."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ def settle_statistics(model: keras.Model, pictures: Sequence[Path]) -> None:
     model(np.stack(images), training=True)
     for layer, momentum in zip(fresh, momenta, strict=True):
         layer.momentum = momentum
+
+
+def freeze_batchnorms(model: keras.Model, prefixes: Sequence[str]) -> None:
+    """Make the BatchNorms of some layers use their statistics in training too and never change.
+
+    Args:
+        model: changed in place, before its optimizer is built.
+        prefixes: what the names of these layers start with.
+    """
+    for layer in model.layers:
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        if norm and layer.name.startswith(tuple(prefixes)):
+            layer.trainable = False
 
 
 def _is_fresh(layer: keras.layers.Layer) -> bool:

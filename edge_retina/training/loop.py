@@ -1,64 +1,120 @@
-"""The steps of a training between two evaluations."""
+"""The loop of every training, float or quantisation-aware.
+
+A step is a batch through `TrainStep`: losses, gradients, optimizer, moving average. Around it the
+loop sets the learning rate, stops at what is not finite, logs, and calls the hooks of its owner to
+evaluate and to save. Its owners are `training.trainer` (float) and `quantization.qat`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from edge_retina.config import TrainConfig
+from edge_retina.errors import TrainingError
 from edge_retina.model.keras import tf
 from edge_retina.progress import ProgressUpdate
 from edge_retina.training.loss_window import LossWindow
 from edge_retina.training.metrics_log import MetricsLog
-from edge_retina.training.schedule import learning_rate_at
-from edge_retina.training.train_step import TrainStep
+from edge_retina.training.schedule import Schedule
+from edge_retina.training.step import StepResult, TrainStep
 
 LOG_EVERY_STEPS = 20
+Hook = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the owner of a loop does between steps; each is called with the number of steps done.
+
+    Attributes:
+        before_step: before each step.
+        evaluate: after each of `evaluation_steps`.
+        evaluation_steps: numbers of steps done.
+        save: after each evaluation and, if `save_seconds` is above 0, so often in between.
+        save_seconds: time between two saves.
+    """
+
+    before_step: Hook | None = None
+    evaluate: Hook | None = None
+    evaluation_steps: frozenset[int] = frozenset()
+    save: Hook | None = None
+    save_seconds: float = 0.0
 
 
 class TrainingLoop:
-    """Runs compiled steps on batches, sets the learning rate, logs the losses."""
+    """Runs steps on batches."""
 
     def __init__(
         self,
-        train_step: TrainStep,
+        step: TrainStep,
         batches: Iterator[tuple[tf.Tensor, ...]],
         *,
-        settings: TrainConfig,
-        total_steps: int,
+        schedule: Schedule,
+        batch_size: int,
         metrics: MetricsLog,
         progress: ProgressUpdate,
+        remedy: str,
+        hooks: Hooks | None = None,
+        window: LossWindow | None = None,
     ) -> None:
-        self._train_step, self._batches = train_step, batches
-        self._settings, self._total = settings, total_steps
-        self._metrics, self._progress = metrics, progress
-        self._window = LossWindow(
-            remedy="lower train.learning_rate, raise train.warmup_steps or lower train.clip_norm"
-        )
+        """Take the parts of a training.
 
-    def advance(self, first: int, last: int) -> None:
+        Args:
+            step: compiled.
+            batches: endless; each is the arguments of a step.
+            schedule: learning rate by step.
+            batch_size: images in a batch.
+            metrics: gets the mean losses every 20 steps, at evaluations and at the end.
+            progress: told after each step.
+            remedy: what to change when something is not finite, for the error message.
+            hooks: of the owner.
+            window: losses that an interrupted training had not logged yet.
+        """
+        self._step, self._batches = step, batches
+        self._schedule, self._batch_size = schedule, batch_size
+        self._metrics, self._progress, self._remedy = metrics, progress, remedy
+        self._hooks = Hooks() if hooks is None else hooks
+        self._window = LossWindow() if window is None else window
+
+    def run(self, first: int, last: int) -> None:
         """Do the steps from `first` up to, not including, `last`.
 
         Raises:
-            TrainingError: a loss that is not finite; the step is named.
+            TrainingError: a loss or the gradient is not finite; the step is named.
         """
-        settings = self._settings
-        self._window.restart()
+        self._window.restart_clock()
+        self._saved = time.monotonic()
         for step in range(first, last):
-            rate = learning_rate_at(
-                step,
-                peak=settings.learning_rate,
-                total_steps=self._total,
-                warmup_steps=settings.warmup_steps,
-                final_fraction=settings.final_learning_rate,
-            )
-            cls_loss, box_loss = self._train_step(*next(self._batches), tf.constant(rate))
+            if self._hooks.before_step is not None:
+                self._hooks.before_step(step)
+            rate = self._schedule.rate_at(step)
+            result = self._step(*next(self._batches), learning_rate=rate)
             done = step + 1
-            self._window.add(
-                done,
-                images=settings.batch_size,
-                cls_loss=float(cls_loss),
-                box_loss=float(box_loss),
-            )
+            self._require_finite(result, done)
+            self._window.add(result, images=self._batch_size)
             self._progress(done, self._window.note())
-            if done % LOG_EVERY_STEPS == 0 or done == last:
+            evaluates = done in self._hooks.evaluation_steps
+            if done % LOG_EVERY_STEPS == 0 or evaluates or done == last:
                 self._metrics.write(done, learning_rate=rate, **self._window.take())
+            if evaluates and self._hooks.evaluate is not None:
+                self._hooks.evaluate(done)
+                self._window.restart_clock()
+            if evaluates or self._is_save_due():
+                self._save(done)
+
+    def _require_finite(self, result: StepResult, step: int) -> None:
+        values = {**result.losses, "the gradient's norm": result.gradient_norm}
+        bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"step {step}: {', '.join(bad)}; {self._remedy}")
+
+    def _is_save_due(self) -> bool:
+        seconds = self._hooks.save_seconds
+        return seconds > 0 and time.monotonic() - self._saved >= seconds
+
+    def _save(self, done: int) -> None:
+        if self._hooks.save is not None:
+            self._hooks.save(done)
+        self._saved = time.monotonic()

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
 
-from edge_retina.errors import TrainingError
+from edge_retina.training.step import StepResult
+
+_NORM = "gradient_norm"
 
 
 class LossWindow:
-    """Collects the losses of steps; stops a training at one that is not finite."""
+    """Collects what steps report until it is logged.
 
-    def __init__(self, *, remedy: str) -> None:
-        """`remedy`: what to change when a loss is not finite, for the error message."""
-        self._remedy = remedy
-        self._losses: dict[str, list[float]] = {}
-        self.restart()
+    Attributes:
+        values: the losses of each step by name, and its gradient norm.
+    """
 
-    def restart(self) -> None:
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
         """Start to measure the speed anew, so that an evaluation doesn't count."""
         self._images, self._since = 0, time.monotonic()
 
-    def add(self, step: int, *, images: int, **losses: float) -> None:
-        """Add one step's losses, by name.
-
-        Raises:
-            TrainingError: one is not finite.
-        """
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise TrainingError(f"step {step}: {name} is {value}; {self._remedy}")
-            self._losses.setdefault(name, []).append(value)
+    def add(self, result: StepResult, *, images: int) -> None:
+        """Add one step on so many images."""
+        for name, value in (*result.losses.items(), (_NORM, result.gradient_norm)):
+            self.values.setdefault(name, []).append(value)
         self._images += images
 
     def note(self) -> str:
-        """Return the means so far in one short text."""
-        return " ".join(f"{name} {np.mean(values):.3f}" for name, values in self._losses.items())
+        """Return the mean losses so far in one short text."""
+        return " ".join(
+            f"{name} {np.mean(values):.3f}" for name, values in self.values.items() if name != _NORM
+        )
 
     def take(self) -> dict[str, float]:
-        """Return the means, their sum as `loss`, and the speed; start a new window."""
-        means = {name: float(np.mean(values)) for name, values in self._losses.items()}
+        """Return the means, the sum of the losses as `loss`, and the speed; start a new window."""
+        means = {name: float(np.mean(values)) for name, values in self.values.items()}
         speed = self._images / max(time.monotonic() - self._since, 1e-9)
-        self._losses = {}
-        self.restart()
-        return {"loss": sum(means.values()), **means, "images_per_second": speed}
+        self.values = {}
+        self.restart_clock()
+        total = sum(value for name, value in means.items() if name != _NORM)
+        return {"loss": total, **means, "images_per_second": speed}

@@ -1,48 +1,45 @@
-"""Float training, from a config and a data set to the best weights in a RUN."""
+"""Float training, from a config and a data set to the weights of a RUN."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
-from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.backbones.table import BACKBONES
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
-from edge_retina.model.backbone import is_backbone_layer, load_pretrained
-from edge_retina.model.keras import keras, tf
-from edge_retina.model.predictor import KerasPredictor, anchor_grid
+from edge_retina.model.backbone import load_pretrained
+from edge_retina.model.keras import keras
+from edge_retina.model.predictor import anchor_grid
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
-from edge_retina.training.batchnorm import settle_statistics
-from edge_retina.training.loop import TrainingLoop
+from edge_retina.training.batchnorm import freeze_batchnorms, settle_statistics
+from edge_retina.training.checkpoints import Checkpoints
+from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
+from edge_retina.training.moving_average import MovingAverage
+from edge_retina.training.objective import detection_objective
 from edge_retina.training.optimizer import build_optimizer
-from edge_retina.training.train_step import make_train_step
+from edge_retina.training.schedule import Schedule, steps_per_epoch, total_steps
+from edge_retina.training.step import TrainStep
+from edge_retina.training.training_state import TrainingState
+from edge_retina.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
-
-def total_steps(config: Config, images: int) -> int:
-    """Return the steps of a training on so many images."""
-    return config.train.steps or config.train.epochs * steps_per_epoch(config, images)
-
-
-def steps_per_epoch(config: Config, images: int) -> int:
-    """Return the batches that show every image about once."""
-    return max(math.ceil(images / config.train.batch_size), 1)
+_REMEDY = "lower train.learning_rate, raise train.warmup_steps or lower train.clip_norm"
 
 
 class Trainer:
     """Trains a float model; goes on from its last checkpoint if there is one.
 
-    The weights kept are those of the moving average: the best by validation mAP, or the last when
-    there is no validation split.
+    The weights kept are those of the moving average: the last ones, unless earlier ones were better
+    on the validation split beyond noise (`StateSelection`).
     """
 
     def __init__(
@@ -54,11 +51,20 @@ class Trainer:
         val: Sequence[Example],
         run: RunDirectory,
     ) -> None:
+        """Build the network.
+
+        Args:
+            config: resolved.
+            labels: class names by index.
+            train: the training split.
+            val: the validation split; may be empty.
+            run: where the training is logged, checkpointed and saved.
+        """
         self.config, self.run = config, run
-        self._labels, self._train, self._val = labels, train, val
-        self._grid: AnchorGrid = anchor_grid(config)
+        self._labels, self._train = labels, train
+        self._grid = anchor_grid(config)
         keras.utils.set_random_seed(config.seed)
-        self.model = self._build()
+        self.model, self.average = self._build(), self._build()
         load_pretrained(
             self.model,
             backbone=config.model.backbone,
@@ -66,23 +72,22 @@ class Trainer:
             width=config.model.backbone_width,
         )
         if config.train.freeze_backbone_batchnorm:
-            _freeze_backbone_batchnorm(self.model, config.model.backbone)
-        self.average = self._build()
+            freeze_batchnorms(self.model, BACKBONES[config.model.backbone].layer_prefixes)
         self.average.set_weights(self.model.get_weights())
-        self.optimizer = build_optimizer(config.train, self.model)
-        self._best = tf.Variable(-1.0, trainable=False)
-        self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
-        self._seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
-        checkpoint = tf.train.Checkpoint(
+        self.optimizer = build_optimizer(config.train, self.model.trainable_variables)
+        self._validation = (
+            Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
+            if val
+            else None
+        )
+        self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
+        self._state, self._mark = TrainingState(), time.monotonic()
+        self._checkpoints = Checkpoints(
+            run.checkpoint_dir,
             model=self.model,
             average=self.average,
             optimizer=self.optimizer,
-            best=self._best,
-            step=self._step,
-            seconds=self._seconds,
-        )
-        self._checkpoints = tf.train.CheckpointManager(
-            checkpoint, str(run.checkpoint_dir), max_to_keep=1
+            state=self._state,
         )
 
     def fit(self) -> dict[str, float]:
@@ -90,64 +95,41 @@ class Trainer:
 
         Returns:
             `steps`, `seconds` (of all calls, without what was lost between a checkpoint and an
-            interruption), `best_mAP` (-1 without a validation split).
+            interruption), `best_step` whose weights were kept, and its `best_mAP` on the validation
+            split (-1 without one).
 
         Raises:
-            TrainingError: a loss that is not finite; the step is named.
+            TrainingError: a loss or the gradient is not finite; the step is named.
+            RunError: there are checkpoints, but none can be read.
         """
-        restored = self._checkpoints.restore_or_initialize()
-        first = int(self._step.numpy())
-        if restored:
-            log.info("going on from step %d", first)
-        else:
-            some = self._train[: self.config.train.batch_size]
-            settle_statistics(self.model, [example.path for example in some])
-            self.average.set_weights(self.model.get_weights())
-        total = total_steps(self.config, len(self._train))
-        settings = self.config.train
-        metrics = MetricsLog(
-            self.run.metrics_file,
-            tensorboard=self.run.tensorboard_dir if settings.tensorboard else None,
-            first_step=first,
-        )
-        try:
-            self._fit_steps(first, total, metrics)
-        finally:
-            metrics.close()
+        first, total = self._begin(), total_steps(self.config.train, self._epoch_steps)
+        self._mark = time.monotonic()
+        tensorboard = self.run.tensorboard_dir if self.config.train.tensorboard else None
+        metrics = MetricsLog(self.run.metrics_file, tensorboard=tensorboard, first_step=first)
+        with closing(metrics), show_progress("train", total) as progress:
+            hooks = self._make_hooks(total, metrics)
+            self.make_loop(first, total, metrics, progress, hooks).run(first, total)
+        self._save_weights()
+        kept = self._state.selection.kept
+        if kept is not None and kept.step != total:
+            log.info("kept the weights of step %d, better than the last beyond noise", kept.step)
         return {
             "steps": total,
-            "seconds": float(self._seconds.numpy()),
-            "best_mAP": float(self._best.numpy()),
+            "seconds": self._state.seconds,
+            "best_step": kept.step if kept is not None else total,
+            "best_mAP": kept.mAP if kept is not None else -1.0,
         }
 
-    def _fit_steps(self, first: int, total: int, metrics: MetricsLog) -> None:
-        epoch_steps = steps_per_epoch(self.config, len(self._train))
-        eval_every = self.config.train.eval_every_epochs * epoch_steps
-        with show_progress("train", total) as progress:
-            loop = self.make_loop(first, total, metrics, progress)
-            while first < total:
-                started = time.monotonic()
-                last = min((first // eval_every + 1) * eval_every, total)
-                loop.advance(first, last)
-                self._step.assign(last)
-                self._evaluate(last, last / epoch_steps, metrics)
-                self._seconds.assign_add(time.monotonic() - started)
-                self._checkpoints.save()
-                first = last
-
     def make_loop(
-        self, first: int, total: int, metrics: MetricsLog, progress: ProgressUpdate
+        self,
+        first: int,
+        total: int,
+        metrics: MetricsLog,
+        progress: ProgressUpdate,
+        hooks: Hooks | None = None,
     ) -> TrainingLoop:
         """Return the loop of a training of `total` steps that goes on from step `first`."""
-        anchors_px = self._grid.boxes_px()
-        train_step = make_train_step(
-            self.model,
-            self.optimizer,
-            anchors_px=anchors_px,
-            loss=self.config.loss,
-            average=self.average,
-            ema_decay=self.config.train.ema_decay,
-        )
+        settings = self.config.train
         batches = training_batches(
             self._train,
             grid=self._grid,
@@ -159,38 +141,77 @@ class Trainer:
             first_step=first,
         )
         return TrainingLoop(
-            train_step,
+            self.make_step(),
             iter(batches),
-            settings=self.config.train,
-            total_steps=total,
+            schedule=Schedule(
+                peak=settings.learning_rate,
+                total_steps=total,
+                warmup_steps=settings.warmup_steps,
+                final_fraction=settings.final_learning_rate,
+            ),
+            batch_size=settings.batch_size,
             metrics=metrics,
             progress=progress,
+            remedy=_REMEDY,
+            window=self._state.window,
+            hooks=hooks,
         )
 
-    def _evaluate(self, step: int, epoch: float, metrics: MetricsLog) -> None:
-        if self._val:
-            predictor = KerasPredictor(
-                self.average, anchors=self._grid, labels=self._labels, export=self.config.export
-            )
-            result, _ = evaluate(predictor, self._val, labels=self._labels)
-            metrics.write(step, epoch=round(epoch, 2), mAP=result.mAP, mAP50=result.mAP50)
-            log.info("step %d: validation mAP %.3f, mAP50 %.3f", step, result.mAP, result.mAP50)
-            if result.mAP > float(self._best.numpy()):
-                self._best.assign(result.mAP)
-                self._save_weights()
+    def make_step(self) -> TrainStep:
+        """Return the compiled step."""
+        return TrainStep(
+            detection_objective(
+                self.model, anchors_px=self._grid.boxes_px(), loss=self.config.loss
+            ),
+            self.model.trainable_variables,
+            self.optimizer,
+            average=MovingAverage(self.average, self.model, decay=self.config.train.ema_decay),
+        )
+
+    def _make_hooks(self, total: int, metrics: MetricsLog) -> Hooks:
+        settings = self.config.train
+        every = settings.eval_every_epochs * self._epoch_steps
+        return Hooks(
+            evaluate=lambda step: self._evaluate(step, metrics),
+            evaluation_steps=frozenset((*range(every, total, every), total)),
+            save=self._save_checkpoint,
+            save_seconds=60 * settings.checkpoint_minutes,
+        )
+
+    def _begin(self) -> int:
+        """Restore the last checkpoint, or begin; return the number of steps done."""
+        if self._checkpoints.restore():
+            log.info("going on from step %d", self._state.step)
         else:
-            self._save_weights()
+            some = self._train[: self.config.train.batch_size]
+            settle_statistics(self.model, [example.path for example in some])
+            self.average.set_weights(self.model.get_weights())
+        return self._state.step
+
+    def _evaluate(self, step: int, metrics: MetricsLog) -> None:
+        if self._validation is not None:
+            result, state = self._validation.measure(step, self.average.get_weights())
+            epoch = round(step / self._epoch_steps, 2)
+            metrics.write(step, epoch=epoch, mAP=result.mAP, mAP50=result.mAP50)
+            log.info("step %d: validation mAP %.3f, mAP50 %.3f", step, result.mAP, result.mAP50)
+            self._state.selection.offer(state)
+        self._save_weights()
+
+    def _save_checkpoint(self, step: int) -> None:
+        now = time.monotonic()
+        self._state.step = step
+        self._state.seconds += now - self._mark
+        self._mark = now
+        self._checkpoints.save(step)
 
     def _save_weights(self) -> None:
+        """Write the weights that are kept as of now; those of the average if none were compared."""
+        kept, last = self._state.selection.kept, self.average.get_weights()
+        if kept is not None:
+            self.average.set_weights(kept.weights)
         with atomic_path(self.run.float_weights) as temporary:
             self.average.save_weights(str(temporary))
+        self.average.set_weights(last)
 
     def _build(self) -> keras.Model:
         return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)
-
-
-def _freeze_backbone_batchnorm(model: keras.Model, backbone: str) -> None:
-    for layer in model.layers:
-        is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        if is_norm and is_backbone_layer(layer.name, backbone):
-            layer.trainable = False

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
-_FREE_FIELDS = ("data.test_split", "data.cache_mb")
+_FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes")
 
 
 def read_data(config: Config) -> PreparedData:

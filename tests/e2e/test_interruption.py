@@ -41,14 +41,22 @@ def wait_for(condition, process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def long_config(config_file, tmp_path: Path) -> Path:
-    """A training of 200 steps with an evaluation, and so a checkpoint, every 20."""
-    return config_file(tmp_path / "long.toml", "train.steps=200", "train.eval_every_epochs=20")
+    """A training of 200 steps with an evaluation, and so a checkpoint, every 20.
+
+    Those by time would come at any step.
+    """
+    return config_file(
+        tmp_path / "long.toml",
+        "train.steps=200",
+        "train.eval_every_epochs=20",
+        "train.checkpoint_minutes=0",
+    )
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(long_config: Path, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     process = start_training(long_config, run.root)
-    wait_for((run.checkpoint_dir / "checkpoint").is_file, process)
+    wait_for(lambda: any(run.checkpoint_dir.glob("*.index")), process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -91,14 +99,16 @@ def test_a_conversion_that_fails_leaves_the_old_export(
 def test_a_loss_that_is_not_finite_stops_the_training(
     config_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_retina.model.keras import tf
     from edge_retina.training import trainer
+    from edge_retina.training.step import StepResult
 
-    def make_failing_step(*_: object, **__: object):
+    def make_failing_step(_trainer: object):
         losses = iter([0.5, 0.25, float("inf")])
-        return lambda *_: (tf.constant(next(losses)), tf.constant(0.125))
+        return lambda *_, learning_rate: StepResult(
+            {"cls_loss": next(losses), "box_loss": 0.125}, gradient_norm=1.0
+        )
 
-    monkeypatch.setattr(trainer, "make_train_step", make_failing_step)
+    monkeypatch.setattr(trainer.Trainer, "make_step", make_failing_step)
     out = tmp_path / "run"
     result = CliRunner().invoke(
         main, ["train", str(config_file(tmp_path / "c.toml")), "--out", str(out)]

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_retina.config import Config, QuantizeConfig, load_config
+from edge_retina.config import Config, load_config
 from edge_retina.datasets.schema import Example
-from edge_retina.runtime.image import load_image
+from edge_retina.errors import TrainingError
+from edge_retina.runtime.image import load_image, normalize
+from tests.evaluation.one_class import first
 
 pytestmark = pytest.mark.tf
 
@@ -90,40 +92,50 @@ def fake_quantised_map(
 
 
 def test_a_training_that_ruins_the_model_is_not_kept(
-    model: SimpleNamespace, config: Config, examples: tuple[Example, ...], tmp_path: Path
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from edge_retina.model.deploy import join_levels
-    from edge_retina.quantization.qat import train_quantized
-
     metrics_file = tmp_path / "metrics.jsonl"
+    predictors = count_predictors(monkeypatch)
     before = fake_quantised_map(model, config, examples)
     assert before > 0.5
 
-    def train(val: tuple[Example, ...]) -> int:
-        return train_quantized(
-            model.quantized,
-            join_levels(model.deploy),
-            config=config,
-            train=examples,
-            val=val,
-            labels=LABELS,
-            steps=STEPS,
-            metrics_file=metrics_file if val else None,
-        )
-
-    assert train(val=examples) == 0
-    for name, value in model.quantized.weights().items():
-        np.testing.assert_array_equal(value, model.weights[name], err_msg=name)
+    assert train(model, config, examples, val=examples, metrics_file=metrics_file) == 0
+    assert_weights(model, model.weights)
     assert model.quantized.activation_ranges() == model.ranges
     assert fake_quantised_map(model, config, examples) == before
-    (line,) = metrics_file.read_text().splitlines()
-    assert json.loads(line)["step"] == STEPS
+    lines = [json.loads(line) for line in metrics_file.read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [3, STEPS]
+    assert [line["step"] for line in lines if "mAP" in line] == [0, 3, STEPS]
+    assert lines[0]["mAP"] == before
+    (predictor,) = predictors
+    assert predictor._run.experimental_get_tracing_count() == 1
 
     # Nothing to compare by: the last step is kept, and it is as bad as that.
-    assert train(val=()) == STEPS
+    assert train(model, config, examples) == STEPS
+    assert len(predictors) == 1, "nothing is measured"
     assert fake_quantised_map(model, config, examples) < 0.5 * before
     kernel, bound = kernel_and_bound(model.quantized, "p3_lateral")
     np.testing.assert_allclose(bound, np.abs(kernel).max(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def count_predictors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that gets every predictor made for a validation."""
+    from edge_retina.model import predictor
+    from edge_retina.training import validation
+
+    made: list[Any] = []
+
+    class Counted(predictor.KerasPredictor):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+
+    monkeypatch.setattr(validation, "KerasPredictor", Counted)
+    return made
 
 
 def kernel_and_bound(quantized: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,55 +146,60 @@ def kernel_and_bound(quantized: Any, name: str) -> tuple[np.ndarray, np.ndarray]
     return kernel.numpy(), variables["bound"].numpy()
 
 
+class Measured:
+    """A validation whose results are given: so many of 200 objects found."""
+
+    def __init__(self, *found: int) -> None:
+        self._found = iter(found)
+
+    def measure(self, step: int, weights: Any) -> tuple[Any, Any]:
+        from edge_retina.training.selection import EvaluatedState
+
+        matches = first(next(self._found), 200)
+        metrics = SimpleNamespace(mAP=matches.mAP(), mAP50=matches.mAP())
+        return metrics, EvaluatedState(step, metrics.mAP, matches, weights)
+
+
 @pytest.mark.parametrize(
-    "measured, kept",
+    "found, kept",
     [
-        ([0.5, 0.4, 0.3], 0),
-        ([0.5, 0.6, 0.3], 10),
-        ([0.5, 0.6, 0.7], 20),
-        # up to 0.004 is noise, and the later state wins; it is counted from the best of all
-        ([0.5, 0.5, 0.5], 20),
-        ([0.5, 0.497, 0.4], 10),
-        ([0.5, 0.495, 0.4], 0),
-        ([0.5, 0.497, 0.494], 10),
-        ([0.5, 0.6, 0.597], 20),
-        ([None, None, None], 20),
+        ([100, 80, 60], 0),
+        ([100, 120, 60], 10),
+        ([100, 120, 140], 20),
+        ([100, 100, 100], 20),  # at least as good as the calibrated state
+        ([100, 99, 99], 0),  # a little worse: the calibrated state, though it may be noise
+        (
+            [100, 120, 119],
+            20,
+        ),  # of trained states the last, ...
+        ([100, 120, 101], 10),  # ... unless an earlier one is clearly better
     ],
 )
-def test_the_best_of_several_states(
-    model: SimpleNamespace,
-    config: Config,
-    examples: tuple[Example, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    measured: list[float | None],
-    kept: int,
-) -> None:
-    from edge_retina.model.deploy import join_levels
-    from edge_retina.quantization import qat
+def test_the_state_that_is_kept(model: SimpleNamespace, found: list[int], kept: int) -> None:
+    from edge_retina.quantization.qat import _States
+    from edge_retina.training.metrics_log import MetricsLog
 
-    results = iter(measured)
-    monkeypatch.setattr(qat, "evaluate", lambda *_, **__: (SimpleNamespace(mAP=next(results)), []))
-    best = qat._Best(
-        model.quantized,
-        join_levels(model.quantized.model),
-        config=config,
-        val=examples,
-        labels=LABELS,
-    )
-    for step in (0, 10, 20):
+    set_state(model, 0)
+    offered = model.quantized.weights()
+    states = _States(model.quantized, Measured(*found), MetricsLog(None))
+    assert_weights(model, offered)
+    for step in (10, 20):
         set_state(model, step)
         offered = model.quantized.weights()
-        best.offer(step)
-        # It is measured as it would be kept; training goes on from what it was.
-        for name, value in model.quantized.weights().items():
-            np.testing.assert_array_equal(value, offered[name])
+        states.offer(step)
+        assert_weights(model, offered)  # training goes on from what it was
     set_state(model, 99)
-    assert best.restore(20) == kept
+    assert states.keep(20) == kept
     bias = model.quantized.weights()["p3_lateral/bias"]
     np.testing.assert_allclose(bias, model.weights["p3_lateral/bias"] + kept, atol=0.1)
-    model.quantized.round_biases()
+    model.quantized.round_biases()  # it was kept as it was measured
     np.testing.assert_allclose(model.quantized.weights()["p3_lateral/bias"], bias, rtol=1e-6)
     assert model.quantized.activation_ranges()["p3_lateral"] == (-1.0 - kept, 1.0 + kept)
+
+
+def assert_weights(model: SimpleNamespace, expected: dict[str, np.ndarray]) -> None:
+    for name, value in model.quantized.weights().items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 def set_state(model: SimpleNamespace, step: int) -> None:
@@ -191,30 +208,6 @@ def set_state(model: SimpleNamespace, step: int) -> None:
     model.quantized.set_weights(model.weights | {"p3_lateral/bias": bias})
     span = (-1.0 - step, 1.0 + step)
     model.quantized.set_activation_ranges(model.ranges | {"p3_lateral": span})
-
-
-@pytest.mark.parametrize("evaluations, with_val", [(0, True), (4, False)])
-def test_where_nothing_is_compared_nothing_is_measured(
-    model: SimpleNamespace,
-    config: Config,
-    examples: tuple[Example, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    evaluations: int,
-    with_val: bool,
-) -> None:
-    from edge_retina.quantization import qat
-
-    monkeypatch.setattr(qat, "evaluate", lambda *_, **__: pytest.fail("was measured"))
-    quantize = dataclasses.replace(config.quantize, evaluations=evaluations)
-    best = qat._Best(
-        model.quantized,
-        model.quantized.model,
-        config=config.replace(quantize=quantize),
-        val=examples if with_val else (),
-        labels=LABELS,
-    )
-    best.offer(0)
-    assert best.restore(7) == 7
 
 
 @pytest.mark.parametrize(
@@ -232,26 +225,113 @@ def test_evaluations_are_spread_over_the_second_half(
 ) -> None:
     from edge_retina.quantization.qat import _evaluation_steps
 
-    found = _evaluation_steps(steps, evaluations) - {0}  # step 0 is measured anyway
-    assert found == expected
+    assert _evaluation_steps(steps, evaluations) - {0} == expected  # step 0 is measured anyway
+
+
+def test_by_default_ranges_stay_as_calibrated(
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictors = count_predictors(monkeypatch)
+    config = change(config, evaluations=0, learning_rate=0.001)
+    assert train(model, config, examples, val=examples) == STEPS
+    assert predictors == [], "without evaluations nothing is measured"
+    assert model.quantized.activation_ranges() == model.ranges
+    weights = model.quantized.weights()
+    assert any((value != model.weights[name]).any() for name, value in weights.items())
+
+
+def test_ranges_of_class_logits_never_move(
+    model: SimpleNamespace, blurred_pictures: Callable[[int, int], Any]
+) -> None:
+    model.quantized.range_rate.assign(0.01)
+    model.quantized.model(normalize(blurred_pictures(4, 7)), training=True)
+    found = model.quantized.activation_ranges()
+    moved = {name for name, span in found.items() if span != model.ranges[name]}
+    logits = {name for name in found if name.startswith("cls_") and name.endswith("_out_pw")}
+    assert len(logits) == 3
+    assert not moved & logits
+    assert len(moved) > 0.5 * len(found), "others do, where they may"
 
 
 @pytest.mark.parametrize(
-    "share_levels, freeze_at, moving",
+    "share_levels, until, moving",
     [
-        (False, 0.5, [1, 2, 3, 4, 5]),
+        (False, 0.5, [0, 1, 2, 3, 4]),
         (False, 0.0, []),
-        (False, 1.0, list(range(1, 11))),
+        (False, 1.0, list(range(10))),
         (True, 0.5, []),
     ],
 )
 def test_ranges_stand_still_from_then_on(
-    config: Config, share_levels: bool, freeze_at: float, moving: list[int]
+    share_levels: bool, until: float, moving: list[int]
 ) -> None:
-    from edge_retina.quantization.qat import _range_rate
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization.qat import _range_hook
 
-    config = config.replace(quantize=QuantizeConfig(freeze_ranges_at=freeze_at))
-    quantized: Any = SimpleNamespace(recipe=SimpleNamespace(share_levels=share_levels))
-    rates = {step: _range_rate(step, 10, quantized, config) for step in range(1, 11)}
+    recipe = SimpleNamespace(share_levels=share_levels)
+    quantized: Any = SimpleNamespace(recipe=recipe, range_rate=tf.Variable(0.5))
+    before_step = _range_hook(quantized, 10, until=until)
+    rates = {}
+    for step in range(10):
+        before_step(step)
+        rates[step] = float(quantized.range_rate)
     assert [step for step, rate in rates.items() if rate > 0] == moving
-    assert set(rates.values()) <= {0.0, 0.01}
+    assert all(rate in (0.0, pytest.approx(0.01)) for rate in rates.values())
+
+
+def test_an_infinite_gradient_stops_the_training_and_reaches_no_weight(
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edge_retina.model.keras import tf
+    from edge_retina.quantization import qat
+
+    make_objective = qat.detection_objective
+    kernel = model.quantized.variables()["p3_lateral/kernel"]
+
+    def make_planted(*args: Any, **options: Any) -> Any:
+        objective = make_objective(*args, **options)
+
+        def losses(*batch: Any) -> dict[str, Any]:
+            one = tf.reshape(kernel, [-1])[0]
+            return {**objective(*batch), "planted": tf.sqrt(one - tf.stop_gradient(one))}
+
+        return losses
+
+    monkeypatch.setattr(qat, "detection_objective", make_planted)
+    with pytest.raises(TrainingError) as caught:
+        train(model, config, examples)
+    assert str(caught.value) == ("step 1: the gradient's norm is inf; lower quantize.learning_rate")
+    assert_weights(model, model.weights)
+
+
+def change(config: Config, **options: Any) -> Config:
+    return config.replace(quantize=dataclasses.replace(config.quantize, **options))
+
+
+def train(
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    *,
+    val: tuple[Example, ...] = (),
+    metrics_file: Path | None = None,
+) -> int:
+    from edge_retina.model.deploy import join_levels
+    from edge_retina.quantization.qat import train_quantized
+
+    return train_quantized(
+        model.quantized,
+        join_levels(model.deploy),
+        config=config,
+        train=examples,
+        val=val,
+        labels=LABELS,
+        steps=STEPS,
+        metrics_file=metrics_file,
+    )

@@ -72,3 +72,50 @@ def test_statistics_of_a_pretrained_layer_stay(
     layer.moving_mean.assign(np.full(layer.moving_mean.shape, 5.0))
     settle_statistics(model, pictures)
     assert layer.moving_mean.numpy().min() > 4.8, "one step of momentum 0.99, no more"
+
+
+def test_frozen_statistics_stay_in_a_training(
+    make_retinanet: Callable[..., Any], pictures: list[Path]
+) -> None:
+    from edge_retina.backbones.table import BACKBONES
+    from edge_retina.config import LossConfig, TrainConfig
+    from edge_retina.model.keras import keras, tf
+    from edge_retina.training.batchnorm import freeze_batchnorms
+    from edge_retina.training.moving_average import MovingAverage
+    from edge_retina.training.objective import detection_objective
+    from edge_retina.training.optimizer import build_optimizer
+    from edge_retina.training.step import TrainStep
+
+    (model, grid), (average, _) = make_retinanet(), make_retinanet()
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    in_backbone = [x for x in norms if not x.name.startswith(("p", "cls_", "box_"))]
+    others = [x for x in norms if x not in in_backbone]
+    assert (len(in_backbone), len(others)) == (52, 12)
+    freeze_batchnorms(model, BACKBONES["mobilenet_v2"].layer_prefixes)
+    assert [x for x in norms if not x.trainable] == in_backbone
+
+    variables = model.trainable_variables
+    step = TrainStep(
+        detection_objective(model, anchors_px=grid.boxes_px(), loss=LossConfig()),
+        variables,
+        build_optimizer(TrainConfig(), variables),
+        average=MovingAverage(average, model, decay=0.5),
+    )
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    images = tf.constant(np.stack([stretch(load_image(path), (64, 64)) for path in pictures]))
+    anchors = len(grid.boxes_px())
+    classes = tf.zeros((8, anchors), tf.int32)
+    for _ in range(2):
+        step(images, classes, tf.zeros((8, anchors, 4)), learning_rate=0.01)
+    for layer in in_backbone:
+        for found, kept in zip(layer.get_weights(), before[layer.name], strict=True):
+            np.testing.assert_array_equal(found, kept, err_msg=layer.name)
+        # A frozen layer's weights stand in another list of Keras; the average must not mix them up.
+        averaged = average.get_layer(layer.name).get_weights()
+        for found, kept in zip(averaged, before[layer.name], strict=True):
+            np.testing.assert_allclose(found, kept, rtol=1e-6, err_msg=layer.name)
+    for layer in others:
+        for found, kept in zip(layer.get_weights(), before[layer.name], strict=True):
+            assert (found != kept).any(), layer.name
+    kernel = model.get_layer("block_6_expand").get_weights()[0]
+    assert (kernel != before["block_6_expand"][0]).any(), "the backbone itself is trained"

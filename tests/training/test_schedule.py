@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_retina.training.schedule import learning_rate_at
+from edge_retina.config import QuantizeConfig, TrainConfig
+from edge_retina.training.schedule import Schedule, steps_per_epoch, total_steps
 
 
 @pytest.mark.parametrize(
@@ -24,16 +25,26 @@ from edge_retina.training.schedule import learning_rate_at
         (0, 1, 100, 0.1, 1.0),
     ],
 )
-def test_learning_rate_at(step: int, total: int, warmup: int, final: float, rate: float):
-    settings = {"total_steps": total, "warmup_steps": warmup, "final_fraction": final}
-    assert learning_rate_at(step, peak=1.0, **settings) == pytest.approx(rate)
-    assert learning_rate_at(step, peak=0.003, **settings) == pytest.approx(0.003 * rate)
+def test_the_rate_at_a_step(step: int, total: int, warmup: int, final: float, rate: float):
+    assert Schedule(1.0, total, warmup, final).rate_at(step) == pytest.approx(rate)
+    assert Schedule(0.003, total, warmup, final).rate_at(step) == pytest.approx(0.003 * rate)
 
 
 def test_it_rises_and_then_falls():
-    rates = [
-        learning_rate_at(s, peak=1.0, total_steps=100, warmup_steps=20, final_fraction=0.01)
-        for s in range(100)
-    ]
+    schedule = Schedule(peak=1.0, total_steps=100, warmup_steps=20, final_fraction=0.01)
+    rates = [schedule.rate_at(step) for step in range(100)]
     assert rates[:20] == sorted(rates[:20])
     assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "images, batch_size, steps", [(16, 8, 2), (17, 8, 3), (1, 8, 1), (0, 8, 1)]
+)
+def test_steps_per_epoch(images: int, batch_size: int, steps: int):
+    assert steps_per_epoch(images, batch_size) == steps
+
+
+@pytest.mark.parametrize("section", [TrainConfig, QuantizeConfig])
+def test_steps_go_before_epochs(section: type):
+    assert total_steps(section(epochs=5, steps=0), 7) == 35
+    assert total_steps(section(epochs=5, steps=3), 7) == 3

@@ -1,0 +1,87 @@
+"""Checkpoints of a training: the last two, so that a damaged one doesn't cost everything."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edge_retina.errors import RunError
+from edge_retina.model.keras import tf
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+class Checkpoints:
+    """Saves and restores models, optimizers and states in a directory of its own."""
+
+    def __init__(self, directory: Path, **objects: Any) -> None:
+        """`objects`: what a checkpoint consists of, by name."""
+        self._directory = directory
+        self._checkpoint = tf.train.Checkpoint(**objects)
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint, whole or not at all; all but the last two are deleted."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._directory) as temporary:
+            self._checkpoint.write(str(Path(temporary) / f"step-{step}"))
+            # Last the index, by which a checkpoint is found; TensorFlow itself writes it in place.
+            for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".index"):
+                path.replace(self._directory / path.name)
+        self._delete_all_but(self._stored()[:KEPT])
+
+    def restore(self) -> bool:
+        """Restore the last checkpoint that can be read, and say whether there was one.
+
+        One that can't be read is deleted, with a warning, once an earlier one was restored.
+
+        Raises:
+            RunError: there are checkpoints, but none can be read.
+        """
+        stored, problems = self._stored(), []
+        for number, name in enumerate(stored):
+            problem = self._read(name)
+            if not problem:
+                self._delete_all_but(stored[number:])
+                return True
+            problems.append(f"{name} can't be read ({problem})")
+            log.warning("checkpoint %s; trying the one before", problems[-1])
+        if problems:
+            raise RunError(
+                f"{self._directory}: {'; '.join(problems)}; delete the directory to train from the "
+                "start"
+            )
+        return False
+
+    def _read(self, name: str) -> str:
+        """Restore a checkpoint; return what is wrong with it, "" if nothing is."""
+        try:
+            status = self._checkpoint.read(str(self._directory / name))
+            status.assert_existing_objects_matched()
+        # What TensorFlow raises for a missing, cut or altered file, another network, another state.
+        except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as error:
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return ""
+
+    def _stored(self) -> list[str]:
+        """Return the names of the checkpoints, the last one first."""
+        found = [re.fullmatch(r"(\w+-(\d+))\.index", path.name) for path in self._paths()]
+        names = {match[1]: int(match[2]) for match in found if match}
+        return sorted(names, key=names.__getitem__, reverse=True)
+
+    def _delete_all_but(self, kept: list[str]) -> None:
+        for path in self._paths():
+            if path.name.split(".")[0] in kept:
+                continue
+            if path.is_dir():  # left by a process that was killed while it wrote
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._directory.iterdir()) if self._directory.is_dir() else []

@@ -1,0 +1,59 @@
+"""What a training minimises: the losses of a batch, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edge_retina.config import LossConfig
+from edge_retina.model.distillation import distillation_loss
+from edge_retina.model.keras import keras, tf
+from edge_retina.model.losses import detection_loss
+from edge_retina.runtime.image import MEAN, STD
+
+Objective = Callable[..., dict[str, tf.Tensor]]
+
+
+def detection_objective(
+    model: keras.Model,
+    *,
+    anchors_px: np.ndarray,
+    loss: LossConfig,
+    teacher: keras.Model | None = None,
+    distillation: float = 0.0,
+) -> Objective:
+    """Return the function that computes the losses of `model` on a batch.
+
+    Args:
+        model: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
+        anchors_px: (A, 4) yxyx in pixels.
+        loss: see `model.losses.detection_loss`.
+        teacher: a model with the same outputs to stay close to; None for no such loss.
+        distillation: weight of the distance to the teacher.
+
+    Returns:
+        A function of images (B, H, W, 3) uint8, cls_targets (B, A) and box_targets (B, A, 4) that
+        returns scalars to be added up: `cls_loss`, `box_loss` and, with a teacher, `distance`.
+    """
+    anchors = tf.constant(anchors_px)
+
+    def losses(
+        images: tf.Tensor, cls_targets: tf.Tensor, box_targets: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        normalised = (tf.cast(images, tf.float32) - MEAN) / STD
+        cls_logits, box_deltas = model(normalised, training=True)
+        named = detection_loss(
+            cls_logits,
+            box_deltas,
+            cls_targets=cls_targets,
+            box_targets=box_targets,
+            anchors=anchors,
+            loss=loss,
+        )
+        if teacher is not None:
+            expected = [tf.stop_gradient(x) for x in teacher(normalised, training=False)]
+            named["distance"] = distillation * distillation_loss(cls_logits, box_deltas, *expected)
+        return named
+
+    return losses

@@ -1,0 +1,79 @@
+"""What a checkpoint holds of a training beside weights and optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from edge_retina.evaluation.matches import Matches
+from edge_retina.model.keras import tf
+from edge_retina.training.loss_window import LossWindow
+from edge_retina.training.selection import EvaluatedState, StateSelection
+
+
+class TrainingState(tf.train.experimental.PythonState):
+    """How far a training is. A resumed one goes on as if it had not been interrupted.
+
+    Attributes:
+        step: number of steps done.
+        seconds: of work, without what an interruption lost.
+        window: losses that are not logged yet.
+        selection: the states evaluated so far; their weights are lists of arrays.
+    """
+
+    def __init__(self) -> None:
+        self.step, self.seconds = 0, 0.0
+        self.window, self.selection = LossWindow(), StateSelection()
+
+    def serialize(self) -> bytes:
+        """Return everything as the bytes of an .npz file."""
+        selection = self.selection
+        states = {"best": selection.best, "last": selection.last}
+        if selection.last is selection.best:
+            del states["last"]
+        plain = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "window": self.window.values,
+            "count": selection.count,
+            "states": {name: [state.step, state.mAP] for name, state in states.items() if state},
+        }
+        arrays = {"plain": np.frombuffer(json.dumps(plain).encode(), np.uint8)}
+        for name, state in states.items():
+            if state is not None:
+                arrays |= _to_arrays(name, state)
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        return stream.getvalue()
+
+    def deserialize(self, string_value: bytes) -> None:
+        """Take over what `serialize` returned."""
+        with np.load(io.BytesIO(string_value), allow_pickle=False) as file:
+            arrays = dict(file)
+        plain = json.loads(arrays["plain"].tobytes())
+        self.step, self.seconds = plain["step"], plain["seconds"]
+        self.window.values = plain["window"]
+        states = {
+            name: _from_arrays(name, arrays, step=step, mean_ap=mean_ap)
+            for name, (step, mean_ap) in plain["states"].items()
+        }
+        self.selection.count = plain["count"]
+        self.selection.best = states.get("best")
+        self.selection.last = states.get("last", self.selection.best)
+
+
+def _to_arrays(name: str, state: EvaluatedState) -> dict[str, np.ndarray]:
+    matches = {f"{name}/{key}": value for key, value in dataclasses.asdict(state.matches).items()}
+    weights = {f"{name}/weights/{i:05}": value for i, value in enumerate(state.weights)}
+    return matches | weights
+
+
+def _from_arrays(name: str, arrays: dict[str, Any], *, step: int, mean_ap: float) -> EvaluatedState:
+    fields = dataclasses.fields(Matches)
+    matches = Matches(**{field.name: arrays[f"{name}/{field.name}"] for field in fields})
+    keys = sorted(key for key in arrays if key.startswith(f"{name}/weights/"))
+    return EvaluatedState(step, mean_ap, matches, [arrays[key] for key in keys])

@@ -1,0 +1,170 @@
+"""The float training as a whole: what it goes on from, and what it keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_retina.config import Config, load_config
+from edge_retina.datasets import load_dataset
+from edge_retina.datasets.generated import generate_dataset
+from edge_retina.datasets.schema import Dataset
+from edge_retina.run_directory import RunDirectory
+from tests.evaluation.one_class import first
+
+pytestmark = [pytest.mark.tf, pytest.mark.slow]
+
+STEPS, CUT = 12, 7
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("data") / "generated"
+    generate_dataset(path, images={"train": 8}, image_hw=(96, 128))
+    return load_dataset(path)
+
+
+@pytest.fixture
+def config() -> Config:
+    return load_config(
+        overrides=[
+            "model.pretrained=none",
+            "model.image_size=64",
+            "model.max_level=5",
+            "model.fpn_channels=16",
+            "model.head_depth=1",
+            "anchors.shapes=[[[16, 16]], [[32, 32]], [[64, 64]]]",
+            "train.batch_size=4",
+            f"train.steps={STEPS}",
+            "train.eval_every_epochs=2",  # that is, every 4 steps
+            "train.checkpoint_minutes=0.000001",  # that is, after every step
+            "train.tensorboard=false",
+        ]
+    )
+
+
+def trainer_of(config: Config, dataset: Dataset, root: Path) -> Any:
+    from edge_retina.training.trainer import Trainer
+
+    examples = dataset.split("train")
+    return Trainer(
+        config, labels=dataset.labels, train=examples, val=examples, run=RunDirectory(root)
+    )
+
+
+def everything(trainer: Any) -> dict[str, np.ndarray]:
+    """All that a training consists of, by name, and what it left in the RUN."""
+    import h5py
+
+    found = {"step": np.array(trainer._state.step)}
+    variables = {
+        "model": trainer.model.weights,
+        "average": trainer.average.weights,
+        "optimizer": trainer.optimizer.variables,
+    }
+    for name, values in variables.items():
+        found |= {f"{name}/{i}/{value.name}": value.numpy() for i, value in enumerate(values)}
+    with h5py.File(trainer.run.float_weights) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def logged(trainer: Any) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in trainer.run.metrics_file.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+
+
+def test_an_interrupted_training_ends_as_an_undisturbed_one(
+    config: Config, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_retina.training import trainer as module
+
+    undisturbed = trainer_of(config, dataset, tmp_path / "whole")
+    results = undisturbed.fit()
+    assert results.pop("seconds") > 0
+
+    class CutShort(module.Checkpoints):
+        def save(self, step: int) -> None:
+            super().save(step)
+            if step == CUT:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Checkpoints", CutShort)
+        with pytest.raises(KeyboardInterrupt):
+            trainer_of(config, dataset, tmp_path / "cut").fit()
+    checkpoints = {path.stem for path in (tmp_path / "cut/float/checkpoint").glob("*.index")}
+    assert checkpoints == {f"step-{CUT - 1}", f"step-{CUT}"}
+    resumed = trainer_of(config, dataset, tmp_path / "cut")
+    results_resumed = resumed.fit()
+    assert results_resumed.pop("seconds") > 0
+
+    assert results_resumed == results
+    assert logged(resumed) == logged(undisturbed)
+    assert [line["step"] for line in logged(resumed) if "loss" in line] == [4, 8, 12]
+    expected, found = everything(undisturbed), everything(resumed)
+    assert len(found) > 500
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert resumed._state.selection.count == 3
+
+    # A training that is done does nothing again, but its weights are there afterwards.
+    resumed.run.float_weights.unlink()
+    again = trainer_of(config, dataset, tmp_path / "cut")
+    assert again.fit()["best_step"] == results["best_step"]
+    for name, value in everything(again).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+class Measured:
+    """A validation whose results are given: so many of 200 objects found."""
+
+    def __init__(self, *found: int) -> None:
+        self._found = iter(found)
+
+    def measure(self, step: int, weights: Any) -> tuple[Any, Any]:
+        from types import SimpleNamespace
+
+        from edge_retina.training.selection import EvaluatedState
+
+        matches = first(next(self._found), 200)
+        metrics = SimpleNamespace(mAP=matches.mAP(), mAP50=matches.mAP())
+        return metrics, EvaluatedState(step, metrics.mAP, matches, weights)
+
+
+def test_which_weights_are_kept(config: Config, dataset: Dataset, tmp_path: Path) -> None:
+    """The last ones unless earlier ones are better beyond noise; at every moment."""
+    from edge_retina.training.metrics_log import MetricsLog
+    from edge_retina.training.selection import StateSelection
+
+    trainer = trainer_of(config, dataset, tmp_path)
+    trainer._validation = Measured(100, 140, 139, 100, 142)
+    layer = trainer.average.get_layer("p3_lateral")
+    for step, kept in ((1, 1), (2, 2), (3, 3), (4, 2), (5, 5)):
+        layer.set_weights([np.full_like(w, step) for w in layer.get_weights()])
+        trainer._evaluate(step, MetricsLog(None))
+        assert {float(w.min()) for w in layer.get_weights()} == {step}, "training goes on from it"
+        assert saved(trainer, "p3_lateral") == {kept}
+
+    # Without a validation split it is always the last.
+    trainer._validation, trainer._state.selection = None, StateSelection()
+    for step in (6, 7):
+        layer.set_weights([np.full_like(w, step) for w in layer.get_weights()])
+        trainer._evaluate(step, MetricsLog(None))
+        assert saved(trainer, "p3_lateral") == {step}
+
+
+def saved(trainer: Any, layer: str) -> set[float]:
+    """The values of a layer's weights in the file."""
+    model = trainer._build()
+    model.load_weights(str(trainer.run.float_weights))
+    return {float(x) for weight in model.get_layer(layer).get_weights() for x in weight.ravel()}
