@@ -21,6 +21,7 @@ BOX_LOSSES: dict[str, str] = {
 # the numpy reference in boxes/assigners explains. There is at least one object.
 ASSIGNERS: dict[str, str] = {
     "max_iou": "edge_retina.input_pipeline.assigners.max_iou:assign",
+    "atss": "edge_retina.input_pipeline.assigners.atss:assign",
 }
 
 

@@ -97,7 +97,7 @@ class MatchingConfig:
 
     assigner: str = option(
         "max_iou",
-        "the rule; max_iou has fixed thresholds",
+        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it',
         choices=tuple(ASSIGNERS),
     )
     positive_iou: float = option(
@@ -108,7 +108,8 @@ class MatchingConfig:
     )
     force_match: bool = option(
         True,
-        "the best anchor of every object is positive, whatever its IoU",
+        "the best anchor of every object is positive, whatever its IoU; with atss, of every object "
+        "without another one",
     )
 
 
