@@ -30,6 +30,13 @@ OPTIMIZERS: dict[str, str] = {
     "sgd": "edge_retina.training.optimizer:sgd",
 }
 
+# (anchors, gt_boxes, gt_classes, ignored_boxes, *, grid, settings) -> matched_gt (A,) of one image;
+# the numpy reference in boxes/assigners explains. There is at least one object.
+ASSIGNERS: dict[str, str] = {
+    "max_iou": "edge_retina.input_pipeline.assigners.max_iou:assign",
+    "atss": "edge_retina.input_pipeline.assigners.atss:assign",
+}
+
 
 def load_choice(table: Mapping[str, str], name: str) -> Any:
     """Return the object that `name` stands for in one of the tables above.

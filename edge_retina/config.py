@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
+from edge_retina.choices import ASSIGNERS, BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -101,14 +101,21 @@ class AnchorConfig:
 class MatchingConfig:
     """Which anchors are trained to find which objects."""
 
+    assigner: str = option(
+        "max_iou",
+        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it',
+        choices=tuple(ASSIGNERS),
+    )
     positive_iou: float = option(
-        0.5, "an anchor with at least this IoU is positive", low=0.05, high=0.95
+        0.5, "max_iou: an anchor with at least this IoU is positive", low=0.05, high=0.95
     )
     negative_iou: float = option(
-        0.4, "below: background; between the two: ignored", low=0.0, high=0.95
+        0.4, "max_iou: below is background; between the two is ignored", low=0.0, high=0.95
     )
     force_match: bool = option(
-        True, "the best anchor of every object is positive, whatever its IoU"
+        True,
+        "the best anchor of every object is positive, whatever its IoU; with atss, of every object "
+        "without another one",
     )
 
 

@@ -1,45 +1,29 @@
-"""Which anchor is trained to find which object: the numpy reference of the TensorFlow form."""
+"""What an anchor can be matched to: an object, background or nothing."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.iou import area
 
 NEGATIVE = -1
 IGNORED = -2
+# Share of an anchor inside a region that is neither object nor background: "mostly".
+INSIDE_SHARE = 0.5
 
 
-def match_anchors(
-    anchors: np.ndarray,
-    gt_boxes: np.ndarray,
-    *,
-    positive_iou: float,
-    negative_iou: float,
-    force_match: bool,
+def ignore_inside(
+    matched_gt: np.ndarray, anchors: np.ndarray, ignored_boxes: np.ndarray
 ) -> np.ndarray:
-    """Match every anchor to an object, to background or to nothing.
+    """Return a matching with the background anchors ignored that lie mostly in an ignored box.
 
     Args:
+        matched_gt: (A,) index of the object, NEGATIVE or IGNORED.
         anchors: (A, 4) yxyx.
-        gt_boxes: (G, 4) yxyx in the same frame; G may be 0.
-        positive_iou: at or above, an anchor is matched to its best object.
-        negative_iou: below, an anchor is background; between the two it is ignored.
-        force_match: every object also gets the anchors that share its own best IoU, unless that is
-            0. Where two objects claim one anchor, the one with the higher IoU has it.
-
-    Returns:
-        matched_gt (A,) int32: index of the object, NEGATIVE or IGNORED.
+        ignored_boxes: (I, 4) yxyx in the same frame; I may be 0.
     """
-    if not len(gt_boxes):
-        return np.full(len(anchors), NEGATIVE, np.int32)
-    iou = pairwise_iou(anchors.astype(np.float32), gt_boxes.astype(np.float32))
-    best_gt, best_iou = iou.argmax(axis=1), iou.max(axis=1)
-    matched = np.where(best_iou >= positive_iou, best_gt, IGNORED)
-    matched = np.where(best_iou < negative_iou, NEGATIVE, matched)
-    if force_match:
-        best_of_gt = iou.max(axis=0)
-        forced = (iou == best_of_gt) & (best_of_gt > 0)
-        claim = np.where(forced, iou, -1.0)
-        matched = np.where(forced.any(axis=1), claim.argmax(axis=1), matched)
-    return matched.astype(np.int32)
+    low = np.maximum(anchors[:, None, :2], ignored_boxes[None, :, :2])
+    high = np.minimum(anchors[:, None, 2:], ignored_boxes[None, :, 2:])
+    common = np.maximum(high - low, 0).prod(axis=-1)
+    inside = (common > INSIDE_SHARE * area(anchors)[:, None]).any(axis=1)
+    return np.where((matched_gt == NEGATIVE) & inside, IGNORED, matched_gt)

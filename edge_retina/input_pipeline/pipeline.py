@@ -69,7 +69,7 @@ def training_batches(
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
         ignored.set_shape((None,))
-        targets = assign_targets(anchors, boxes, classes, ignored, matching=matching)
+        targets = assign_targets(anchors, boxes, classes, ignored, grid=grid, matching=matching)
         return image, *targets
 
     return (

@@ -3,110 +3,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_retina.boxes.matching import IGNORED, NEGATIVE, match_anchors
+from edge_retina.boxes.matching import IGNORED, NEGATIVE, ignore_inside
 
-
-def row(*shifts: float) -> np.ndarray:
-    """10 px squares shifted along x: IoU with the square at 0 is (10 - s) / (10 + s)."""
-    return np.array([(0, s, 10, s + 10) for s in shifts], np.float32).reshape(-1, 4)
-
-
-def match(anchors: np.ndarray, gt_boxes: np.ndarray, *, force_match: bool) -> list[int]:
-    matched = match_anchors(
-        anchors, gt_boxes, positive_iou=0.5, negative_iou=0.4, force_match=force_match
-    )
-    assert matched.dtype == np.int32
-    return matched.tolist()
+ANCHORS = np.array([(0, 0, 10, 10), (0, 20, 10, 30), (20, 0, 30, 10)], np.float32)
 
 
 @pytest.mark.parametrize(
-    "anchors, gt_boxes, plain, forced",
+    "ignored_boxes, matched_gt",
     [
-        pytest.param(
-            # IoU      1  .538 .429 .333  0
-            row(0, 3, 4, 5, 20),
-            row(0),
-            [0, 0, IGNORED, NEGATIVE, NEGATIVE],
-            [0, 0, IGNORED, NEGATIVE, NEGATIVE],
-            id="the three zones",
-        ),
-        pytest.param(
-            row(0),
-            np.array([[0, 0, 10, 5]]),  # IoU exactly .5
-            [0],
-            [0],
-            id="positive_iou itself is positive",
-        ),
-        pytest.param(
-            np.concatenate([row(0), [[0, 0, 4, 5]]]),
-            np.array([[0, 0, 4, 10]]),  # IoU exactly .4 and .5
-            [IGNORED, 0],
-            [IGNORED, 0],
-            id="negative_iou itself is ignored",
-        ),
-        pytest.param(
-            row(0, 4.5, 50),
-            row(-1, 9),  # IoU .818 | .290, .379 | .053; the second's best is anchor 1
-            [0, NEGATIVE, NEGATIVE],
-            [0, 1, NEGATIVE],
-            id="the best anchor of an object is forced below negative_iou",
-        ),
-        pytest.param(
-            row(-5, 5, 40),
-            row(0),  # .333 twice
-            [NEGATIVE, NEGATIVE, NEGATIVE],
-            [0, 0, NEGATIVE],
-            id="anchors that share the best IoU are all forced",
-        ),
-        pytest.param(
-            row(0, 100),
-            row(6, -5),  # .25 and .333 of the one anchor near
-            [NEGATIVE, NEGATIVE],
-            [1, NEGATIVE],
-            id="two objects claim one anchor: the higher IoU has it",
-        ),
-        pytest.param(
-            row(0, 3),
-            row(0, 6),  # object 0: 1, .538; object 1: .25, .538
-            [0, 0],
-            [0, 1],
-            id="a forced object takes an anchor that matched another",
-        ),
-        pytest.param(
-            row(0, 2),
-            row(0, 0),
-            [0, 0],
-            [0, 0],
-            id="of equal objects the first has the anchor",
-        ),
-        pytest.param(
-            row(0, 20),
-            row(50),
-            [NEGATIVE, NEGATIVE],
-            [NEGATIVE, NEGATIVE],
-            id="an object that no anchor touches is not forced",
-        ),
-        pytest.param(
-            row(0, 20), row(), [NEGATIVE, NEGATIVE], [NEGATIVE, NEGATIVE], id="no objects"
-        ),
+        ([], [NEGATIVE, NEGATIVE, NEGATIVE]),
+        ([(0, 0, 10, 10)], [IGNORED, NEGATIVE, NEGATIVE]),
+        ([(0, 0, 10, 25.1)], [IGNORED, IGNORED, NEGATIVE]),  # just over half of the second
+        ([(0, 0, 10, 25)], [IGNORED, NEGATIVE, NEGATIVE]),  # just half
+        ([(4, 4, 6, 6)], [NEGATIVE, NEGATIVE, NEGATIVE]),  # the box is inside the anchor
+        ([(0, 0, 10, 20), (20, 0, 30, 10)], [IGNORED, NEGATIVE, IGNORED]),
+        # two boxes with .4 of the first anchor each: neither has most of it
+        ([(0, 0, 10, 4), (0, 6, 10, 10)], [NEGATIVE, NEGATIVE, NEGATIVE]),
     ],
 )
-def test_match_anchors(
-    anchors: np.ndarray, gt_boxes: np.ndarray, plain: list[int], forced: list[int]
-):
-    assert match(anchors, gt_boxes, force_match=False) == plain
-    assert match(anchors, gt_boxes, force_match=True) == forced
+def test_ignore_inside(ignored_boxes: list[tuple[float, ...]], matched_gt: list[int]):
+    boxes = np.array(ignored_boxes, np.float32).reshape(-1, 4)
+    background = np.full(3, NEGATIVE)
+    assert ignore_inside(background, ANCHORS, boxes).tolist() == matched_gt
+    assert background.tolist() == [NEGATIVE] * 3
 
 
-def test_the_order_of_objects_changes_only_their_numbers():
-    rng = np.random.default_rng(0)
-    low = rng.uniform(0, 60, (6, 2))
-    gt_boxes = np.concatenate([low, low + rng.uniform(4, 40, (6, 2))], axis=1)
-    centre = rng.uniform(0, 100, (300, 2))
-    half = rng.uniform(2, 20, (300, 2))
-    anchors = np.concatenate([centre - half, centre + half], axis=1)
-    order = rng.permutation(6)
-    forward = np.array(match(anchors, gt_boxes, force_match=True))
-    shuffled = np.array(match(anchors, gt_boxes[order], force_match=True))
-    np.testing.assert_array_equal(np.where(shuffled >= 0, order[shuffled], shuffled), forward)
-    assert set(forward[forward >= 0]) == set(range(6))  # every object has an anchor
+def test_objects_come_before_ignored_regions():
+    everywhere = np.array([(0, 0, 60, 60)], np.float32)
+    matched = ignore_inside(np.array([4, IGNORED, NEGATIVE]), ANCHORS, everywhere)
+    assert matched.tolist() == [4, IGNORED, IGNORED]

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.assigners import atss, max_iou
 from edge_retina.boxes.codec import encode
-from edge_retina.boxes.matching import IGNORED, NEGATIVE, match_anchors
+from edge_retina.choices import ASSIGNERS
 from edge_retina.config import MatchingConfig
 
 pytestmark = pytest.mark.tf
 
 SHAPES = ((20.0, 20.0), (32.0, 14.0))
-ANCHORS = AnchorGrid(
-    (64, 64), 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (1, 2, 4))
-).boxes_px()
+GRID = AnchorGrid((64, 64), 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (1, 2, 4)))
+ANCHORS = GRID.boxes_px()
+REFERENCES = {"max_iou": max_iou.assign, "atss": atss.assign}
 
 
-def picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """0 to 6 objects anywhere, every third time on a coarse raster, where IoUs tie."""
     count = rng.integers(0, 7)
     low = rng.uniform(-5, 50, (count, 2))
@@ -35,26 +36,17 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def expected(
-    boxes: np.ndarray, classes: np.ndarray, crowd: np.ndarray, matching: MatchingConfig
+    boxes: np.ndarray, classes: np.ndarray, ignored: np.ndarray, matching: MatchingConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The numpy reference, with crowd regions as a loop over anchors."""
-    objects, classes = boxes[~crowd], classes[~crowd]
-    matched = match_anchors(
-        ANCHORS,
-        objects,
-        positive_iou=matching.positive_iou,
-        negative_iou=matching.negative_iou,
-        force_match=matching.force_match,
+    """The targets from the assigner's numpy reference."""
+    objects, classes = boxes[~ignored], classes[~ignored]
+    matched = REFERENCES[matching.assigner](
+        ANCHORS, objects, classes, boxes[ignored], grid=GRID, settings=matching
     )
     cls_targets, box_targets = matched.copy(), np.zeros_like(ANCHORS)
     positive = matched >= 0
     cls_targets[positive] = classes[matched[positive]]
     box_targets[positive] = encode(objects[matched[positive]], ANCHORS[positive])
-    for i, (y0, x0, y1, x1) in enumerate(ANCHORS):
-        for cy0, cx0, cy1, cx1 in boxes[crowd]:
-            inside = max(min(y1, cy1) - max(y0, cy0), 0) * max(min(x1, cx1) - max(x0, cx0), 0)
-            if inside > 0.5 * (y1 - y0) * (x1 - x0) and cls_targets[i] == NEGATIVE:
-                cls_targets[i] = IGNORED
     return cls_targets, box_targets
 
 
@@ -72,37 +64,43 @@ def check(found: tuple[Any, Any], want: tuple[np.ndarray, np.ndarray]) -> None:
         MatchingConfig(force_match=False),
         MatchingConfig(positive_iou=0.4, negative_iou=0.4),
         MatchingConfig(positive_iou=0.7, negative_iou=0.3),
+        MatchingConfig(assigner="atss"),
+        MatchingConfig(assigner="atss", force_match=False),
     ],
-    ids=["default", "not forced", "nothing ignored", "wide zone"],
+    ids=["default", "not forced", "nothing ignored", "wide zone", "atss", "atss, not forced"],
 )
 def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
     from edge_retina.input_pipeline.targets import assign_targets
     from edge_retina.model.keras import tf
 
     rng = np.random.default_rng(0)
-    pictures = [picture(rng) for _ in range(60)]
-    assert any(not len(boxes) for boxes, _, _ in pictures)
-    assert any(crowd.any() for _, _, crowd in pictures)
-    wanted = [expected(*item, matching) for item in pictures]
+    images = [image(rng) for _ in range(60)]
+    assert any(not len(boxes) for boxes, _, _ in images)
+    assert any(ignored.any() for _, _, ignored in images)
+    wanted = [expected(*item, matching) for item in images]
 
-    for item, want in zip(pictures, wanted, strict=True):
-        check(assign_targets(tf.constant(ANCHORS), *item, matching=matching), want)
+    for item, want in zip(images, wanted, strict=True):
+        check(assign_targets(tf.constant(ANCHORS), *item, grid=GRID, matching=matching), want)
 
     dataset = tf.data.Dataset.from_generator(
-        lambda: iter(pictures),
+        lambda: iter(images),
         output_signature=(
             tf.TensorSpec((None, 4), tf.float32),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.bool),
         ),
-    ).map(lambda *item: assign_targets(tf.constant(ANCHORS), *item, matching=matching))
+    ).map(lambda *item: assign_targets(tf.constant(ANCHORS), *item, grid=GRID, matching=matching))
     mapped = list(dataset.as_numpy_iterator())
     for found, want in zip(mapped, wanted, strict=True):
         check(found, want)
 
 
+def test_every_assigner_has_a_reference():
+    assert set(REFERENCES) == set(ASSIGNERS)
+
+
 def assign(
-    anchors: list[tuple[float, ...]], boxes: list[tuple[float, ...]], crowd: list[bool]
+    anchors: list[tuple[float, ...]], boxes: list[tuple[float, ...]], ignored: list[bool]
 ) -> tuple[list[int], np.ndarray]:
     from edge_retina.input_pipeline.targets import assign_targets
     from edge_retina.model.keras import tf
@@ -111,18 +109,19 @@ def assign(
         tf.constant(anchors, tf.float32),
         tf.reshape(tf.constant(boxes, tf.float32), (-1, 4)),
         tf.fill((len(boxes),), 3),
-        tf.constant(crowd, tf.bool),
+        tf.constant(ignored, tf.bool),
+        grid=GRID,
         matching=MatchingConfig(),
     )
     return cls_targets.numpy().tolist(), box_targets.numpy()
 
 
 @pytest.mark.parametrize(
-    "boxes, crowd, cls_targets",
+    "boxes, ignored, cls_targets",
     [
         ([], [], [-1, -1, -1]),
         ([(0, 0, 10, 10)], [False], [3, -1, -1]),
-        # a crowd is nobody's object: the anchor upon it is ignored, not positive
+        # not to be found: the anchor upon it is ignored, not positive
         ([(0, 0, 10, 10)], [True], [-2, -1, -1]),
         ([(0, 0, 10, 25.1)], [True], [-2, -2, -1]),  # just over half of the second is inside
         ([(0, 0, 10, 25)], [True], [-2, -1, -1]),  # just half
@@ -130,8 +129,10 @@ def assign(
         ([(0, 0, 10, 20), (20, 0, 30, 10)], [True, True], [-2, -1, -2]),
     ],
 )
-def test_crowd_by_hand(boxes: list[tuple[float, ...]], crowd: list[bool], cls_targets: list[int]):
+def test_ignored_by_hand(
+    boxes: list[tuple[float, ...]], ignored: list[bool], cls_targets: list[int]
+):
     anchors = [(0, 0, 10, 10), (0, 20, 10, 30), (20, 0, 30, 10)]
-    found, codes = assign(anchors, boxes, crowd)
+    found, codes = assign(anchors, boxes, ignored)
     assert found == cls_targets
     assert (codes == 0).all()  # the one positive anchor lies on its object

@@ -44,6 +44,7 @@ def batch() -> tuple[Any, ...]:
             tf.constant([box]),
             tf.constant([label]),
             tf.constant([False]),
+            grid=GRID,
             matching=MatchingConfig(),
         )
         for label, box in enumerate(boxes)

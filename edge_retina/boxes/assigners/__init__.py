@@ -1,0 +1,1 @@
+"""Assigners in numpy: the readable references of those in `input_pipeline.assigners`."""

@@ -1,0 +1,1 @@
+"""Assigners in TensorFlow, one per file; `choices.ASSIGNERS` lists them."""

@@ -1,0 +1,58 @@
+"""The TensorFlow form of `boxes.assigners.atss`."""
+
+from __future__ import annotations
+
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.boxes.assigners.atss import CELLS_PER_LEVEL, cell_centres
+from edge_retina.boxes.matching import NEGATIVE
+from edge_retina.config import MatchingConfig
+from edge_retina.input_pipeline.overlaps import force_best, ignore_inside, pairwise_iou
+from edge_retina.model.keras import tf
+
+
+def assign(
+    anchors: tf.Tensor,
+    gt_boxes: tf.Tensor,
+    gt_classes: tf.Tensor,
+    ignored_boxes: tf.Tensor,
+    *,
+    grid: AnchorGrid,
+    settings: MatchingConfig,
+) -> tf.Tensor:
+    """Return matched_gt (A,) int32; see `boxes.assigners.atss.assign`. G is at least 1."""
+    iou = pairwise_iou(gt_boxes, anchors)
+    candidates, inside = _near_and_inside(gt_boxes, grid)
+    positive = candidates & inside & (iou >= _threshold(iou, candidates)) & (iou > 0)
+    claim = tf.argmax(tf.where(positive, iou, -1.0), axis=0, output_type=tf.int32)
+    matched = tf.where(tf.reduce_any(positive, axis=0), claim, NEGATIVE)
+    if settings.force_match:
+        numbers = tf.range(tf.shape(gt_boxes)[0])
+        found = tf.reduce_any(matched[None, :] == numbers[:, None], axis=1)
+        matched = force_best(matched, iou, ~found)
+    return ignore_inside(matched, anchors, ignored_boxes)
+
+
+def _near_and_inside(gt_boxes: tf.Tensor, grid: AnchorGrid) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return which anchors (G, A) are in the cells nearest to an object, and centred inside it."""
+    low, high = gt_boxes[:, None, :2], gt_boxes[:, None, 2:]
+    near, inside = [], []
+    for centres in cell_centres(grid):
+        offsets = centres - (low + high) / 2
+        distances = offsets[..., 0] * offsets[..., 0] + offsets[..., 1] * offsets[..., 1]
+        count = min(CELLS_PER_LEVEL, len(centres))
+        farthest = -tf.math.top_k(-distances, count).values[:, -1:]
+        near.append(distances <= farthest)
+        inside.append(tf.reduce_all((centres > low) & (centres < high), axis=-1))
+    near, inside = (
+        tf.repeat(tf.concat(levels, axis=1), grid.per_cell, axis=1) for levels in (near, inside)
+    )
+    return near, inside
+
+
+def _threshold(iou: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    """Return the mean plus the standard deviation (G, 1) of the candidates' IoU."""
+    weights = tf.cast(candidates, tf.float32)
+    count = tf.reduce_sum(weights, axis=1, keepdims=True)
+    mean = tf.reduce_sum(weights * iou, axis=1, keepdims=True) / count
+    squares = tf.reduce_sum(weights * tf.square(iou - mean), axis=1, keepdims=True)
+    return mean + tf.sqrt(squares / tf.maximum(count - 1, 1))

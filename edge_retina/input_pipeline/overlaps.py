@@ -1,0 +1,50 @@
+"""Overlaps of boxes with anchors, in TensorFlow: (G, 4) with (A, 4) gives (G, A), all yxyx.
+
+One image, not a batch: with the objects that it really has, every (G, A) array stays in the
+processor's cache, where a padded batch would not.
+"""
+
+from __future__ import annotations
+
+from edge_retina.boxes.matching import IGNORED, INSIDE_SHARE, NEGATIVE
+from edge_retina.model.keras import tf
+
+
+def pairwise_iou(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """Return the IoU (G, A)."""
+    common = _intersection(boxes, anchors)
+    return common / (_area(boxes)[:, None] + _area(anchors)[None, :] - common)
+
+
+def force_best(matched_gt: tf.Tensor, iou: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Return a matching (A,) in which chosen objects have the anchors that share their best IoU.
+
+    Args:
+        matched_gt: (A,) int32.
+        iou: (G, A), G at least 1.
+        chosen: (G,) bool. An object whose best IoU is 0 gets none; where two claim one anchor, the
+            one with the higher IoU has it.
+    """
+    best_of_gt = tf.reduce_max(iou, axis=1, keepdims=True)
+    forced = (iou == best_of_gt) & (best_of_gt > 0) & chosen[:, None]
+    claim = tf.argmax(tf.where(forced, iou, -1.0), axis=0, output_type=tf.int32)
+    return tf.where(tf.reduce_any(forced, axis=0), claim, matched_gt)
+
+
+def ignore_inside(matched_gt: tf.Tensor, anchors: tf.Tensor, ignored_boxes: tf.Tensor) -> tf.Tensor:
+    """The TensorFlow form of `boxes.matching.ignore_inside`."""
+    share = _intersection(ignored_boxes, anchors) / _area(anchors)[None, :]
+    inside = tf.reduce_any(share > INSIDE_SHARE, axis=0)
+    return tf.where((matched_gt == NEGATIVE) & inside, IGNORED, matched_gt)
+
+
+def _intersection(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    y0, x0, y1, x1 = (boxes[:, i, None] for i in range(4))
+    a0, b0, a1, b1 = (anchors[None, :, i] for i in range(4))
+    high = tf.maximum(tf.minimum(y1, a1) - tf.maximum(y0, a0), 0.0)
+    wide = tf.maximum(tf.minimum(x1, b1) - tf.maximum(x0, b0), 0.0)
+    return high * wide
+
+
+def _area(boxes: tf.Tensor) -> tf.Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
