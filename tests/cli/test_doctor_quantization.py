@@ -49,7 +49,7 @@ def one_line(result: Result) -> str:
 
 def test_a_run_without_the_option(run: RunDirectory) -> None:
     assert one_line(doctor(run.root)) == (
-        f"Error: {run.root}: is a run directory; ask for --quantization, or give the data set"
+        f"Error: {run.root}: is a run directory; add --quantization, or give a data set"
     )
 
 
