@@ -22,14 +22,14 @@ Shapes = tuple[tuple[Shape, ...], ...]  # by level
 POOR_DEFAULT = Kind(
     "default-anchors-miss",
     "note",
-    "Objects that no RetinaNet default anchor matches (IoU 0.5)",
+    "Objects that no RetinaNet default anchor matches at IoU 0.5",
     "an object that no anchor matches is trained only through its single best anchor, if at all",
     "use fitted anchors (anchors.fit = true, the default)",
 )
 POOR_FITTED = Kind(
     "fitted-anchors-miss",
     "warning",
-    "Objects that no fitted anchor matches (IoU 0.5)",
+    "Objects that no fitted anchor matches at IoU 0.5",
     "an object that no anchor matches is trained only through its single best anchor, if at all",
     "raise anchors.per_cell or model.image_hw; see the advice",
 )
