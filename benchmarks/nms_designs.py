@@ -31,7 +31,7 @@ from edge_retina.config import ExportConfig
 from edge_retina.files import sha256_file, write_json, write_text
 from edge_retina.runtime.detections import Detections
 
-_GRIDS = ((4, 256), (9, 256), (9, 320))  # shapes a cell, image size
+_GRIDS = ((4, 256), (9, 256), (9, 320))  # anchors per cell, image size
 _CLASSES = (3, 20, 80)
 _TIMED_THREADS = (1, 2)
 _THREADS = (1, 2, 3, 4, 8)
@@ -89,7 +89,7 @@ def main(runs: tuple[Path, ...], rounds: int, target: Path) -> None:
     cases = []
     for per_cell, image_size in _GRIDS:
         for num_classes in _CLASSES:
-            click.echo(f"{per_cell} shapes a cell, {image_size} px, {num_classes} classes")
+            click.echo(f"{per_cell} anchors per cell, {image_size} px, {num_classes} classes")
             cases.append(_case(per_cell, image_size, num_classes, export, rounds))
     result = {
         "schema_version": 1,

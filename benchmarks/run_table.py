@@ -1,4 +1,4 @@
-"""Accuracy and latency of every form of a model, from a finished RUN, as JSON and Markdown.
+"""Accuracy and latency of every variant of a model, from a finished RUN, as JSON and Markdown.
 
     edge-retina run benchmarks/configs/bccd.toml --out runs/bccd
     python benchmarks/run_table.py runs/bccd --name bccd

@@ -165,6 +165,12 @@ def test_every_command_helps_without_tensorflow() -> None:
     assert result.stdout.strip() == "imported all", result.stderr
 
 
+def test_every_directory_of_modules_is_a_package() -> None:
+    """import-linter doesn't see the others, and so checks nothing in them."""
+    directories = {path.parent for path in modules()}
+    assert [str(path) for path in directories if not (path / "__init__.py").is_file()] == []
+
+
 def test_layers() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run(

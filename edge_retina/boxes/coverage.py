@@ -111,8 +111,8 @@ def coverage_report(
 def best_iou(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
     """Return the best IoU (N,) of each box (N, 4) with any anchor of a grid.
 
-    The same as comparing with every anchor, hundreds of times as fast: of all anchors of one shape
-    the one with the nearest centre overlaps most, so no other is looked at.
+    Equals comparing with every anchor but is hundreds of times as fast: of all anchors of one shape
+    the one with the nearest centre overlaps most, so the others are skipped.
     """
     best = np.zeros(len(boxes_px))
     for level, shapes in zip(grid.levels, grid.shapes, strict=True):

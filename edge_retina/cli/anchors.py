@@ -42,25 +42,33 @@ _FIGURES = (Column("recall@0.5"), Column("recall@0.4"), Column("mean IoU"))
     type=int,
     default=AnchorConfig().per_cell,
     show_default=True,
-    help="Shapes a cell.",
+    help="Anchors per cell.",
 )
 @click.option(
-    "--min-level", type=int, default=_DEFAULTS.min_level, show_default=True, help="3: stride 8."
+    "--min-level",
+    type=int,
+    default=_DEFAULTS.min_level,
+    show_default=True,
+    help="Finest feature level; level 3 has stride 8.",
 )
 @click.option(
-    "--max-level", type=int, default=_DEFAULTS.max_level, show_default=True, help="7: stride 128."
+    "--max-level",
+    type=int,
+    default=_DEFAULTS.max_level,
+    show_default=True,
+    help="Coarsest feature level; level 7 has stride 128.",
 )
-@click.option("--split", default="train", show_default=True, help="Split whose boxes are fitted.")
+@click.option("--split", default="train", show_default=True, help="Split to fit to.")
 @click.option(
     "--evolve",
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Random changes tried after k-means, kept where they cover more; 2000 is a good number.",
+    help="Try N random changes after k-means and keep those that cover more; 2000 works well.",
 )
-@click.option("--curve", is_flag=True, help="Show the coverage of 1 to 9 shapes a cell.")
+@click.option("--curve", is_flag=True, help="Show the coverage of 1 to 9 anchors per cell.")
 @skip_invalid_option
-@out_option("A TOML file for the shapes, to be merged into a config.", required=False)
+@out_option("TOML file for the shapes, to be copied into a config.", required=False)
 @json_option
 @seed_option
 @debug_option
@@ -78,10 +86,10 @@ def command(
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Fit anchor shapes to DATA by k-means, and show their coverage beside RetinaNet's nine.
+    """Fit anchor shapes to DATA by k-means and compare their coverage with RetinaNet's nine.
 
-    Coverage is of the objects of --split at the network's input: the share with an anchor of IoU >=
-    0.5 (the best possible recall) or 0.4, and the mean of the best IoU.
+    Coverage counts the objects of --split at the network's input size: the share with an anchor of
+    IoU >= 0.5 (the best possible recall) or 0.4, and the mean best IoU.
 
     Example: edge-retina anchors data/bccd --image-size 320 --per-cell 4 --out anchors.toml
     """
@@ -89,7 +97,7 @@ def command(
     from edge_retina.boxes.fitting import coverage_curve, fit_anchors, knee
     from edge_retina.datasets.objects import boxes_at_input, object_classes
 
-    # A whole config, because it checks ranges: what fits here must fit in a config file.
+    # A whole config, because that checks ranges: what is allowed here must be valid in a file.
     model = Config(
         model=ModelConfig(image_hw=image_hw, min_level=min_level, max_level=max_level),
         anchors=AnchorConfig(per_cell=per_cell, evolve=evolve),

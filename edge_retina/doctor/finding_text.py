@@ -12,7 +12,7 @@ _CASES = 3  # shown of each finding; the HTML and JSON forms have more
 
 def finding_text(finding: Finding) -> str:
     """Return a finding with its first cases, why it matters and what to do."""
-    lines = [f"{finding.severity.upper()} {finding.code}: {finding.title}: {finding.count}"]
+    lines = [f"{finding.severity.upper()} {finding.code}: {finding.title} ({finding.count})"]
     lines += [wrapped("  - ", case_text(case)) for case in finding.cases[:_CASES]]
     lines += [wrapped("  why: ", finding.why), wrapped("  do:  ", finding.remedy)]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from edge_retina.report.metrics_log import AccuracyPoint, LossPoint
 
 @dataclass(frozen=True)
 class AccuracyRow:
-    """COCO metrics of one form of the model; fractions of 1, None where undefined.
+    """COCO metrics of one variant of the model; fractions of 1, None where undefined.
 
     Attributes:
         name: e.g. "float Keras" or "int8 QAT".
@@ -83,7 +83,7 @@ class ExamplePictures:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that stands in a report. A section without data is left out.
+    """Everything a report shows. A section without data is left out.
 
     Attributes:
         title: heading of the page.

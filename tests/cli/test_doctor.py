@@ -32,7 +32,7 @@ def test_text_has_errors_first_and_the_exit_code_is_0(data: Path) -> None:
     head, counts, _, first = result.stdout.splitlines()[:4]
     assert head.startswith(f"{data} (voc): 4 pictures (train 4), 5 objects, 1 class, at 96 px")
     assert counts.startswith("1 error, ")
-    assert first == "ERROR zero-area-box: Boxes without an area: 1"
+    assert first == "ERROR zero-area-box: Boxes with zero area (1)"
     assert "JPEGImages/flawed.jpg (Annotations/flawed.xml, object 2)" in result.stdout
     assert "data.skip_invalid = true: 1 invalid annotation" in " ".join(result.stdout.split())
 

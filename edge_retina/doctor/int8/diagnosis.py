@@ -1,4 +1,4 @@
-"""Which layer is to blame for what int8 loses, and which setting helps."""
+"""Which layers lose accuracy in int8, and which setting helps."""
 
 from __future__ import annotations
 
@@ -35,64 +35,64 @@ _RANKED = 10
 _CALIBRATION = Kind(
     "calibration-pictures",
     "error",
-    "layers whose ranges are too small for these pictures",
-    why="many ranges at once cut values off: the pictures that set them don't look like the data "
-    "(wrong set, black or constant pictures, another preprocessing)",
-    remedy="look at the pictures of quantize.calibration_set, or leave it out, raise "
+    "Layers whose ranges are too small for these pictures",
+    why="many ranges cut values off at once: the calibration pictures don't look like the data "
+    "(wrong set, black or constant pictures, different preprocessing)",
+    remedy="check the pictures of quantize.calibration_set or drop it, raise "
     "quantize.calibration_images, and quantize again",
 )
 _RANGE_TOO_SMALL = Kind(
     "saturated-range",
     "error",
-    "layers whose range cuts values off",
-    why="what lies beyond the range becomes its end; strong activations are the objects",
-    remedy='quantize again with quantize.ranges = "minmax" and more calibration images, or leave '
+    "Layers whose range cuts values off",
+    why="values beyond the range are clipped, and the strongest activations are the objects",
+    remedy='quantize again with quantize.ranges = "minmax" and more calibration images, or keep '
     "the layer's output in float by a recipe",
 )
 _UNLIKE_CHANNELS = Kind(
     "outlier-channel",
     "error",
-    "layers in which one channel is far larger than the others",
-    why="all channels of an output share one scale, so the large one takes the resolution of all",
-    remedy="even the channels out with quantize.equalize = true (between a ReLU6 pair also "
-    'quantize.relu = "relu"), or leave the layer\'s output in float by a recipe',
+    "Layers in which one channel is far larger than the others",
+    why="all channels of an output share one scale, so the large one costs the others resolution",
+    remedy="equalise the channels with quantize.equalize = true (between a pair of ReLU6 layers "
+    'also quantize.relu = "relu"), or keep the layer\'s output in float by a recipe',
 )
 _WEIGHTS = Kind(
     "coarse-weights",
     "error",
-    "kernels that one scale serves badly",
-    why="a channel with small weights is rounded away beside one with large weights",
-    remedy='give the layer weights = "per-channel" in the recipe (the default), or even the '
-    "channels out with quantize.equalize = true",
+    "Kernels whose channels differ too much for one scale",
+    why="small weights are rounded to nothing when they share a scale with large ones",
+    remedy='set weights = "per-channel" for the layer in the recipe (the default), or equalise '
+    "the channels with quantize.equalize = true",
 )
 _RANGE_TOO_WIDE = Kind(
     "wide-range",
     "warning",
-    "layers that use only a small part of their range",
-    why="the steps are larger than they need be: an outlier set the range, or QAT moved it",
+    "Layers that use only a small part of their range",
+    why="the steps are larger than necessary: an outlier set the range, or QAT moved it",
     remedy='quantize again with quantize.ranges = "mse" or "percentile"',
 )
 _OTHER = Kind(
     "noisy-layer",
     "warning",
-    "layers that lose much for no reason seen here",
-    why="the noise of rounding is more than a tenth of the signal",
-    remedy="leave the layer in float by a recipe, and see what it costs in latency",
+    "Layers that lose much for no known reason",
+    why="the rounding noise is more than a tenth of the signal",
+    remedy="keep the layer in float by a recipe, and measure what that costs in latency",
 )
 _FILE_DIFFERS = Kind(
     "file-differs",
     "warning",
-    "layers that compute something else in the .tflite file than in the simulation",
-    why="given the same input, the runtime's kernel rounds otherwise or the converter made "
-    "something else of the layer; QAT trained for another network",
-    remedy="report it with the run's config: the simulation has to follow the file",
+    "Layers whose output in the .tflite file differs from the simulation",
+    why="given the same input, the runtime's kernel rounds differently or the converter changed "
+    "the layer, so QAT trained for a different network",
+    remedy="report it with the run's config: the simulation must match the file",
 )
 _UNMATCHED = Kind(
     "unmatched-tensors",
     "warning",
-    "tensors that could not be compared",
-    why="the converter fused or renamed them, so nothing is known about them in the file",
-    remedy="report it with the file if the detector loses accuracy in the file only",
+    "Tensors that could not be compared",
+    why="the converter fused or renamed them, so their values in the file are unknown",
+    remedy="report it with the file if the detector loses accuracy only in the file",
 )
 
 
@@ -102,7 +102,7 @@ class QuantizationDiagnosis:
 
     Attributes:
         method: "ptq" or "qat".
-        pictures: how many were looked at.
+        pictures: how many were used.
         layers: in the order of computation.
         findings: errors first.
         ablation: share of the detector's error that goes away with each layer in float; empty if
@@ -141,7 +141,7 @@ def diagnose_quantization(
     unmatched: Sequence[str] = (),
     ablation: Mapping[str, float] | None = None,
 ) -> QuantizationDiagnosis:
-    """Find the layers to blame.
+    """Find the layers that lose accuracy, and why.
 
     Args:
         layers: figures of every quantised output.
@@ -156,7 +156,7 @@ def diagnose_quantization(
 
 
 def recipe_rule(layer: LayerError) -> str:
-    """Return the lines of a recipe that leave a layer in float."""
+    """Return the lines of a recipe that keep a layer in float."""
     names = dict.fromkeys(name for name in (layer.kernel, layer.name) if name)
     return "\n".join(
         f'[[layers]]\nmatch = "{name}"\nweights = "float"\nactivations = "float"' for name in names
@@ -186,7 +186,7 @@ def _cause(layer: LayerError) -> tuple[Kind, Case] | None:
     if layer.saturated > _SATURATED:
         return _RANGE_TOO_SMALL, _saturation(layer)
     if layer.weight_snr_db is not None and layer.weight_snr_db < _POOR_WEIGHT_DB and poor:
-        detail = f"its worst channel keeps {layer.weight_snr_db:.0f} dB of its weights"
+        detail = f"{layer.weight_snr_db:.0f} dB in the weights of its worst channel"
         return _WEIGHTS, Case(layer.kernel, f"{detail}; {_own(layer)}")
     if not poor:
         return None

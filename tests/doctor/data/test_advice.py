@@ -113,7 +113,7 @@ def test_steps_that_are_given_and_enough_stay(one_picture: VocSet) -> None:
     assert not {"train.steps", "train.epochs"} & advice.keys()
     few = with_pictures(one_picture, 100, **{"train.steps": 500})["train.steps"]
     assert few.value == 4000
-    assert "500 steps would be too few" in few.reason
+    assert "train.steps would be 500 steps, too few" in few.reason
 
 
 @pytest.mark.parametrize("images, every", [(8, 200), (205, 8), (400, None), (5000, None)])

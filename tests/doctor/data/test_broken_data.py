@@ -204,7 +204,7 @@ FLAWS = [
     ("one-based-coordinates", "note", lambda voc: _border(voc, 1, 1, 50, 60), "border0", 6),
     ("inclusive-coordinates", "note", lambda voc: _border(voc, 50, 40, 127, 95), "border0", 6),
     ("odd-shape", "note", _outlier, "odd.jpg", 1),
-    ("crowding", "warning", _crowded, "share of objects lost", 1),
+    ("crowding", "warning", _crowded, "objects lost by NMS threshold", 1),
     ("class-with-one-box", "warning", _box(70, 30, 90, 70, label="dog"), "dog: 1 box", 1),
     ("class-with-few-boxes", "note", lambda voc: None, "cat: 4 boxes", 1),
     ("class-absent-from-training", "warning", _few_trained, "dog: in val only", 1),

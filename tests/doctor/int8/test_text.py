@@ -28,7 +28,7 @@ def test_findings_then_figures_then_what_helps() -> None:
     assert blocks[0] == "int8 by ptq, 21 quantised outputs on 4 pictures"
     finding = blocks[1].splitlines()
     assert finding[0] == (
-        "ERROR outlier-channel: layers in which one channel is far larger than the others: 1"
+        "ERROR outlier-channel: Layers in which one channel is far larger than the others (1)"
     )
     assert "p4_smooth_dw: the largest channel is 231 times the median one; 37 dB" in finding[1]
     head, columns, first, *rest = blocks[2].splitlines()

@@ -30,11 +30,7 @@ def splits(survey: Survey) -> list[Advice]:
         advice.append(Advice("data.train_split", largest, reason))
     for field, name, cost in (
         ("val_split", data.val_split, "the last weights are kept instead of the best ones"),
-        (
-            "test_split",
-            data.test_split,
-            "metrics then come from the split that chose the weights",
-        ),
+        ("test_split", data.test_split, "the final metrics come from the validation split"),
     ):
         if name and not survey.examples.get(name):
             advice.append(Advice(f"data.{field}", "", f"there is no split '{name}'; {cost}"))
@@ -82,10 +78,10 @@ def _length(given: TrainConfig, count: int, epoch_steps: int) -> list[Advice]:
     steps = max(planned, _STEPS)
     passes = steps / epoch_steps
     if planned < _STEPS:
-        instead = f"{planned:,} steps" + ("" if given.steps else f" ({given.epochs} epochs)")
+        now = "train.steps" if given.steps else f"{given.epochs} epochs"
         why = (
-            f"{passes:,.0f} epochs; {instead} would be too few: the published results on 200 to "
-            "440 pictures took 3,000 to 6,000 steps of batch 8 (benchmarks/configs)"
+            f"{passes:,.0f} epochs; {now} would be {planned:,} steps, too few: the published "
+            "results on 200 to 440 pictures took 3,000 to 6,000 of batch 8 (benchmarks/configs)"
         )
         advice = [Advice("train.steps", steps, why)]
     elif given.steps:

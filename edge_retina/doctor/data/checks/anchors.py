@@ -14,7 +14,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
-_ENOUGH_RECALL = 0.95  # one object in twenty without an anchor is what a metric shows
+_ENOUGH_RECALL = 0.95  # one object in twenty without an anchor shows in the metrics
 WORST_SHOWN = 12
 
 Shapes = tuple[tuple[Shape, ...], ...]  # by level
@@ -22,22 +22,22 @@ Shapes = tuple[tuple[Shape, ...], ...]  # by level
 POOR_DEFAULT = Kind(
     "default-anchors-miss",
     "note",
-    "Objects that no RetinaNet default anchor matches (IoU 0.5)",
-    "an object without an anchor is trained through its one best anchor only, if at all",
+    "Objects that no RetinaNet default anchor matches at IoU 0.5",
+    "an object that no anchor matches is trained only through its single best anchor, if at all",
     "use fitted anchors (anchors.fit = true, the default)",
 )
 POOR_FITTED = Kind(
     "fitted-anchors-miss",
     "warning",
-    "Objects that no fitted anchor matches (IoU 0.5)",
-    "an object without an anchor is trained through its one best anchor only, if at all",
+    "Objects that no fitted anchor matches at IoU 0.5",
+    "an object that no anchor matches is trained only through its single best anchor, if at all",
     "raise anchors.per_cell or model.image_hw; see the advice",
 )
 
 
 @dataclass(frozen=True)
 class WorstObject:
-    """An object and the IoU of the fitted anchor that suits it best."""
+    """An object and its IoU with the best fitted anchor."""
 
     example: Example
     index: int
@@ -46,15 +46,15 @@ class WorstObject:
 
 @dataclass(frozen=True)
 class AnchorStudy:
-    """Anchor sets held against the objects, at one input size.
+    """How well sets of anchors cover the objects at one input size.
 
     Attributes:
         image_hw: height and width of the input in pixels.
         levels: feature levels, finest first.
         shapes: by name of the set ("default", "fitted", "configured"), shapes by level.
         coverage: by name of the set.
-        curve: coverage of the training split by fitted anchors of 1 to 9 shapes a cell; its knee is
-            what `edge-retina anchors --curve` recommends too.
+        curve: coverage of the training split by 1 to 9 fitted anchors per cell; its knee is also
+            what `edge-retina anchors --curve` recommends.
         worst: the objects that the fitted anchors cover worst.
     """
 

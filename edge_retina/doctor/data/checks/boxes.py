@@ -1,4 +1,4 @@
-"""Checks of boxes: each on its own, and against the others of its picture."""
+"""Checks of boxes: each by itself, and against the others in its picture."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 from edge_retina.doctor.data.object_table import UNKNOWN_CLASS, ObjectTable
 from edge_retina.doctor.findings import SHOWN_CASES, Finding, Kind
 
-ROUNDING_PX = 1.0  # annotation tools round to whole pixels; the loader clips so much in silence
+ROUNDING_PX = 1.0  # annotation tools round to whole pixels; the loader clips this much silently
 _COVERING = 0.98
-# Annotators who draw an object twice are apart by some pixels; two real objects are never so near.
+# An object drawn twice differs by a few pixels; two real objects never overlap this much.
 _SAME_BOX_IOU = 0.95
 _ONE_OBJECT_IOU = 0.9
-# Drift is a habit of a tool: it shows in many boxes at the border or it is chance.
+# An offset is a habit of the tool: it shows in many boxes at the border, or it is chance.
 _MIN_BORDER_BOXES = 5
 _MIN_CLASS_BOXES = 30  # for a class to have a usual shape
 # Median absolute deviations over 0.6745: of normal values one in 10^9 is further out.
@@ -21,121 +21,121 @@ _ODD_DEVIATIONS = 6.0
 UNKNOWN = Kind(
     "unknown-class",
     "error",
-    "Objects of classes that are not in the class list",
-    "training stops at them; left out, they are trained on as background",
+    "Objects whose class is not in the class list",
+    "training stops at them; if they are skipped, they are learned as background",
     "correct the name, or add the class to the list",
 )
 PIXELS = Kind(
     "pixels-in-normalized-format",
     "error",
-    "Coordinates in pixels where fractions of the picture are due",
+    "Coordinates in pixels where fractions of the picture are expected",
     "the boxes lie far outside their pictures and are lost",
     "divide x and width by the picture's width, y and height by its height",
 )
 FRACTIONS = Kind(
     "normalized-coordinates",
     "error",
-    "Coordinates in fractions of the picture where pixels are due",
-    "every box shrinks to less than a pixel in the upper left corner, so nothing can be learned",
+    "Coordinates in fractions of the picture where pixels are expected",
+    "every box shrinks to less than a pixel in the top left corner, so nothing can be learned",
     "multiply x by the picture's width and y by its height",
 )
 INVERTED = Kind(
     "inverted-box",
     "error",
-    "Boxes whose maximum lies before their minimum",
-    "training stops at them; left out, their objects are trained on as background",
+    "Boxes whose maximum is smaller than their minimum",
+    "training stops at them; if they are skipped, their objects are learned as background",
     "swap the corners",
 )
 EMPTY = Kind(
     "zero-area-box",
     "error",
-    "Boxes without an area",
-    "training stops at them; they come from a slip of the mouse as a rule",
-    "delete them, or draw them again where there is an object",
+    "Boxes with zero area",
+    "training stops at them; most come from a stray click",
+    "delete them, or redraw them where there is an object",
 )
 OUTSIDE = Kind(
     "box-outside",
     "error",
-    "Boxes that lie wholly outside their picture",
-    "training stops at them; the picture was cut or exchanged after it was annotated",
-    "delete them, and look at the other boxes of these pictures",
+    "Boxes entirely outside their picture",
+    "training stops at them; the picture was cropped or replaced after annotation",
+    "delete them, and check the other boxes of these pictures",
 )
 STICKING_OUT = Kind(
     "box-sticks-out",
     "error",
-    "Boxes that stick out of their picture by more than a pixel",
-    "training stops at them; clipped, they are right only if the picture is the annotated one",
-    "clip them if the sample pictures look right; else the pictures were changed after annotation",
+    "Boxes that extend more than a pixel beyond their picture",
+    "training stops at them; clipping them is right only if this is the picture that was annotated",
+    "clip them if the sample pictures look right; if not, the pictures changed after annotation",
 )
 SUB_PIXEL = Kind(
     "sub-pixel-box",
     "warning",
-    "Boxes with a side of less than a pixel",
-    "nothing of the object is to be seen, yet an anchor is trained to find it",
+    "Boxes with a side under one pixel",
+    "nothing of the object is visible, yet an anchor is trained to find it",
     "delete them",
 )
 COVERING = Kind(
     "covering-box",
     "note",
     "Boxes that cover the whole picture",
-    "right for a close-up; else a classification label that became a box, which teaches that "
+    "fine for close-ups; otherwise these are image labels turned into boxes, which teach that "
     "everything is the object",
-    "look at them",
+    "check them",
 )
 DUPLICATE = Kind(
     "duplicate-box",
     "warning",
-    "Objects that are boxed twice with the same class",
-    "non-maximum suppression can return only one of the two, so the other counts as missed",
+    "Objects boxed twice with the same class",
+    "NMS returns only one of the two, so the other always counts as missed",
     "delete one of them",
 )
 CONTRADICTION = Kind(
     "contradicting-classes",
     "warning",
-    "One box with two classes",
-    "the same pixels are trained towards two answers; if classes may overlap that is meant, else "
-    "it is a wrong label",
+    "Boxes with two different classes",
+    "the same pixels are trained towards two answers; unless classes may overlap, one of the "
+    "labels is wrong",
     "delete the wrong one",
 )
 DRIFT_ONE = Kind(
     "one-based-coordinates",
     "note",
-    "Boxes at the border that begin at 1, where none begins at 0",
-    "pixels are counted from 1, as by the VOC devkit, or the tool raises 0 to 1, as labelImg does; "
-    "at most a pixel, which is little for large objects and costs small ones some hundredths of "
-    "IoU; coordinates are used as they stand",
-    "subtract 1 from xmin and ymin only if the tool counts from 1 throughout",
+    "Boxes that start at 1 at the border, while none starts at 0",
+    "either pixels are counted from 1, as in the VOC devkit, or the tool raises 0 to 1, as "
+    "labelImg does; the offset is at most a pixel, which matters only for small objects; "
+    "coordinates are used as they are",
+    "subtract 1 from xmin and ymin, but only if the tool counts from 1 everywhere",
 )
 DRIFT_LAST = Kind(
     "inclusive-coordinates",
     "note",
-    "Boxes at the border that end at the last pixel, where none ends at the border itself",
-    "boxes are a pixel too short, which costs small objects some hundredths of IoU; coordinates "
-    "are used as they stand",
-    "add 1 to xmax and ymax if the annotation tool means the last pixel",
+    "Boxes that end at the last pixel, while none ends at the border itself",
+    "if the last pixel is meant to be included, boxes are a pixel too short, which matters only "
+    "for small objects; coordinates are used as they are",
+    "add 1 to xmax and ymax if the annotation tool includes the last pixel",
 )
 CROWD = Kind(
     "crowd-region",
     "note",
     "Regions marked as crowds",
-    "they are neither trained on nor counted against the model, as COCO's rules say; other formats "
+    "as COCO prescribes, they are neither trained on nor counted against the model; other formats "
     "have no such mark",
-    "nothing; converted to YOLO or CSV, they become ordinary boxes",
+    "nothing to do; converted to YOLO or CSV, they become ordinary boxes",
 )
 DIFFICULT = Kind(
     "difficult-object",
     "note",
     "Objects marked as difficult",
     "they are neither trained on nor counted against the model, as the Pascal VOC rules say",
-    "nothing, unless the flag was set by mistake; converted to YOLO or CSV, they become ordinary "
+    "nothing to do, unless the flag was set by mistake; converted to YOLO or CSV, they become ordinary "
     "boxes",
 )
 ODD = Kind(
     "odd-shape",
     "note",
-    "Boxes whose shape is far from all others of their class",
-    "often a wrong class or two objects in one box",
-    "look at them",
+    "Boxes shaped unlike all others of their class",
+    "often a wrong class, or two objects in one box",
+    "check them",
 )
 
 
@@ -218,7 +218,7 @@ def duplicate_mask(table: ObjectTable) -> np.ndarray:
 
 
 def _drift(table: ObjectTable) -> list[Finding]:
-    """Look at boxes that touch the border: there a tool's way of counting shows."""
+    """Check boxes that touch the border: they show how the tool counts pixels."""
     whole = ~table.normalized & (table.stated == np.rint(table.stated)).all(axis=1) & table.sound
     low, high = table.stated[:, :2], table.stated[:, 2:]
     findings = []

@@ -1,4 +1,4 @@
-"""Checks of class names and of how the objects are spread over them."""
+"""Checks of class names, and of how many objects each class has."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ONE_BOX = Kind(
     "class-with-one-box",
     "warning",
     "Classes with a single box",
-    "a stray name as a rule; it takes an output of the network and can't be learned",
-    "rename the object to the class that is meant, or delete it",
+    "usually a typo; it takes up an output of the network and can't be learned",
+    "rename it to the class that is meant, or delete it",
 )
 FEW_BOXES = Kind(
     "class-with-few-boxes",
@@ -46,44 +46,44 @@ FEW_BOXES = Kind(
 UNUSED = Kind(
     "class-without-boxes",
     "note",
-    "Classes of the list that no box has",
-    "each takes an output of the network at every anchor for nothing",
-    "take them from the class list",
+    "Classes in the list without any box",
+    "each takes up an output of the network at every anchor for nothing",
+    "remove them from the class list",
 )
 NOT_TRAINED = Kind(
     "class-absent-from-training",
     "warning",
-    "Classes that are tested but not trained",
-    "they can't be found, so their AP of 0 pulls the mean down",
+    "Classes that are evaluated but not in the training split",
+    "they can't be detected, so their AP of 0 lowers the mean",
     "move pictures of them into the training split",
 )
 NOT_TESTED = Kind(
     "class-absent-from-split",
     "note",
-    "Classes that are trained but missing in a split that measures",
-    "nothing is known about how well they are found; the mean AP leaves them out",
+    "Trained classes that are missing from a validation or test split",
+    "their accuracy is unknown; the mean AP leaves them out",
     "move pictures of them there",
 )
 NAMES = Kind(
     "similar-class-names",
     "warning",
-    "Class names that differ by case, spaces or punctuation only",
-    "one class that was split in two: each half is trained against the other",
-    "write them alike",
+    "Class names that differ only by case, spaces or punctuation",
+    "probably one class split in two, each half trained as background of the other",
+    "use one spelling",
 )
 ID_GAPS = Kind(
     "class-id-gaps",
     "note",
-    "Numbers left out in the class ids",
-    "models count classes from 0 without gaps; here labels are in the order of their ids, and code "
-    "that takes a model's class for an id of the file would be wrong",
-    "use the label names, never the ids",
+    "Gaps in the class ids",
+    "the model numbers classes from 0 without gaps, in the order of the ids; code that takes its "
+    "class index for an id of the file would be wrong",
+    "use label names, never ids",
 )
 OTHER_LIST = Kind(
     "other-class-list",
     "note",
-    "Files beside the data that name other classes",
-    "a tool that reads this file instead would give every box another name",
+    "Other class lists beside the data that disagree",
+    "a tool that reads such a list would give boxes the wrong names",
     "delete the wrong one",
 )
 

@@ -1,4 +1,4 @@
-"""Checks for pictures that occur more than once: within a split, and across splits."""
+"""Checks for pictures that occur more than once, within a split or across splits."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ MAX_BITS = 6
 _MAX_GREY_LEVELS = 5.0
 _THUMBNAIL_PIXELS = THUMBNAIL_SIDE**2
 _SAME_OBJECT_IOU = 0.5
-# A camera that stands still puts all its pictures into the same bands; this many before it, which
-# are near in time as a rule, are compared, so that a data set of it doesn't take hours.
+# All pictures of a fixed camera share their bands; each is compared with this many before it, which
+# are usually near in time, so that such a data set doesn't take hours.
 _COMPARED = 2000
 
 EXACT = Kind(
     "duplicate-image",
     "warning",
-    "Picture files with the same content as another",
-    "each counts double in training, and double in the metrics if it is in a test split",
+    "Identical picture files",
+    "each copy counts again in training, and in the metrics if it is in a test split",
     "keep one of each",
 )
 NEAR = Kind(
     "near-duplicate-image",
     "note",
     "Pictures that look nearly the same",
-    "video frames, copies at another size, or one fixed camera: they add less than their number "
-    "says",
-    "keep what shows something new; split by scene or by day instead of by picture",
+    "video frames, resized copies or a fixed camera: they add less information than their number "
+    "suggests",
+    "keep those that show something new; split by scene or by day, not by picture",
 )
 LEAK = Kind(
     "leaked-image",
     "warning",
-    "Pictures that are both trained on and measured on",
-    "the model is tested on what it has learned by heart, so its mAP is too high",
+    "Pictures in both the training split and a validation or test split",
+    "the model is tested on pictures it has memorised, so its mAP is too high",
     "keep each picture in one split only",
 )
 NEAR_LEAK = Kind(
     "near-leaked-image",
     "warning",
-    "Pictures measured on that look nearly like one that is trained on",
-    "mAP tells how well known scenes are found, not how well new ones will be",
-    "put all pictures of a scene, a video or a day into one split",
+    "Validation or test pictures that look nearly like a training picture",
+    "the mAP then says how well known scenes are detected, not new ones",
+    "put all pictures of a scene, a video or a day into the same split",
 )
 DISAGREEING = Kind(
     "duplicate-with-other-boxes",
     "warning",
-    "Copies of a picture with other boxes than it",
-    "at least one of the two annotations is wrong, and training pulls both ways",
+    "Identical pictures with different boxes",
+    "at least one of the two annotations is wrong, and training is pulled both ways",
     "keep the better annotation and delete the other picture",
 )
 
@@ -192,7 +192,7 @@ def _leaks(
     for first, second in pairs:
         for one, other in ((first, second), (second, first)):
             if one.image_id in trained and other.image_id in measured:
-                detail = f"in {measured[other.image_id]}; {_name(survey, one)} is trained on"
+                detail = f"in {measured[other.image_id]}; {_name(survey, one)} is in training"
                 cases[other.image_id] = Case(_name(survey, other), detail)
     return list(cases.values())
 

@@ -1,4 +1,4 @@
-"""Checks of objects as the network will see them: their size at its input, and their neighbours."""
+"""Checks of objects as the network sees them: their size at its input, and their neighbours."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _NMS_CHOICES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SMALL = Kind(
     "small-object",
     "warning",
-    f"Objects of less than {LEARNABLE_PX:.0f} px at the network's input",
-    "the finest feature map has a cell every 8 px; what is smaller than a cell is hardly learned",
+    f"Objects under {LEARNABLE_PX:.0f} px at the network's input",
+    "the finest feature map has one cell per 8 px; objects smaller than a cell are hardly learned",
     "raise model.image_hw, or cut the pictures into overlapping tiles; see the advice",
 )
 MOSTLY_SMALL = Kind(
     "mostly-small-objects",
     "note",
-    f"Objects of less than {COCO_SMALL_PX:.0f} px at the network's input, more than half of all",
-    "COCO calls them small, and every published detector finds them worst; RetinaNet's default "
-    "anchors begin at that size",
+    f"Objects under {COCO_SMALL_PX:.0f} px at the network's input, more than half of all",
+    "every published detector is worst at objects of this size, COCO's “small”; RetinaNet's "
+    "default anchors start there",
     "use fitted anchors, and try a larger model.image_hw before a larger backbone",
 )
 ASPECT = Kind(
     "extreme-aspect",
     "note",
-    f"Objects more than {_EXTREME_ASPECT:.0f} times as long as wide at the network's input",
+    f"Objects with an aspect ratio beyond {_EXTREME_ASPECT:.0f} : 1 at the network's input",
     "no default anchor reaches IoU 0.5 with them",
     "use fitted anchors (anchors.fit = true)",
 )
@@ -47,15 +47,15 @@ MANY = Kind(
     "too-many-objects",
     "warning",
     "Pictures with more objects than the model returns",
-    "what is beyond export.max_detections is missed, however well it is detected",
+    "objects beyond export.max_detections are missed, however well they are detected",
     "raise export.max_detections; see the advice",
 )
 CROWDING = Kind(
     "crowding",
     "note",
-    "Objects of one class that overlap more than non-maximum suppression allows",
-    "suppression keeps one of two such objects even if the model finds both perfectly",
-    "raise export.nms_iou if the share is worth the double detections that come with it",
+    "Objects of one class that overlap more than NMS allows",
+    "NMS keeps only one of two such objects, even if the model finds both perfectly",
+    "raise export.nms_iou, if that gains more than its duplicate detections cost",
 )
 
 
@@ -174,10 +174,10 @@ def _crowding(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
         return []
     lost = lost_to_nms(survey, threshold)
     table = survey.objects
-    detail = f"dropped at IoU {threshold:g} in favour of a neighbour"
+    detail = f"dropped in favour of a neighbour at IoU {threshold:g}"
     cases = table.cases(lost, lambda _: detail)
     recall = ", ".join(f"{value:.2%} at {at:g}" for at, value in statistics.lost_to_nms.items())
-    summary = Case("all splits", f"share of objects lost by threshold: {recall}")
+    summary = Case("all splits", f"objects lost by NMS threshold: {recall}")
     kind = CROWDING if share < _CROWDED_SHARE else replace(CROWDING, severity="warning")
     return kind.found([summary, *cases], count=int(lost.sum()))
 

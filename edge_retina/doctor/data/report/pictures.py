@@ -53,7 +53,7 @@ def worst_crops(survey: Survey, study: AnchorStudy) -> list[Tile]:
 
 
 def _load(example: Example) -> np.ndarray | None:
-    """Return the picture; None for one that changed since it was looked at."""
+    """Return the picture; None for one that changed since it was examined."""
     try:
         picture = load_image(example.path)
     except DatasetError:
