@@ -127,8 +127,8 @@ def make_int8_detector(
     from edge_retina.export.convert import convert
     from edge_retina.export.detection_graph import detection_function
     from edge_retina.model.deploy import build_deploy_graph
-    from edge_retina.quantization.quantized_model import build_quantized_model
     from edge_retina.quantization.ranges import measure_ranges
+    from edge_retina.quantization.wrapping import build_quantized_model
     from edge_retina.runtime.image import normalize
 
     def make(**options: Any) -> SimpleNamespace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -65,6 +66,16 @@ def choose_range(
     )
     low, high = max(full[0], min(chosen[0], 0.0)), min(full[1], max(chosen[1], 0.0))
     return low, full[1] if keep_high else high
+
+
+def logit_floor(score_threshold: float) -> float:
+    """Return the lowest class logit worth telling apart.
+
+    A logit below the score threshold never becomes a detection, however far below it is. Cutting
+    the range half a unit below spends the 256 levels on scores that count.
+    """
+    threshold = min(max(score_threshold, 1e-3), 0.5)
+    return math.log(threshold / (1 - threshold)) - 0.5
 
 
 def _percentile_range(histogram: Histogram, percentile: float) -> Range:

@@ -30,6 +30,7 @@ __all__ = [
     "quantized_kernels",
     "rename_layer",
     "users",
+    "wrappers",
 ]
 
 
@@ -88,6 +89,13 @@ def quantized_kernels(
     The wrapped layer's own attribute holds the fake-quantised kernel.
     """
     return list(wrapper._weight_vars)
+
+
+def wrappers(model: keras.Model) -> dict[str, QuantizeWrapperV2]:
+    """Return the wrappers of a quantised model by the name of the layer inside."""
+    return {
+        layer.layer.name: layer for layer in model.layers if isinstance(layer, QuantizeWrapperV2)
+    }
 
 
 def output_range(wrapper: QuantizeWrapperV2) -> dict[str, tf.Variable] | None:

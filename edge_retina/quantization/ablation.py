@@ -9,7 +9,8 @@ import numpy as np
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras, tf
 from edge_retina.progress import show_progress
-from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
+from edge_retina.quantization.quantized_model import QuantizedModel
+from edge_retina.quantization.wrapping import build_quantized_model
 
 
 def ablate_layers(

@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flatbuffers import Builder
 
+from edge_retina.int8.activation_ranges import logit_floor
 from edge_retina.int8.layer_error import (
     INT8_STEPS,
     INT16_STEPS,
@@ -21,14 +22,15 @@ from edge_retina.int8.layer_error import (
 )
 from edge_retina.layer_names import layer_of_tensor
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.keras_internals import QuantizeWrapperV2, call_of, layer_calls
-from edge_retina.quantization.layer_configs import channel_axis
-from edge_retina.quantization.quantized_model import (
-    QuantizedModel,
-    class_logit_layers,
-    fused_convolution,
-    logit_floor,
+from edge_retina.model.keras_internals import (
+    QuantizeWrapperV2,
+    call_of,
+    layer_calls,
+    wrappers,
 )
+from edge_retina.quantization.fusion import class_logit_layers, fused_convolution
+from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.image import normalize
 from edge_retina.runtime.model_file import MODEL_IDENTIFIER
@@ -73,13 +75,8 @@ def compare_layers(
     """
     ranges = quantized.activation_ranges()
     names = list(ranges)
-    wrappers = {
-        layer.layer.name: layer
-        for layer in quantized.model.layers
-        if isinstance(layer, QuantizeWrapperV2)
-    }
     probe = _probe(deploy, quantized, names)
-    alone = _each_alone(deploy, wrappers, names)
+    alone = _each_alone(deploy, wrappers(quantized.model), names)
     tensors = _FileTensors(file, use_xnnpack=use_xnnpack) if file else None
     sums = _sums(deploy, quantized, score_threshold)
     for image in images:
@@ -120,7 +117,7 @@ def _probe(
 
 
 def _each_alone(
-    deploy: keras.Model, wrappers: dict[str, QuantizeWrapperV2], names: Sequence[str]
+    deploy: keras.Model, wrapped: dict[str, QuantizeWrapperV2], names: Sequence[str]
 ) -> Callable[[tf.Tensor, dict[str, Any]], dict[str, tf.Tensor]]:
     """Return a function that simulates each layer on what those before it are said to give.
 
@@ -140,7 +137,7 @@ def _each_alone(
         def computed(layer: keras.layers.Layer) -> tf.Tensor:
             sources = layer.input if isinstance(layer.input, list) else [layer.input]
             values = [value(source) for source in sources]
-            quantised = wrappers.get(layer.name, layer)  # the recipe may leave it in float
+            quantised = wrapped.get(layer.name, layer)  # the recipe may leave it in float
             return quantised(values if len(values) > 1 else values[0])
 
         return {name: computed(deploy.get_layer(name)) for name in names}

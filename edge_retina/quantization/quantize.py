@@ -20,14 +20,12 @@ from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.quantization.bias_correction import correct_biases
 from edge_retina.quantization.equalization import equalize
+from edge_retina.quantization.fusion import computing_layers
 from edge_retina.quantization.qat import train_quantized
-from edge_retina.quantization.quantized_model import (
-    QuantizedModel,
-    build_quantized_model,
-    computing_layers,
-)
+from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
+from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.schedule import steps_per_epoch, total_steps
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.errors import DatasetError
-from edge_retina.int8.activation_ranges import Histogram, Range, choose_range, share_levels
-from edge_retina.model.keras import keras, tf
-from edge_retina.quantization.quantized_model import (
-    class_logit_layers,
+from edge_retina.int8.activation_ranges import (
+    Histogram,
+    Range,
+    choose_range,
     logit_floor,
-    quantized_outputs,
+    share_levels,
 )
+from edge_retina.model.keras import keras, tf
+from edge_retina.quantization.fusion import class_logit_layers, quantized_outputs
 from edge_retina.runtime.image import load_image, normalize, stretch
 
 _BATCH = 8
@@ -50,7 +52,7 @@ def measure_ranges(
         deploy: from `build_deploy_graph`.
         batches: normalised images (B, H, W, 3); gone through twice unless `method` is "minmax".
         score_threshold: of the exported detector.
-        method: "minmax", "percentile" or "mse", see `calibration.activation_ranges`.
+        method: "minmax", "percentile" or "mse", see `int8.activation_ranges`.
         percentile: for that method.
         shared_levels: one range for a head layer on all levels.
 

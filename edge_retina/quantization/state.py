@@ -16,7 +16,8 @@ from edge_retina.model.deploy import build_deploy_graph
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import load_float_model
 from edge_retina.quantization.layer_configs import kernel_of
-from edge_retina.quantization.quantized_model import QuantizedModel, build_quantized_model
+from edge_retina.quantization.quantized_model import QuantizedModel
+from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
 
 _WEIGHTS, _RECORD = "weights.npz", "quantization.json"

@@ -38,7 +38,7 @@ def calibrate(blurred_pictures: Callable[[int, int], Any]) -> Callable[..., None
 def healthy(make_retinanet: Callable[..., Any], calibrate: Callable[..., None]) -> SimpleNamespace:
     """A model with nothing wrong; a test that changes it puts it back by `restore`."""
     from edge_retina.model.deploy import build_deploy_graph
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     float_model, grid = make_retinanet()
     deploy = build_deploy_graph(float_model)

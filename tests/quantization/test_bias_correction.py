@@ -49,7 +49,7 @@ def mean_error(deploy: Any, quantized: Any, batches: list[np.ndarray]) -> np.nda
 
 def test_the_mean_of_the_output_is_that_of_float(deploy: Any, batches: list[np.ndarray]) -> None:
     from edge_retina.quantization.bias_correction import correct_biases
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     quantized = build_quantized_model(deploy, WEIGHTS_ONLY)
     before = np.abs(mean_error(deploy, quantized, batches)).max()
@@ -64,7 +64,7 @@ def test_the_mean_of_the_output_is_that_of_float(deploy: Any, batches: list[np.n
 
 def test_by_hand(deploy: Any, batches: list[np.ndarray]) -> None:
     from edge_retina.quantization.bias_correction import correct_biases
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     quantized = build_quantized_model(deploy, WEIGHTS_ONLY)
     kernel, bias = deploy.get_layer("pointwise").get_weights()
@@ -78,7 +78,7 @@ def test_by_hand(deploy: Any, batches: list[np.ndarray]) -> None:
 
 def test_what_is_not_rounded_is_not_corrected(deploy: Any, batches: list[np.ndarray]) -> None:
     from edge_retina.quantization.bias_correction import correct_biases
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     recipe = Recipe(activations="float", layers=(LayerRule("depthwise", weights="float"),))
     quantized = build_quantized_model(deploy, recipe)

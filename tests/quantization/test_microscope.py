@@ -95,7 +95,7 @@ def test_the_graphs_that_are_looked_at_stay_as_they_are(
 ) -> None:
     """One more user of a convolution, and it would no longer count as fused with its ReLU."""
     from edge_retina.model.keras_internals import call_count
-    from edge_retina.quantization.quantized_model import quantized_outputs
+    from edge_retina.quantization.fusion import quantized_outputs
 
     assert len(healthy_look.layers) == len(quantized_outputs(healthy.deploy))
     assert all(call_count(layer) == 1 for layer in healthy.deploy.layers)
@@ -170,7 +170,7 @@ def test_one_scale_for_a_depthwise_kernel_is_named(
     look: Callable[..., QuantizationDiagnosis],
 ) -> None:
     from edge_retina.int8.recipe import load_recipe
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     recipe = load_recipe("per_tensor_depthwise")
     quantized = build_quantized_model(outlier, recipe)

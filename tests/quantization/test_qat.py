@@ -139,10 +139,9 @@ def count_predictors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def kernel_and_bound(quantized: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    from edge_retina.model.keras_internals import quantized_kernels
+    from edge_retina.model.keras_internals import quantized_kernels, wrappers
 
-    (wrapper,) = [layer for layer in quantized._wrappers() if layer.layer.name == name]
-    ((kernel, _, variables),) = quantized_kernels(wrapper)
+    ((kernel, _, variables),) = quantized_kernels(wrappers(quantized.model)[name])
     return kernel.numpy(), variables["bound"].numpy()
 
 

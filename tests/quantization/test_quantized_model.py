@@ -30,7 +30,7 @@ pytestmark = pytest.mark.tf
     ],
 )
 def test_which_outputs_have_a_range(int8_detector: SimpleNamespace, name: str, has_range: bool):
-    from edge_retina.quantization.quantized_model import quantized_outputs
+    from edge_retina.quantization.fusion import quantized_outputs
 
     int8_detector.deploy.get_layer(name)  # the name exists
     assert (name in quantized_outputs(int8_detector.deploy)) == has_range
@@ -73,7 +73,7 @@ def test_close_to_the_float_model(
 @pytest.fixture(scope="module")
 def quantized(int8_detector: SimpleNamespace) -> Any:
     """A model of its own, to be changed."""
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     return build_quantized_model(int8_detector.deploy)
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.tf
     ],
 )
 def test_logit_floor(score_threshold: float, floor: float):
-    from edge_retina.quantization.quantized_model import logit_floor
+    from edge_retina.int8.activation_ranges import logit_floor
 
     assert logit_floor(score_threshold) == pytest.approx(floor, abs=1e-4)
 
@@ -53,7 +53,8 @@ def test_every_range_holds_0_and_has_a_width(int8_detector: SimpleNamespace):
 
 
 def test_class_logits_are_cut_at_the_floor(int8_detector: SimpleNamespace):
-    from edge_retina.quantization.quantized_model import class_logit_layers, logit_floor
+    from edge_retina.int8.activation_ranges import logit_floor
+    from edge_retina.quantization.fusion import class_logit_layers
 
     logits = class_logit_layers(int8_detector.deploy)
     assert logits == {f"cls_p{level}_out_pw" for level in (3, 4, 5)}

@@ -31,7 +31,7 @@ def recipe_of(name: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def float_tail(healthy: SimpleNamespace, calibrate: Callable[..., None]) -> Any:
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     quantized = build_quantized_model(healthy.deploy, recipe_of("float_box_tail"))
     calibrate(quantized, healthy.deploy)
@@ -44,7 +44,7 @@ def mixed(healthy: SimpleNamespace) -> Any:
 
     And a convolution with a rounded kernel and a float output.
     """
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     rules = (
         LayerRule("*_dw", weights="per-tensor"),
@@ -152,14 +152,13 @@ def test_a_float_tail_is_float_in_the_file(
 def test_one_scale_for_all_channels_of_a_kernel(
     healthy: SimpleNamespace, mixed: Any, name: str, shared: bool
 ) -> None:
-    from edge_retina.model.keras_internals import quantized_kernels
+    from edge_retina.model.keras_internals import quantized_kernels, wrappers
 
     kernel = healthy.weights[f"{name}/kernel"]
     largest = np.abs(kernel).max(axis=(0, 1, 3))
     assert len(np.unique(largest)) > 1
     bound = np.full_like(largest, largest.max()) if shared else largest
-    (wrapper,) = [layer for layer in mixed._wrappers() if layer.layer.name == name]
-    ((_, _, variables),) = quantized_kernels(wrapper)
+    ((_, _, variables),) = quantized_kernels(wrappers(mixed.model)[name])
     np.testing.assert_allclose(variables["bound"], bound, rtol=1e-6)
     whole = (kernel + mixed.kernel_errors()[name]) / (bound[:, None] / 127)
     np.testing.assert_allclose(whole, np.rint(whole), atol=1e-3)
@@ -190,7 +189,7 @@ def test_biases_behind_float_are_not_rounded(healthy: SimpleNamespace, mixed: An
 
 
 def test_a_pattern_without_a_layer_is_refused(healthy: SimpleNamespace) -> None:
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     recipe = Recipe(layers=(LayerRule("box_p9_*", weights="float"),))
     with pytest.raises(ConfigError, match=r"matches none of the \d+ layers; the nearest"):
@@ -198,7 +197,7 @@ def test_a_pattern_without_a_layer_is_refused(healthy: SimpleNamespace) -> None:
 
 
 def test_reshapes_can_not_be_named(healthy: SimpleNamespace) -> None:
-    from edge_retina.quantization.quantized_model import computing_layers
+    from edge_retina.quantization.fusion import computing_layers
 
     names = computing_layers(healthy.deploy)
     assert {"Conv1", "Conv1_relu", "p4_merge", "block_2_add", "cls_p3_conv0_dw"} <= set(names)
@@ -211,8 +210,8 @@ def test_int16_activations_are_nearly_float(
     to_file: Callable[..., Path],
     blurred_pictures: Callable[[int, int], Any],
 ) -> None:
-    from edge_retina.quantization.quantized_model import build_quantized_model
     from edge_retina.quantization.state import deploy_graph
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     recipe = recipe_of("int16x8")
     deploy = deploy_graph(healthy.float_model, recipe, relu="relu6")
@@ -236,7 +235,7 @@ def test_dynamic_range_needs_no_ranges(
     to_file: Callable[..., Path],
     blurred_pictures: Callable[[int, int], Any],
 ) -> None:
-    from edge_retina.quantization.quantized_model import build_quantized_model
+    from edge_retina.quantization.wrapping import build_quantized_model
 
     quantized = build_quantized_model(healthy.deploy, recipe_of("dynamic_range"))
     assert quantized.activation_ranges() == {}

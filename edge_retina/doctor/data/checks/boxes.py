@@ -127,8 +127,8 @@ DIFFICULT = Kind(
     "note",
     "Objects marked as difficult",
     "they are neither trained on nor counted against the model, as the Pascal VOC rules say",
-    "nothing to do, unless the flag was set by mistake; converted to YOLO or CSV, they become ordinary "
-    "boxes",
+    "nothing to do, unless the flag was set by mistake; converted to YOLO or CSV, they become "
+    "ordinary boxes",
 )
 ODD = Kind(
     "odd-shape",

@@ -1,0 +1,56 @@
+"""Biases on the grid on which TFLite stores them.
+
+A bias is an int32 in steps of (input scale x weight scale). Behind a wide input range and large
+weights such a step is a good part of an output step; a bias that isn't rounded here makes the
+simulation differ from the file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import (
+    QuantizeLayer,
+    QuantizeWrapperV2,
+    call_of,
+    layer_calls,
+    output_range,
+    quantized_kernels,
+)
+from edge_retina.quantization.layer_configs import channel_axis
+
+_WEIGHT_LEVELS = 127  # of int8 weights on either side of 0
+
+
+def round_biases(model: keras.Model) -> None:
+    """Round every bias of a quantised model, in place; its ranges must be final.
+
+    A layer whose kernel or input is float is left alone.
+    """
+    for call in layer_calls(model):
+        wrapper = call.layer
+        if not isinstance(wrapper, QuantizeWrapperV2) or channel_axis(wrapper.layer) is None:
+            continue
+        step = _step_of(call.inputs[0])
+        if step is None:
+            continue
+        for _, _, variables in quantized_kernels(wrapper):
+            grid = step * variables["bound"].numpy().astype(np.float64) / _WEIGHT_LEVELS
+            bias = wrapper.layer.bias
+            bias.assign(np.rint(bias.numpy() / grid) * grid)
+
+
+def _step_of(tensor: tf.Tensor) -> float | None:
+    """Return the step of a tensor's quantisation; None if it is float."""
+    call = call_of(tensor)
+    layer = call.layer
+    if isinstance(layer, QuantizeLayer):
+        return layer.quantizer.step
+    if isinstance(layer, QuantizeWrapperV2):
+        output = layer.quantize_config.output
+        return output.step_of(output_range(layer)) if output is not None else None
+    if isinstance(layer, keras.layers.InputLayer) or channel_axis(layer) is not None:
+        return None
+    # What is neither passes values on: concatenation with itself, reshape, resize.
+    return _step_of(call.inputs[0])

@@ -1,0 +1,139 @@
+"""From a deploy graph to a quantised model: every layer is wrapped as the recipe says.
+
+tfmot's wrapper is used without its `quantize_apply`: the deploy graph is already in the form that
+tfmot's layout transforms would make, so what is quantised is what is written here.
+"""
+
+from __future__ import annotations
+
+from edge_retina.int8.recipe import Recipe
+from edge_retina.layer_names import INT8_MODEL, WRAPPED
+from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import QuantizeLayer, QuantizeWrapperV2, layer_calls
+from edge_retina.quantization.fusion import (
+    class_logit_layers,
+    computing_layers,
+    fused_convolution,
+    has_range,
+)
+from edge_retina.quantization.layer_configs import LayerQuantization, channel_axis
+from edge_retina.quantization.quantized_model import QuantizedModel
+from edge_retina.quantization.quantizers import (
+    Calibrated16BitRange,
+    CalibratedRange,
+    FixedRange,
+    PerChannelWeights,
+    PerTensorWeights,
+    Switchable,
+)
+from edge_retina.runtime.image import MEAN, STD
+
+DEFAULT_RECIPE = Recipe()
+
+
+def build_quantized_model(
+    deploy: keras.Model, recipe: Recipe = DEFAULT_RECIPE, *, switchable: bool = False
+) -> QuantizedModel:
+    """Wrap every layer of a deploy graph that computes something; weights are copied.
+
+    Args:
+        deploy: from `build_deploy_graph`.
+        recipe: what is quantised how.
+        switchable: make `switches`, to try what single layers cost; such a model can't be
+            converted.
+
+    Raises:
+        ConfigError: the recipe names a layer that doesn't exist.
+    """
+    recipe.check_layers(computing_layers(deploy))
+    wrapping = _Wrapping(deploy, recipe, switchable=switchable)
+    image = keras.Input(deploy.input_shape[1:], name="image")
+    body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
+    outputs = _rewire(body, _quantised_image(image, recipe.activations))
+    quantised = QuantizedModel(
+        keras.Model(image, outputs, name=INT8_MODEL), wrapping.rate, recipe, wrapping.switches
+    )
+    quantised.set_weights(
+        {
+            f"{layer.name}/{part}": value
+            for layer in deploy.layers
+            for part, value in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+        }
+    )
+    return quantised
+
+
+class _Wrapping:
+    """Gives the layers of a deploy graph their quantisers.
+
+    Attributes:
+        rate: of all activation ranges.
+        switches: by layer.
+    """
+
+    def __init__(self, deploy: keras.Model, recipe: Recipe, *, switchable: bool) -> None:
+        self.rate = tf.Variable(0.0, trainable=False, name="range_rate")
+        self.switches: dict[str, tf.Variable] = {}
+        self._recipe, self._switchable = recipe, switchable
+        self._logits = class_logit_layers(deploy)
+        self._fused = {x.name: maker.name for x in deploy.layers if (maker := fused_convolution(x))}
+
+    def wrap(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        """Return a copy of a layer, wrapped if anything in it is quantised."""
+        if isinstance(layer, keras.layers.InputLayer):
+            return layer
+        copy = type(layer).from_config(layer.get_config())
+        weights, output = self._weights(layer), self._output(layer)
+        if weights is None and output is None:
+            return copy
+        if self._switchable:
+            active = self._switch(layer.name)
+            weights = Switchable(weights, active) if weights else None
+            output = Switchable(output, active) if output else None
+        config = LayerQuantization(weights=weights, output=output)
+        return QuantizeWrapperV2(copy, config, name_prefix=WRAPPED)
+
+    def _weights(self, layer: keras.layers.Layer) -> PerChannelWeights | None:
+        axis = channel_axis(layer)
+        kind = self._recipe.weights_of(layer.name)
+        if axis is None or kind == "float" or self._recipe.activations == "dynamic":
+            return None
+        return PerTensorWeights(axis) if kind == "per-tensor" else PerChannelWeights(axis)
+
+    def _output(self, layer: keras.layers.Layer) -> CalibratedRange | None:
+        # What is fused has one output: a rule for the convolution is one for its ReLU.
+        names = [layer.name, self._fused.get(layer.name, layer.name)]
+        kinds = {self._recipe.activations_of(name) for name in names}
+        if not has_range(layer) or kinds & {"float", "dynamic"}:
+            return None
+        quantizer = Calibrated16BitRange if "int16" in kinds else CalibratedRange
+        return quantizer(self.rate, fixed=layer.name in self._logits)
+
+    def _switch(self, name: str) -> tf.Variable:
+        unit = self._fused.get(name, name)
+        if unit not in self.switches:
+            self.switches[unit] = tf.Variable(1.0, trainable=False, name=f"switch_{unit}")
+        return self.switches[unit]
+
+
+def _quantised_image(image: tf.Tensor, activations: str) -> tf.Tensor:
+    """Return the image as pixels of 8 bits, so that the file's input is uint8."""
+    if activations == "dynamic":
+        return image
+    # (0 - 128) / 128 .. (255 - 128) / 128: scale 1/128, zero point exactly 128.
+    exact = FixedRange(-MEAN / STD, (255 - MEAN) / STD)
+    pixels = QuantizeLayer(exact, name="image_quant")(image)
+    if activations != "int16":
+        return pixels
+    return QuantizeLayer(FixedRange(-1.0, 1.0, bits=16), name="image_quant16")(pixels)
+
+
+def _rewire(body: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
+    """Call the layers of `body` one by one on another input, so that the result is flat."""
+    tensors = {id(body.inputs[0]): image}
+    for call in layer_calls(body):
+        if isinstance(call.layer, keras.layers.InputLayer):
+            continue
+        inputs = [tensors[id(tensor)] for tensor in call.inputs]
+        tensors[id(call.output)] = call.layer(inputs if len(inputs) > 1 else inputs[0])
+    return [tensors[id(output)] for output in body.outputs]
