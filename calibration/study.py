@@ -114,7 +114,12 @@ class Study:
 
     def pin_calibration(self, path: Path) -> None:
         """Write which pictures calibrate by default."""
-        chosen = choose_calibration(self.config, self.data.train, num_classes=len(self.labels))
+        chosen = choose_calibration(
+            self.config.quantize,
+            self.data.train,
+            num_classes=len(self.labels),
+            seed=self.config.seed,
+        )
         write_pinned(path, chosen, dataset=self.config.name, split=self.config.data.train_split)
 
     def _keras(self, model: keras.Model) -> KerasPredictor:

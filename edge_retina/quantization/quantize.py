@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.config import Config
+from edge_retina.config import Config, QuantizeConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
@@ -94,13 +94,21 @@ def quantize_model(
     settings = config.quantize
     recipe = load_recipe(settings.recipe)
     recipe.check_method(method)
-    chosen = choose_calibration(config, train, num_classes=len(labels))
+    chosen = choose_calibration(settings, train, num_classes=len(labels), seed=config.seed)
     batches = _batches(chosen, train, config.model.image_hw)
     deploy = deploy_graph(trained, recipe, relu=settings.relu)
     if settings.equalize:
         log.info("equalised %d pairs of layers", equalize(deploy))
     quantized = build_quantized_model(deploy, recipe)
-    quantized.set_activation_ranges(_ranges(deploy, batches, config, recipe))
+    ranges = measure_ranges(
+        deploy,
+        batches,
+        score_threshold=config.export.score_threshold,
+        method=settings.ranges,
+        percentile=settings.percentile,
+        shared_levels=recipe.share_levels,
+    )
+    quantized.set_activation_ranges(ranges)
     if settings.correct_bias:
         correct_biases(quantized, deploy, batches)
     steps = best_step = 0
@@ -146,14 +154,19 @@ def check_recipe(config: Config, *, num_classes: int) -> None:
 
 
 def choose_calibration(
-    config: Config, train: Sequence[Example], *, num_classes: int
+    settings: QuantizeConfig, train: Sequence[Example], *, num_classes: int, seed: int
 ) -> CalibrationSet:
-    """Return the pinned calibration set of the config, else one that is chosen.
+    """Return the pinned calibration set of the settings, else one that is chosen.
+
+    Args:
+        settings: say which, and how it is chosen.
+        train: the training split.
+        num_classes: K.
+        seed: of the choice.
 
     Raises:
         ConfigError: the pinned set is damaged or belongs to other pictures.
     """
-    settings = config.quantize
     if settings.calibration_set:
         known = {example.image_id for example in train}
         return read_pinned(Path(settings.calibration_set), known=known)
@@ -161,7 +174,7 @@ def choose_calibration(
         train,
         settings.calibration_images,
         num_classes=num_classes,
-        seed=config.seed,
+        seed=seed,
         strategy=settings.calibration_selection,
     )
 
@@ -184,16 +197,3 @@ def _batches(
     paths = {example.image_id: example.path for example in train}
     chosen_paths = [paths[image_id] for image_id in chosen.image_ids]
     return calibration_batches(chosen_paths, image_hw)
-
-
-def _ranges(
-    deploy: keras.Model, batches: Sequence[np.ndarray], config: Config, recipe: Recipe
-) -> dict[str, tuple[float, float]]:
-    return measure_ranges(
-        deploy,
-        batches,
-        score_threshold=config.export.score_threshold,
-        method=config.quantize.ranges,
-        percentile=config.quantize.percentile,
-        shared_levels=recipe.share_levels,
-    )

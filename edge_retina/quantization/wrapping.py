@@ -107,7 +107,8 @@ class _Wrapping:
         if not has_range(layer) or kinds & {"float", "dynamic"}:
             return None
         quantizer = Calibrated16BitRange if "int16" in kinds else CalibratedRange
-        return quantizer(self.rate, fixed=layer.name in self._logits)
+        is_logit = layer.name in self._logits
+        return quantizer(self.rate, fixed_low=is_logit, fixed_high=is_logit)
 
     def _switch(self, name: str) -> tf.Variable:
         unit = self._fused.get(name, name)

@@ -46,7 +46,7 @@ class MetricsLog:
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
-    if not path.exists():
+    if not step or not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut

@@ -53,6 +53,28 @@ def test_a_resumed_run_drops_later_lines(interrupted: Path, first_step: int, kep
     assert steps_in(interrupted) == [*kept, 500]
 
 
+def test_a_training_from_the_start_keeps_nothing(tmp_path: Path):
+    """Not even what was measured at step 0, before an earlier QAT."""
+    from edge_retina.training.metrics_log import MetricsLog
+
+    path = tmp_path / "metrics.jsonl"
+    for _ in range(2):
+        log = MetricsLog(path)
+        log.write(0, mAP=0.5)
+        log.close()
+    assert steps_in(path) == [0]
+
+
+def test_without_a_path_nothing_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from edge_retina.training.metrics_log import MetricsLog
+
+    monkeypatch.chdir(tmp_path)
+    log = MetricsLog(None)
+    log.write(20, loss=1.5)
+    log.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_numbers_go_to_tensorboard(tmp_path: Path):
     from edge_retina.model.keras import tf
     from edge_retina.training.metrics_log import MetricsLog

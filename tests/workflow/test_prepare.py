@@ -97,6 +97,7 @@ def test_what_was_trained_with_can_not_change(
         ("name", "other"),
         ("data.test_split", "val"),
         ("data.cache_mb", 1),
+        ("train.checkpoint_minutes", 0.5),
         ("quantize.steps", 7),
         ("export.score_threshold", 0.2),
     ],
