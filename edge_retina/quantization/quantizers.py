@@ -75,17 +75,19 @@ class PerTensorWeights(PerChannelWeights):
 
 
 class CalibratedRange(_Quantizer):
-    """Asymmetric int8 with one range for the tensor, set by calibration, free to drift for a while.
+    """Asymmetric int8 with one range for the tensor, set by calibration.
 
     tfmot's MovingAverageQuantizer starts at -6..6 and creeps (decay .999) towards the true range.
     This one starts where calibration puts it; in training it follows the batch's extremes at
     `range_rate`, until that is set to 0.
     """
 
-    def __init__(self, range_rate: tf.Variable, *, fixed_low: bool = False) -> None:
-        """`range_rate`: scalar in 0..1, of the whole model; `fixed_low`: the minimum stays."""
+    def __init__(
+        self, range_rate: tf.Variable, *, fixed_low: bool = False, fixed_high: bool = False
+    ) -> None:
+        """`range_rate`: scalar in 0..1, of the whole model; ends that are `fixed` never move."""
         self._rate = range_rate
-        self._fixed_low = fixed_low
+        self._fixed_low, self._fixed_high = fixed_low, fixed_high
 
     def build(
         self, tensor_shape: Any, name: str, layer: keras.layers.Layer
@@ -110,8 +112,9 @@ class CalibratedRange(_Quantizer):
             if not self._fixed_low:
                 batch_low = tf.minimum(tf.reduce_min(inputs), 0.0)
                 low.assign_add(self._rate * (batch_low - low))
-            batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
-            high.assign_add(self._rate * (batch_high - high))
+            if not self._fixed_high:
+                batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
+                high.assign_add(self._rate * (batch_high - high))
         return self._quantise(inputs, low, high)
 
     def step_of(self, weights: dict[str, tf.Variable]) -> float:
@@ -123,7 +126,7 @@ class CalibratedRange(_Quantizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's serialisable arguments."""
-        return {"fixed_low": self._fixed_low}
+        return {"fixed_low": self._fixed_low, "fixed_high": self._fixed_high}
 
 
 class Calibrated16BitRange(CalibratedRange):

@@ -32,7 +32,11 @@ DEFAULT_RECIPE = Recipe()
 
 
 def build_quantized_model(
-    deploy: keras.Model, recipe: Recipe = DEFAULT_RECIPE, *, switchable: bool = False
+    deploy: keras.Model,
+    recipe: Recipe = DEFAULT_RECIPE,
+    *,
+    switchable: bool = False,
+    fixed_logits: bool = False,
 ) -> QuantizedModel:
     """Wrap every layer of a deploy graph that computes something; weights are copied.
 
@@ -41,12 +45,14 @@ def build_quantized_model(
         recipe: what is quantised how.
         switchable: make `switches`, to try what single layers cost; such a model can't be
             converted.
+        fixed_logits: keep both ends of the class logits' ranges where they are set, also in
+            training. Else only the low end, which is cut at the score threshold, stays.
 
     Raises:
         ConfigError: the recipe names a layer that doesn't exist.
     """
     recipe.check_layers(computing_layers(deploy))
-    wrapping = _Wrapping(deploy, recipe, switchable=switchable)
+    wrapping = _Wrapping(deploy, recipe, switchable=switchable, fixed_logits=fixed_logits)
     image = keras.Input(deploy.input_shape[1:], name="image")
     body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
     outputs = _rewire(body, _quantised_image(image, recipe.activations))
@@ -71,10 +77,13 @@ class _Wrapping:
         switches: by layer.
     """
 
-    def __init__(self, deploy: keras.Model, recipe: Recipe, *, switchable: bool) -> None:
+    def __init__(
+        self, deploy: keras.Model, recipe: Recipe, *, switchable: bool, fixed_logits: bool
+    ) -> None:
         self.rate = tf.Variable(0.0, trainable=False, name="range_rate")
         self.switches: dict[str, tf.Variable] = {}
         self._recipe, self._switchable = recipe, switchable
+        self._fixed_logits = fixed_logits
         self._logits = class_logit_layers(deploy)
         self._fused = {x.name: maker.name for x in deploy.layers if (maker := fused_convolution(x))}
 
@@ -107,7 +116,8 @@ class _Wrapping:
         if not has_range(layer) or kinds & {"float", "dynamic"}:
             return None
         quantizer = Calibrated16BitRange if "int16" in kinds else CalibratedRange
-        return quantizer(self.rate, fixed_low=layer.name in self._logits)
+        is_logit = layer.name in self._logits
+        return quantizer(self.rate, fixed_low=is_logit, fixed_high=is_logit and self._fixed_logits)
 
     def _switch(self, name: str) -> tf.Variable:
         unit = self._fused.get(name, name)

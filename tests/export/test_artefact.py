@@ -34,7 +34,6 @@ def exports(
 ) -> SimpleNamespace:
     """Export directories with NMS inside and without, of one float model."""
     from edge_retina.export import artefact
-    from edge_retina.model.deploy import build_deploy_graph
 
     root = tmp_path_factory.mktemp("artefact")
     model, grid = make_retinanet()
@@ -51,23 +50,21 @@ def exports(
     )
     run = RunDirectory(root / "run")
     run.save_labels(LABELS)
-    deploy = build_deploy_graph(model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artefact, "_float_model", lambda run, pictures: deploy)
-        with_nms, raw = (
-            artefact.export_run(
-                run,
-                root / name,
-                config=config,
-                precisions=precisions,
-                pictures=pictures,
-                nms=nms,
-            )
-            for name, precisions, nms in (
-                ("nms", ("float32", "float16"), True),
-                ("raw", ("float32",), False),
-            )
+    with_nms, raw = (
+        artefact.export_run(
+            run,
+            root / name,
+            config=config,
+            precisions=precisions,
+            pictures=pictures,
+            nms=nms,
+            trained=model,
         )
+        for name, precisions, nms in (
+            ("nms", ("float32", "float16"), True),
+            ("raw", ("float32",), False),
+        )
+    )
     return SimpleNamespace(
         root=root, run=run, config=config, pictures=pictures, with_nms=with_nms, raw=raw
     )

@@ -81,22 +81,24 @@ BATCH = np.array([[-3.0, 0.5, 5.0]], np.float32)
 
 
 @pytest.mark.parametrize(
-    "rate, fixed_low, training, low, high",
+    "rate, fixed, training, low, high",
     [
-        (0.0, False, True, -1.0, 1.0),  # the range is frozen
-        (1.0, False, False, -1.0, 1.0),  # not in training
-        (1.0, False, True, -3.0, 5.0),
-        (0.25, False, True, -1.5, 2.0),  # a quarter of the way
-        (1.0, True, True, -1.0, 5.0),
+        (0.0, (), True, -1.0, 1.0),  # the range is frozen
+        (1.0, (), False, -1.0, 1.0),  # not in training
+        (1.0, (), True, -3.0, 5.0),
+        (0.25, (), True, -1.5, 2.0),  # a quarter of the way
+        (1.0, ("fixed_low",), True, -1.0, 5.0),
+        (1.0, ("fixed_high",), True, -3.0, 1.0),
+        (1.0, ("fixed_low", "fixed_high"), True, -1.0, 1.0),
     ],
 )
 def test_calibrated_range_follows(
-    rate: float, fixed_low: bool, training: bool, low: float, high: float
+    rate: float, fixed: tuple[str, ...], training: bool, low: float, high: float
 ):
     from edge_retina.model.keras import tf
     from edge_retina.quantization.quantizers import CalibratedRange
 
-    quantizer = CalibratedRange(tf.Variable(rate), fixed_low=fixed_low)
+    quantizer = CalibratedRange(tf.Variable(rate), **dict.fromkeys(fixed, True))
     variables = built(quantizer, BATCH.shape)
     quantizer(BATCH, training, variables)
     assert (float(variables["low"]), float(variables["high"])) == (low, high)
