@@ -43,6 +43,7 @@ def export_run(
     method: str | None = None,
     pictures: Sequence[Path] = (),
     nms: bool = True,
+    trained: keras.Model | None = None,
 ) -> Manifest:
     """Write the artefact directory of a RUN.
 
@@ -54,6 +55,7 @@ def export_run(
         method: "qat" or "ptq"; None for that of the config.
         pictures: real ones, on which the files are compared with the model they were made from.
         nms: False leaves decoding and NMS to the client.
+        trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
         ExportError: conversion or verification failed; `out` is as it was.
@@ -67,7 +69,9 @@ def export_run(
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
-        models, quantization = _models(run, precisions, method, pictures)
+        models, quantization = _models(
+            run, trained or load_float_model(run), precisions, method, pictures
+        )
         dtypes = _input_dtypes(models, quantization)
         stem = config.name if nms else f"{config.name}_raw"
         paths = {precision: staging / f"{stem}_{precision}.tflite" for precision in models}
@@ -110,16 +114,21 @@ def export_run(
 
 
 def _models(
-    run: RunDirectory, precisions: Sequence[str], method: str, pictures: Sequence[Path]
+    run: RunDirectory,
+    trained: keras.Model,
+    precisions: Sequence[str],
+    method: str,
+    pictures: Sequence[Path],
 ) -> tuple[dict[str, keras.Model], dict[str, Any]]:
     """Return the model of each precision, and what the manifest says of the int8 one."""
     models: dict[str, keras.Model] = {}
     quantization: dict[str, Any] = {"method": "none"}
     if set(precisions) - {"int8"}:
-        deploy = _float_model(run, pictures)
+        deploy = build_deploy_graph(trained)
+        verify_deploy_graph(trained, deploy, pictures[:_FOLDING_PICTURES])
         models = {precision: deploy for precision in precisions if precision != "int8"}
     if "int8" in precisions:
-        models["int8"], quantization = _int8_model(run, method)
+        models["int8"], quantization = _int8_model(run, trained, method)
     return models, quantization
 
 
@@ -132,16 +141,11 @@ def _input_dtypes(precisions: Iterable[str], quantization: dict[str, Any]) -> di
     }
 
 
-def _float_model(run: RunDirectory, pictures: Sequence[Path]) -> keras.Model:
-    trained = load_float_model(run)
-    deploy = build_deploy_graph(trained)
-    verify_deploy_graph(trained, deploy, pictures[:_FOLDING_PICTURES])
-    return deploy
-
-
-def _int8_model(run: RunDirectory, method: str) -> tuple[keras.Model, dict[str, Any]]:
+def _int8_model(
+    run: RunDirectory, trained: keras.Model, method: str
+) -> tuple[keras.Model, dict[str, Any]]:
     """Return the fake-quantised model and what the manifest says of how it was made."""
-    quantized, record = load_quantized(run, method)
+    quantized, record = load_quantized(run, method, trained=trained)
     return quantized.model, {
         "method": record.method,
         "recipe": record.recipe["description"],

@@ -6,12 +6,9 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from edge_retina.errors import ExportError
-from edge_retina.export.detection_graph import OUTPUTS
 from edge_retina.export.wide_bias import widen_biases
 from edge_retina.model.keras import tf
-from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES
-
-_CONTRACTS = (OUTPUTS, RAW_OUTPUT_NAMES)
+from edge_retina.runtime.tensor_contract import CONTRACTS, SIGNATURE
 
 
 def convert(
@@ -58,23 +55,21 @@ def convert(
 
 
 def order_outputs(content: bytes) -> bytes:
-    """Put the subgraph's outputs into the order boxes, classes, scores, count; raw: boxes, scores.
+    """Put the subgraph's outputs into the order of their contract.
 
-    The converter sorts them; clients that read outputs by position need this order.
+    The converter sorts them by name; clients that read outputs by position need this order.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     if len(model.subgraphs) != 1 or len(model.signatureDefs or ()) != 1:
         raise ExportError("the converted model must have one subgraph and one signature")
     signature = model.signatureDefs[0]
     by_name = {_text(output.name): output.tensorIndex for output in signature.outputs}
-    order = next((names for names in _CONTRACTS if set(names) == set(by_name)), None)
-    if order is None:
-        raise ExportError(
-            f"the converted model has outputs {sorted(by_name)}, expected {OUTPUTS} or "
-            f"{RAW_OUTPUT_NAMES}"
-        )
-    signature.signatureKey = "serving_default"
-    model.subgraphs[0].outputs = [by_name[name] for name in order]
+    contract = next((one for one in CONTRACTS if set(one.names) == set(by_name)), None)
+    if contract is None:
+        wanted = " or ".join(str(one.names) for one in CONTRACTS)
+        raise ExportError(f"the converted model has outputs {sorted(by_name)}, expected {wanted}")
+    signature.signatureKey = SIGNATURE
+    model.subgraphs[0].outputs = [by_name[name] for name in contract.names]
     widen_biases(model)
     builder = Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")

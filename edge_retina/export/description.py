@@ -12,11 +12,10 @@ from edge_retina import __version__
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
 from edge_retina.config import Config
-from edge_retina.export.detection_graph import OUTPUTS
 from edge_retina.files import sha256_file
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
-from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES
+from edge_retina.runtime.tensor_contract import DETECTIONS, RAW
 
 
 def describe_export(
@@ -60,14 +59,11 @@ def describe_export(
 
 
 def _outputs(grid: AnchorGrid, num_classes: int, rows: int, *, nms: bool) -> tuple[OutputSpec, ...]:
-    names: tuple[str, ...] = OUTPUTS
-    shapes: tuple[tuple[int, ...], ...] = ((1, rows, 4), (1, rows), (1, rows), (1,))
-    if not nms:
-        names = RAW_OUTPUT_NAMES
-        shapes = tuple((1, sum(grid.level_counts()), width) for width in (4, num_classes))
+    contract = DETECTIONS if nms else RAW
+    shapes = contract.shapes(N=rows, A=sum(grid.level_counts()), K=num_classes)
     return tuple(
         OutputSpec(name, index, shape)
-        for index, (name, shape) in enumerate(zip(names, shapes, strict=True))
+        for index, (name, shape) in enumerate(zip(contract.names, shapes, strict=True))
     )
 
 

@@ -19,8 +19,8 @@ from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
 from edge_retina.boxes.nms import SMALLEST_SIDE
 from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
+from edge_retina.runtime.tensor_contract import DETECTIONS
 
-OUTPUTS = ("boxes", "classes", "scores", "count")
 # From so many classes on, choosing the anchors first is faster: benchmarks/results/nms_designs.md
 _MANY_CLASSES = 20
 
@@ -37,8 +37,8 @@ def detection_function(
         export: thresholds and sizes.
 
     Returns:
-        A tf.function of `image` (1, H, W, 3) normalised float32, that returns `boxes` (1, N, 4),
-        `classes` (1, N), `scores` (1, N), `count` (1,), all float32; unused rows are 0.
+        A tf.function of `image` (1, H, W, 3) normalised float32, that returns the outputs of
+        `tensor_contract.DETECTIONS` by name; unused rows are 0.
     """
     anchors_norm = anchors.boxes_norm()
 
@@ -90,12 +90,13 @@ def postprocess(
     used = tf.cast(tf.range(export.max_detections) < count, tf.float32)
     scores = tf.sigmoid(tf.gather(margins, kept) + lowest)
     rows = export.max_detections
-    return {
-        "boxes": tf.reshape(tf.gather(boxes, kept) * tf.reshape(used, [rows, 1]), [1, rows, 4]),
-        "classes": tf.reshape(tf.gather(label, kept) * used, [1, rows]),
-        "scores": tf.reshape(scores * used, [1, rows]),
-        "count": tf.cast(tf.reshape(count, [1]), tf.float32),
-    }
+    outputs = (
+        tf.reshape(tf.gather(boxes, kept) * tf.reshape(used, [rows, 1]), [1, rows, 4]),
+        tf.reshape(tf.gather(label, kept) * used, [1, rows]),
+        tf.reshape(scores * used, [1, rows]),
+        tf.cast(tf.reshape(count, [1]), tf.float32),
+    )
+    return dict(zip(DETECTIONS.names, outputs, strict=True))
 
 
 def _best_pairs(margin: tf.Tensor, candidates: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -21,11 +21,8 @@ from edge_retina.export.raw_metadata import custom_metadata, raw_outputs
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.metadata import ENTRY_NAME, read_metadata
 from edge_retina.runtime.model_file import LABELS_NAME, MODEL_IDENTIFIER
+from edge_retina.runtime.tensor_contract import CORNER_PLACES, DETECTIONS, RAW, is_image, shape_text
 
-# Clients find the outputs by these names. In the subgraph's order: boxes, classes, scores, count.
-OUTPUT_NAMES = ("location", "category", "score", "number of detections")
-# Our boxes are ymin xmin ymax xmax; BOUNDARIES means left, top, right, bottom, at these places.
-_YXYX = [1, 0, 3, 2]
 # Of the schema: tensor groups are the newest thing used, custom metadata in a raw file
 _PARSER_VERSION, _RAW_PARSER_VERSION = "1.2.0", "1.5.0"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same model gives the same bytes
@@ -61,7 +58,10 @@ def with_metadata(
     if content[4:8] != MODEL_IDENTIFIER:
         raise ExportError(f"not a TFLite file (bytes 4..8 are {content[4:8]!r})")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    image_hw = _check_tensors(model, _shapes(raw_anchors_norm, labels))
+    raw_sizes = None
+    if raw_anchors_norm is not None:
+        raw_sizes = {"A": len(raw_anchors_norm), "K": len(labels)}
+    image_hw = _check_tensors(model, raw_sizes)
     texts = {
         "name": name,
         "description": description or f"Object detector for {_count(labels)}",
@@ -106,47 +106,42 @@ def _output(raw_anchors_norm: np.ndarray | None, labels: Sequence[str]) -> dict[
     return {
         "output_tensor_metadata": _outputs(),
         "output_tensor_groups": [
-            {"name": "detection_result", "tensor_names": list(OUTPUT_NAMES[:3])}
+            {"name": "detection_result", "tensor_names": list(DETECTIONS.metadata_names[:3])}
         ],
     }
 
 
 def _outputs() -> list[dict[str, Any]]:
     """Describe the four outputs in the subgraph's order."""
-    corners = {"index": _YXYX, "type": "BOUNDARIES", "coordinate_type": "RATIO"}
+    corners = {
+        "index": list(CORNER_PLACES),
+        "type": "BOUNDARIES",
+        "coordinate_type": "RATIO",
+    }
     value = {"FeatureProperties": {}}
     labels = {
         "name": LABELS_NAME,
         "description": "Class names by index, from 0",
-        "type": "TENSOR_VALUE_LABELS",
+        "type": DETECTIONS.labels_kind,
     }
     each_row = {"min": 2, "max": 2}
-    location, category, score, count = OUTPUT_NAMES
-    return [
+    more: tuple[dict[str, Any], ...] = (
         {
-            "name": location,
-            "description": "Boxes: ymin, xmin, ymax, xmax in 0..1",
             "content": {
                 "content_properties": {"BoundingBoxProperties": corners},
                 "range": each_row,
-            },
+            }
         },
         {
-            "name": category,
-            "description": "Class indices, from 0",
             "content": {"content_properties": value, "range": each_row},
             "associated_files": [labels],
         },
-        {
-            "name": score,
-            "description": "Scores in 0..1, best first",
-            "content": {"content_properties": value, "range": each_row},
-        },
-        {
-            "name": count,
-            "description": "How many rows of the others are used",
-            "content": {"content_properties": value},
-        },
+        {"content": {"content_properties": value, "range": each_row}},
+        {"content": {"content_properties": value}},
+    )
+    return [
+        {"name": output.metadata_name, "description": output.meaning, **described}
+        for output, described in zip(DETECTIONS.outputs, more, strict=True)
     ]
 
 
@@ -162,34 +157,28 @@ def _check_labels(labels: Sequence[str]) -> None:
             )
 
 
-def _shapes(
-    raw_anchors_norm: np.ndarray | None, labels: Sequence[str]
-) -> dict[str, tuple[int | str, ...]]:
-    """Return the outputs' shapes by name; N is any number."""
-    if raw_anchors_norm is not None:
-        anchors = len(raw_anchors_norm)
-        return {"boxes": (1, anchors, 4), "scores": (1, anchors, len(labels))}
-    return {"boxes": (1, "N", 4), "classes": (1, "N"), "scores": (1, "N"), "count": (1,)}
+def _check_tensors(model: schema.ModelT, raw_sizes: dict[str, int] | None) -> tuple[int, int]:
+    """Return the height and width of the input.
 
-
-def _check_tensors(
-    model: schema.ModelT, expected: dict[str, tuple[int | str, ...]]
-) -> tuple[int, int]:
-    """Return the height and width of the input."""
+    Args:
+        model: with the outputs of a contract.
+        raw_sizes: of the outputs of a file without NMS; None for one with it.
+    """
     if len(model.subgraphs) != 1:
         raise ExportError(f"the model has {len(model.subgraphs)} subgraphs; clients take one only")
     graph = model.subgraphs[0]
     inputs = [_shape(graph, index) for index in graph.inputs]
     outputs = [_shape(graph, index) for index in graph.outputs]
-    rows = outputs[0][1] if outputs and len(outputs[0]) == 3 else 0
-    wanted = [tuple(rows if x == "N" else x for x in shape) for shape in expected.values()]
-    if outputs != wanted:
-        texts = [f"{name} {shape}".replace("'", "") for name, shape in expected.items()]
+    contract = DETECTIONS if raw_sizes is None else RAW
+    sizes = contract.sizes_of(outputs)
+    if sizes is None or (raw_sizes is not None and sizes != raw_sizes):
         raise ExportError(
-            f"the model's outputs are {outputs}, expected {', '.join(texts)} in this order"
+            f"the model's outputs are {' '.join(map(shape_text, outputs))}, expected "
+            f"{contract.describe(**(raw_sizes or {}))} in this order"
         )
-    if len(inputs) != 1 or len(inputs[0]) != 4:
-        raise ExportError(f"the model's inputs are {inputs}, expected one picture (1, H, W, 3)")
+    if len(inputs) != 1 or not is_image(inputs[0]):
+        found = " ".join(map(shape_text, inputs))
+        raise ExportError(f"the model's inputs are {found}, expected one image [1,H,W,3]")
     return inputs[0][1], inputs[0][2]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from edge_retina.model.keras import keras, tf
+from edge_retina.runtime.tensor_contract import RAW
 
 
 def raw_function(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -18,8 +19,8 @@ def raw_function(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tenso
             codes.
 
     Returns:
-        A tf.function of `image` (1, H, W, 3) normalised float32, that returns `boxes` (1, A, 4),
-        codes as in `boxes.codec`, and `scores` (1, A, K) in 0..1, both float32.
+        A tf.function of `image` (1, H, W, 3) normalised float32, that returns the outputs of
+        `tensor_contract.RAW` by name.
     """
     shape = (1, *model.input_shape[1:])
 
@@ -27,10 +28,8 @@ def raw_function(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tenso
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(image, training=False)
         half = len(outputs) // 2
-        return {
-            "boxes": _join_levels(outputs[half:]),
-            "scores": tf.sigmoid(_join_levels(outputs[:half])),
-        }
+        codes, logits = _join_levels(outputs[half:]), _join_levels(outputs[:half])
+        return dict(zip(RAW.names, (codes, tf.sigmoid(logits)), strict=True))
 
     return predict
 

@@ -13,6 +13,7 @@ import numpy as np
 from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.export.metadata_buffer import pack
 from edge_retina.runtime.metadata_schema import DETECTOR_ENTRY, DETECTOR_ROOT
+from edge_retina.runtime.tensor_contract import RAW
 
 _OPTIONS_VERSION = "1.0.0"  # of the schema of the detector's options
 _BOX_NUMBERS = 4
@@ -20,22 +21,23 @@ _BOX_NUMBERS = 4
 
 def raw_outputs(*, labels_name: str) -> list[dict[str, Any]]:
     """Describe boxes and scores, in the subgraph's order, as `runtime.metadata` reads it."""
+    boxes, scores = (
+        {"name": output.metadata_name, "description": output.meaning} for output in RAW.outputs
+    )
     # MediaPipe insists on these properties, though codes have no corners.
     corners = {"type": "BOUNDARIES", "coordinate_type": "RATIO"}
     labels = {
         "name": labels_name,
         "description": "Class names by index, from 0",
-        "type": "TENSOR_AXIS_LABELS",
+        "type": RAW.labels_kind,
     }
     return [
         {
-            "name": "location",
-            "description": "Box codes of every anchor: ty, tx, th, tw",
+            **boxes,
             "content": {"content_properties": {"BoundingBoxProperties": corners}},
         },
         {
-            "name": "score",
-            "description": "Scores of every anchor and class in 0..1",
+            **scores,
             "content": {"content_properties": {"FeatureProperties": {}}},
             "associated_files": [labels],
         },

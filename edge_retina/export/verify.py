@@ -16,6 +16,7 @@ from edge_retina.model.keras import keras
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
+from edge_retina.runtime.tensor_contract import DETECTIONS
 
 _FOLDING_TOLERANCE = 1e-4  # relative to the outputs' size
 _SCORE = 0.3
@@ -39,7 +40,7 @@ _TOLERANCES = {
     "int8": _Tolerance(share=0.9, iou=0.9, score=0.1),
 }
 _KERNELS = {"xnnpack": True, "builtin": False}
-_OUTPUTS = ("boxes", "classes", "scores")
+_OUTPUTS = DETECTIONS.names[:3]  # all but the count
 
 
 def verify_deploy_graph(

@@ -31,6 +31,9 @@ def anchor_grid(config: Config) -> AnchorGrid:
 class KerasPredictor:
     """Runs a model whose outputs are `cls_logits` (1, A, K) and `box_deltas` (1, A, 4).
 
+    The model is traced once, at the first picture, and its weights are read at every one. So one
+    predictor serves all evaluations of a training; a new one would trace the model again.
+
     Attributes:
         labels: class names by index.
         input_hw: the network's input size.
@@ -48,7 +51,8 @@ class KerasPredictor:
         self.input_hw = anchors.image_hw
         self._anchors = anchors.boxes_norm()
         self._export = export
-        self._run = tf.function(lambda images: model(images, training=False))
+        images = tf.TensorSpec((1, *self.input_hw, 3), tf.float32)
+        self._run = tf.function(lambda x: model(x, training=False), input_signature=[images])
 
     def preprocess(self, image_rgb: np.ndarray) -> np.ndarray:
         """Stretch and normalise a picture to the input (1, H, W, 3) float32."""

@@ -1,4 +1,4 @@
-"""Layer by layer: float, simulation and .tflite file on the same real pictures."""
+"""Layer by layer: float model, simulation and .tflite file on the same images."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from flatbuffers import Builder
 
 from edge_retina.int8.activation_ranges import logit_floor
 from edge_retina.int8.layer_error import (
@@ -20,7 +17,6 @@ from edge_retina.int8.layer_error import (
     LayerSums,
     weight_snr_db,
 )
-from edge_retina.layer_names import layer_of_tensor
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import (
     QuantizeWrapperV2,
@@ -28,29 +24,39 @@ from edge_retina.model.keras_internals import (
     layer_calls,
     wrappers,
 )
+from edge_retina.quantization.file_tensors import FileTensors
 from edge_retina.quantization.fusion import class_logit_layers, fused_convolution
 from edge_retina.quantization.layer_configs import channel_axis
 from edge_retina.quantization.quantized_model import QuantizedModel
-from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.image import normalize
-from edge_retina.runtime.model_file import MODEL_IDENTIFIER
-
-_COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
 
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """What the microscope saw.
+    """What quantisation does to each layer's output.
 
     Attributes:
         layers: in the order of computation.
-        unmatched_layers: quantised outputs that no tensor of the file belongs to.
-        unmatched_tensors: int8 tensors of the file that no quantised output belongs to.
+        unmatched_layers: quantised outputs without a tensor in the file.
+        unmatched_tensors: quantised tensors of the file without a quantised output.
+        skipped: why there was nothing to compare; "" if there was.
     """
 
-    layers: tuple[LayerError, ...]
-    unmatched_layers: tuple[str, ...]
-    unmatched_tensors: tuple[str, ...]
+    layers: tuple[LayerError, ...] = ()
+    unmatched_layers: tuple[str, ...] = ()
+    unmatched_tensors: tuple[str, ...] = ()
+    skipped: str = ""
+
+
+def nothing_to_compare(quantized: QuantizedModel) -> str:
+    """Return why a model has no layer outputs to compare; "" if it has some.
+
+    With a recipe whose activations are "float" or "dynamic", layer outputs are float in simulation
+    and file alike.
+    """
+    if quantized.activation_ranges():
+        return ""
+    return f"no layer output is quantised (activations: {quantized.recipe.activations})"
 
 
 def compare_layers(
@@ -62,22 +68,26 @@ def compare_layers(
     file: Path | None = None,
     use_xnnpack: bool = True,
 ) -> LayerComparison:
-    """Compare every quantised output on some pictures.
+    """Compare every quantised output on some images.
+
+    A model without any is no error: the result is empty and says so in `skipped`.
 
     Args:
         deploy: the float graph that was quantised.
         quantized: what was made of it.
-        images: uint8 (H, W, 3) pictures of the network's size.
+        images: uint8 (H, W, 3) of the network's size.
         score_threshold: of the exported detector.
         file: the .tflite file converted from `quantized`; None leaves its columns empty.
         use_xnnpack: False runs the file on TFLite's own kernels, whose fixed-point scaling rounds
             twice.
     """
-    ranges = quantized.activation_ranges()
-    names = list(ranges)
+    skipped = nothing_to_compare(quantized)
+    if skipped:
+        return LayerComparison(skipped=skipped)
+    names = list(quantized.activation_ranges())
     probe = _probe(deploy, quantized, names)
     alone = _each_alone(deploy, wrappers(quantized.model), names)
-    tensors = _FileTensors(file, use_xnnpack=use_xnnpack) if file else None
+    tensors = FileTensors(file, use_xnnpack=use_xnnpack) if file else None
     sums = _sums(deploy, quantized, score_threshold)
     for image in images:
         batch = tf.constant(normalize(image[None]))
@@ -199,49 +209,3 @@ def _weight_snr(deploy: keras.Model, quantized: QuantizedModel) -> dict[str, flo
         )
         for name, error in quantized.kernel_errors().items()
     }
-
-
-class _FileTensors:
-    """The int8 tensors inside a .tflite file, by the layer that makes them.
-
-    Attributes:
-        names: of the layers.
-    """
-
-    def __init__(self, path: Path, *, use_xnnpack: bool) -> None:
-        graph = read_graph(path)
-        self._tensors = {}
-        for operator in graph.operators:
-            index = operator.outputs[0]
-            tensor = graph.tensors[index]
-            if operator.name in _COMPUTING and tensor.dtype in ("int8", "int16"):
-                self._tensors[layer_of_tensor(tensor.name)] = (index, tensor)
-        self.names = set(self._tensors)
-        kernels = (
-            OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        )
-        self._interpreter = Interpreter(
-            model_content=_with_outputs(path, [index for index, _ in self._tensors.values()]),
-            experimental_op_resolver_type=kernels,
-        )
-        self._interpreter.allocate_tensors()
-
-    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the real values of every tensor for a uint8 picture (H, W, 3)."""
-        self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image[None])
-        self._interpreter.invoke()
-        return {
-            name: (self._interpreter.get_tensor(index).astype(np.float64) - tensor.zero_points[0])
-            * tensor.scales[0]
-            for name, (index, tensor) in self._tensors.items()
-        }
-
-
-def _with_outputs(path: Path, outputs: Sequence[int]) -> bytes:
-    """Return a .tflite file with other outputs: XNNPACK shows nothing else of what it computes."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
-    model.subgraphs[0].outputs = list(outputs)
-    model.signatureDefs = []
-    builder = Builder(path.stat().st_size)
-    builder.Finish(model.Pack(builder), file_identifier=MODEL_IDENTIFIER)
-    return bytes(builder.Output())

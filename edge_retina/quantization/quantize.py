@@ -41,6 +41,7 @@ def quantize_run(
     method: str,
     train: Sequence[Example],
     val: Sequence[Example],
+    trained: keras.Model | None = None,
 ) -> QuantizationRecord:
     """Quantise the float model of a RUN and save the result in it.
 
@@ -50,12 +51,13 @@ def quantize_run(
         method: "ptq" or "qat".
         train: gives the calibration pictures, and the batches of QAT.
         val: chooses the state of QAT that is kept; may be empty.
+        trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
         ConfigError: the recipe or the pinned calibration set doesn't fit.
     """
     quantized, record = quantize_model(
-        load_float_model(run),
+        trained or load_float_model(run),
         config,
         method=method,
         train=train,

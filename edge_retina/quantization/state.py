@@ -82,15 +82,22 @@ def deploy_graph(trained: keras.Model, recipe: Recipe, *, relu: str) -> keras.Mo
     return build_deploy_graph(trained, relu6=relu == "relu6", resize=int16)
 
 
-def load_quantized(run: RunDirectory, method: str) -> tuple[QuantizedModel, QuantizationRecord]:
+def load_quantized(
+    run: RunDirectory, method: str, *, trained: keras.Model | None = None
+) -> tuple[QuantizedModel, QuantizationRecord]:
     """Rebuild the quantised model of a RUN.
+
+    Args:
+        run: quantised by `method`.
+        method: "ptq" or "qat".
+        trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
         RunError: the RUN was not quantised by this method.
     """
     record = load_record(run, method)
     recipe = recipe_from_dict(record.recipe)
-    deploy = deploy_graph(load_float_model(run), recipe, relu=record.options.get("relu", "relu6"))
+    deploy = deploy_graph(trained or load_float_model(run), recipe, relu=_relu(record))
     quantized = build_quantized_model(deploy, recipe)
     weights = run.require(run.quantized_dir(method) / _WEIGHTS, f"quantize --method {method}")
     with np.load(weights) as arrays:
@@ -100,17 +107,29 @@ def load_quantized(run: RunDirectory, method: str) -> tuple[QuantizedModel, Quan
 
 
 def float_twin(
-    run: RunDirectory, quantized: QuantizedModel, record: QuantizationRecord
+    run: RunDirectory,
+    quantized: QuantizedModel,
+    record: QuantizationRecord,
+    *,
+    trained: keras.Model | None = None,
 ) -> keras.Model:
     """Return the deploy graph with the weights of a quantised model, not quantised.
 
     What differs between the two is quantisation alone, also after QAT has moved the weights.
+
+    Args:
+        run: of the quantised model.
+        quantized: from `load_quantized`.
+        record: likewise.
+        trained: the RUN's float model, if it is built already; it is left as it is.
     """
-    twin = deploy_graph(
-        load_float_model(run), quantized.recipe, relu=record.options.get("relu", "relu6")
-    )
+    twin = deploy_graph(trained or load_float_model(run), quantized.recipe, relu=_relu(record))
     for name, value in quantized.weights().items():
         layer, part = name.split("/")
         target = twin.get_layer(layer)
         (kernel_of(target) if part == "kernel" else target.bias).assign(value)
     return twin
+
+
+def _relu(record: QuantizationRecord) -> str:
+    return record.options.get("relu", "relu6")

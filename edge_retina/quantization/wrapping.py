@@ -32,7 +32,10 @@ DEFAULT_RECIPE = Recipe()
 
 
 def build_quantized_model(
-    deploy: keras.Model, recipe: Recipe = DEFAULT_RECIPE, *, switchable: bool = False
+    deploy: keras.Model,
+    recipe: Recipe = DEFAULT_RECIPE,
+    *,
+    switchable: bool = False,
 ) -> QuantizedModel:
     """Wrap every layer of a deploy graph that computes something; weights are copied.
 
@@ -107,6 +110,7 @@ class _Wrapping:
         if not has_range(layer) or kinds & {"float", "dynamic"}:
             return None
         quantizer = Calibrated16BitRange if "int16" in kinds else CalibratedRange
+        # Both ends of the class logits' range are chosen (`ranges.py`), not measured: they stay.
         is_logit = layer.name in self._logits
         return quantizer(self.rate, fixed_low=is_logit, fixed_high=is_logit)
 

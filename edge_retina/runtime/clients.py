@@ -16,11 +16,17 @@ from edge_retina.errors import ModelError
 from edge_retina.runtime.graph import Graph
 from edge_retina.runtime.metadata import detector_options
 from edge_retina.runtime.metadata_schema import DETECTOR_ENTRY
+from edge_retina.runtime.tensor_contract import (
+    CORNER_PLACES,
+    DETECTIONS,
+    INPUT_DTYPES,
+    RAW,
+    TensorContract,
+    is_image,
+    shape_text,
+)
 
 POSTPROCESS = "TFLite_Detection_PostProcess"  # a custom operator that all these runtimes have
-_OUTPUT_NAMES = ("location", "category", "score", "number of detections")
-_RAW_OUTPUT_NAMES = ("location", "score")
-_YXYX = [1, 0, 3, 2]
 # Found by comparing results; its Python and web options offer no other.
 _MEDIAPIPE_NMS = (
     "runs its own NMS: across classes, IoU above 0.3, best class of each anchor; it needs a "
@@ -98,23 +104,19 @@ def _missing(graph: Graph) -> list[str]:
 
 
 def is_raw(graph: Graph) -> bool:
-    """Tell whether the outputs are those of a detector without NMS: [1,A,4] and [1,A,K]."""
-    shapes = [tensor.shape for tensor in graph.output_tensors]
-    if [len(shape) for shape in shapes] != [3, 3]:
-        return False
-    return shapes[0][2] == 4 and shapes[0][:2] == shapes[1][:2] == (1, shapes[0][1])
+    """Whether the outputs are those of a detector without NMS."""
+    return _fits(graph, RAW)
+
+
+def _fits(graph: Graph, contract: TensorContract) -> bool:
+    return contract.sizes_of([tensor.shape for tensor in graph.output_tensors]) is not None
 
 
 def _detector(graph: Graph) -> list[str]:
     """Say what keeps the tensors from being a detector's."""
     reasons = _picture(graph)
-    outputs = graph.output_tensors
-    rows = outputs[0].shape[1] if outputs and len(outputs[0].shape) == 3 else 0
-    if [tensor.shape for tensor in outputs] != [(1, rows, 4), (1, rows), (1, rows), (1,)]:
-        reasons.append(
-            f"outputs {_shapes(outputs)}; boxes [1,N,4], classes [1,N], scores [1,N], count [1] "
-            "are needed"
-        )
+    if not _fits(graph, DETECTIONS):
+        reasons.append(f"outputs {_shapes(graph.output_tensors)}; {DETECTIONS} are needed")
     return reasons + _float_outputs(graph)
 
 
@@ -129,10 +131,10 @@ def _picture(graph: Graph) -> list[str]:
     if graph.subgraphs != 1:
         reasons.append(f"{graph.subgraphs} subgraphs; one is needed")
     inputs = graph.input_tensors
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
-        reasons.append(f"inputs {_shapes(inputs)}; one picture [1,H,W,3] is needed")
-    elif inputs[0].dtype not in ("uint8", "float32"):
-        reasons.append(f"input is {inputs[0].dtype}; uint8 or float32 is needed")
+    if len(inputs) != 1 or not is_image(inputs[0].shape):
+        reasons.append(f"inputs {_shapes(inputs)}; one image [1,H,W,3] is needed")
+    elif inputs[0].dtype not in INPUT_DTYPES:
+        reasons.append(f"input is {inputs[0].dtype}; {' or '.join(INPUT_DTYPES)} is needed")
     return reasons
 
 
@@ -143,20 +145,22 @@ def _task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> l
     subgraphs = metadata.get("subgraph_metadata", [])
     described = subgraphs[0] if subgraphs else {}
     outputs = described.get("output_tensor_metadata", [])
-    if len(outputs) != 4:
-        return [f"metadata of {len(outputs)} outputs; of 4 is needed"]
+    needed = DETECTIONS.metadata_names
+    if len(outputs) != len(needed):
+        return [f"metadata of {len(outputs)} outputs; {len(needed)} are needed"]
     reasons = []
     names = tuple(output.get("name", "") for output in outputs)
-    if names != _OUTPUT_NAMES:
-        reasons.append(f"outputs are named {', '.join(names)}; needed: {', '.join(_OUTPUT_NAMES)}")
+    if names != needed:
+        reasons.append(f"outputs are named {', '.join(names)}; needed: {', '.join(needed)}")
     box = _member(outputs[0].get("content"), "content_properties", "BoundingBoxProperties")
-    if box is None or box.get("type") != "BOUNDARIES" or box.get("index") != _YXYX:
+    if box is None or box.get("type") != "BOUNDARIES" or box.get("index") != list(CORNER_PLACES):
+        places = ",".join(map(str, CORNER_PLACES))
         reasons.append(
-            "boxes are not described as BOUNDARIES with index 1,0,3,2; x and y would be swapped"
+            f"boxes are not described as BOUNDARIES with index {places}; x and y would be swapped"
         )
     if not described.get("output_tensor_groups"):
         reasons.append("no tensor group of the outputs")
-    reasons += _labels(outputs[1], content, kind="TENSOR_VALUE_LABELS", place="classes")
+    reasons += _labels(outputs[1], content, kind=DETECTIONS.labels_kind, place="classes")
     return reasons + _float_input(graph, metadata)
 
 
@@ -168,13 +172,13 @@ def _raw_task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) 
     subgraphs = metadata.get("subgraph_metadata", [])
     outputs = subgraphs[0].get("output_tensor_metadata", []) if subgraphs else []
     names = tuple(output.get("name", "") for output in outputs)
-    if names != _RAW_OUTPUT_NAMES:
-        needed = ", ".join(_RAW_OUTPUT_NAMES)
+    if names != RAW.metadata_names:
+        needed = ", ".join(RAW.metadata_names)
         return [*reasons, f"outputs are named {', '.join(names) or 'nothing'}; needed: {needed}"]
     box = _member(outputs[0].get("content"), "content_properties", "BoundingBoxProperties")
     if box is None or box.get("type") != "BOUNDARIES":
         reasons.append("boxes are not described as BOUNDARIES")
-    reasons += _labels(outputs[1], content, kind="TENSOR_AXIS_LABELS", place="scores")
+    reasons += _labels(outputs[1], content, kind=RAW.labels_kind, place="scores")
     try:
         options = detector_options(metadata, where="metadata")
     except ModelError as error:
@@ -242,4 +246,4 @@ def _member(table: Mapping[str, Any] | None, union: str, name: str) -> Mapping[s
 
 
 def _shapes(tensors: tuple[Any, ...]) -> str:
-    return " ".join(f"[{','.join(map(str, tensor.shape))}]" for tensor in tensors) or "none"
+    return " ".join(shape_text(tensor.shape) for tensor in tensors) or "none"

@@ -13,10 +13,16 @@ from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.model_file import check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
-from edge_retina.runtime.raw_outputs import RAW_OUTPUT_NAMES, RawDecoder, load_raw_decoder
-
-OUTPUT_NAMES = ("boxes", "classes", "scores", "count")
-_SIGNATURE = "serving_default"
+from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
+from edge_retina.runtime.tensor_contract import (
+    CONTRACTS,
+    DETECTIONS,
+    INPUT_DTYPES,
+    RAW,
+    SIGNATURE,
+    is_image,
+    shape_text,
+)
 
 RawOutputs = tuple[np.ndarray, ...]
 
@@ -50,10 +56,10 @@ class TFLiteDetector:
         self._output_indices = [int(output["index"]) for output in outputs]
         self._labels = read_labels(self.path)
         self._decoder: RawDecoder | None = None
-        if len(outputs) == len(RAW_OUTPUT_NAMES):
-            _, num_anchors, num_classes = outputs[1]["shape"]
-            _check_label_count(self.path, self._labels, int(num_classes))
-            self._decoder = load_raw_decoder(self.path, num_anchors=int(num_anchors))
+        raw = RAW.sizes_of(_shapes(outputs))
+        if raw is not None:
+            _check_label_count(self.path, self._labels, raw["K"])
+            self._decoder = load_raw_decoder(self.path, num_anchors=raw["A"])
         self._use_xnnpack = use_xnnpack
 
     @property
@@ -144,36 +150,37 @@ def _open(path: Path, num_threads: int, use_xnnpack: bool) -> Interpreter:
 
 def _check_input(path: Path, interpreter: Interpreter) -> dict[str, Any]:
     inputs = interpreter.get_input_details()
-    if len(inputs) == 1:
-        shape, dtype = tuple(inputs[0]["shape"]), inputs[0]["dtype"]
-        is_picture = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
-        if is_picture and dtype in (np.uint8, np.float32):
-            return dict(inputs[0])
+    if len(inputs) == 1 and is_image(_shapes(inputs)[0]) and _dtype(inputs[0]) in INPUT_DTYPES:
+        return dict(inputs[0])
     raise ModelError(
-        f"{path}: expected one input [1,H,W,3] of uint8 or float32, found {_describe(inputs)}; "
-        "export the model with 'edge-retina export'"
+        f"{path}: expected one input [1,H,W,3] of {' or '.join(INPUT_DTYPES)}, found "
+        f"{_describe(inputs)}; export the model with 'edge-retina export'"
     )
 
 
 def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]:
-    """Return boxes, classes, scores and count; without NMS inside: boxes and scores."""
+    """Return the outputs in the order of their contract: `DETECTIONS`, or without NMS `RAW`."""
     outputs = interpreter.get_output_details()
-    if _SIGNATURE in interpreter.get_signature_list():
-        by_name = interpreter.get_signature_runner(_SIGNATURE).get_output_details()
-        for names in (OUTPUT_NAMES, RAW_OUTPUT_NAMES):
-            if set(by_name) == set(names):
-                outputs = [by_name[name] for name in names]
-    shapes = [tuple(int(side) for side in output["shape"]) for output in outputs]
-    if shapes and len(shapes[0]) == 3 and all(x["dtype"] == np.float32 for x in outputs):
-        rows = shapes[0][1]
-        with_nms = [(1, rows, 4), (1, rows), (1, rows), (1,)]
-        if shapes in (with_nms, [(1, rows, 4), (1, rows, shapes[-1][-1])]):
-            return list(outputs)
+    if SIGNATURE in interpreter.get_signature_list():
+        by_name = interpreter.get_signature_runner(SIGNATURE).get_output_details()
+        for contract in CONTRACTS:
+            if set(by_name) == set(contract.names):
+                outputs = [by_name[name] for name in contract.names]
+    fits = any(contract.sizes_of(_shapes(outputs)) for contract in CONTRACTS)
+    if fits and all(_dtype(output) == "float32" for output in outputs):
+        return list(outputs)
     raise ModelError(
-        f"{path}: expected the float32 outputs boxes [1,N,4], classes [1,N], scores [1,N], "
-        f"count [1], or boxes [1,A,4], scores [1,A,K] of a model without NMS, found "
-        f"{_describe(outputs)}; export the model with 'edge-retina export'"
+        f"{path}: expected the float32 outputs {DETECTIONS}, or {RAW} of a model without NMS, "
+        f"found {_describe(outputs)}; export the model with 'edge-retina export'"
     )
+
+
+def _shapes(tensors: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    return [tuple(int(side) for side in tensor["shape"]) for tensor in tensors]
+
+
+def _dtype(tensor: dict[str, Any]) -> str:
+    return np.dtype(tensor["dtype"]).name
 
 
 def _check_label_count(path: Path, labels: tuple[str, ...], num_classes: int) -> None:
@@ -186,7 +193,6 @@ def _check_label_count(path: Path, labels: tuple[str, ...], num_classes: int) ->
 
 def _describe(tensors: list[dict[str, Any]]) -> str:
     texts = [
-        f"{tensor['name']} [{','.join(map(str, tensor['shape']))}] {np.dtype(tensor['dtype']).name}"
-        for tensor in tensors
+        f"{tensor['name']} {shape_text(tensor['shape'])} {_dtype(tensor)}" for tensor in tensors
     ]
     return "; ".join(texts) if texts else "none"

@@ -18,7 +18,6 @@ from edge_retina.errors import ModelError
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
 
-RAW_OUTPUT_NAMES = ("boxes", "scores")
 # A score is turned back into the logit that it came from; float32 has none nearer to 0 or 1 that
 # would matter.
 _SMALLEST = 1e-7

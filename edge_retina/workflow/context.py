@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
@@ -77,6 +78,13 @@ class RunContext:
         """The config with the anchor shapes in it."""
         anchors = dataclasses.replace(self.config.anchors, shapes=self.grid.shapes)
         return self.config.replace(anchors=anchors)
+
+    @cached_property
+    def float_model(self) -> Any:
+        """The trained Keras model, built once; those who use it leave it as it is."""
+        from edge_retina.model.predictor import load_float_model
+
+        return load_float_model(self.run)
 
     @cached_property
     def recipe(self) -> Recipe:

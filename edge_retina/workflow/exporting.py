@@ -51,6 +51,7 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         method=method,
         pictures=context.data.verification_images(),
         nms=request.nms,
+        trained=context.float_model,
     )
 
 

@@ -17,6 +17,7 @@ from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record, recorded_metrics
 from edge_retina.files import write_json
 from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import load_manifest
 from edge_retina.workflow.context import RunContext
 
@@ -44,9 +45,9 @@ def evaluate_run(context: RunContext) -> dict[str, Any]:
     split, examples = context.measured_split
     records = {}
     for title, path in measured_files(context).items():
-        is_keras = path == context.run.float_weights
-        backend, opened = (KERAS, context.run.root) if is_keras else (XNNPACK, path)
-        metrics, _ = evaluate(open_model(opened, backend), examples, labels=context.labels)
+        backend = KERAS if path == context.run.float_weights else XNNPACK
+        predictor = _float_predictor(context) if backend == KERAS else open_model(path, backend)
+        metrics, _ = evaluate(predictor, examples, labels=context.labels)
         records[title] = evaluation_record(
             metrics,
             model_file=path,
@@ -90,6 +91,18 @@ def load_results(run: RunDirectory, stage: str) -> dict[str, Any]:
     path = run.require(run.results_file(stage), "run")
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return results
+
+
+def _float_predictor(context: RunContext) -> Predictor:
+    from edge_retina.model.predictor import KerasPredictor
+
+    predictor: Predictor = KerasPredictor(
+        context.float_model,
+        anchors=context.grid,
+        labels=context.labels,
+        export=context.config.export,
+    )
+    return predictor
 
 
 def _put_metrics_into_manifest(export: Path, records: dict[str, Any]) -> None:

@@ -46,10 +46,10 @@ def examine_quantization(
 
     run, export = context.run, context.config.export
     method = method or available_method(run, context.config.quantize.method)
-    quantized, record = load_quantized(run, method)
+    quantized, record = load_quantized(run, method, trained=context.float_model)
     if not quantized.activation_ranges():
         return None
-    deploy = float_twin(run, quantized, record)
+    deploy = float_twin(run, quantized, record, trained=context.float_model)
     inputs = [stretch(load_image(path), context.grid.image_hw) for path in images]
     gains = {}
     if ablate:

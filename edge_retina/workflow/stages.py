@@ -83,6 +83,7 @@ def _quantize(method: str) -> Callable[[RunContext], dict[str, Any]]:
             method=method,
             train=context.data.train,
             val=context.data.val,
+            trained=context.float_model,
         )
         return {"method": record.method, "steps": record.steps}
 

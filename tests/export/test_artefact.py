@@ -37,7 +37,6 @@ def exports(
     The raw file is compared with a model that has one object elsewhere.
     """
     from edge_retina.export import artefact
-    from edge_retina.model.deploy import build_deploy_graph
     from edge_retina.model.predictor import KerasPredictor
 
     class OneObjectElsewhere(KerasPredictor):
@@ -67,9 +66,7 @@ def exports(
     )
     run = RunDirectory(root / "run")
     run.save_labels(LABELS)
-    deploy = build_deploy_graph(model)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artefact, "_float_model", lambda run, pictures: deploy)
 
         def export(name: str, precisions: tuple[str, ...], *, nms: bool) -> Manifest:
             return artefact.export_run(
@@ -79,6 +76,7 @@ def exports(
                 precisions=precisions,
                 pictures=pictures,
                 nms=nms,
+                trained=model,
             )
 
         with_nms = export("nms", ("float32", "float16"), nms=True)

@@ -102,8 +102,8 @@ def test_slots_are_those_of_the_published_schema() -> None:
 @pytest.mark.parametrize(
     "anchors, labels, message",
     [
-        (ANCHORS[:6], LABELS, r"expected boxes \(1, 6, 4\), scores \(1, 6, 4\) in this order"),
-        (ANCHORS, LABELS[:3], r"expected boxes \(1, 12, 4\), scores \(1, 12, 3\)"),
+        (ANCHORS[:6], LABELS, r"expected boxes \[1,6,4\], scores \[1,6,4\] in this order"),
+        (ANCHORS, LABELS[:3], r"expected boxes \[1,12,4\], scores \[1,12,3\]"),
     ],
 )
 def test_anchors_or_labels_of_another_model(

@@ -8,6 +8,7 @@ from edge_retina.int8.activation_ranges import (
     Histogram,
     Range,
     choose_range,
+    logit_floor,
     share_levels,
 )
 
@@ -118,3 +119,16 @@ def test_levels_share_a_range_in_the_heads_only() -> None:
         "box_p7_conv0_relu": (0.0, 5.0),
     }
     assert share_levels({}) == {}
+
+
+@pytest.mark.parametrize(
+    "score_threshold, floor",
+    [
+        (0.5, -0.5),
+        (0.05, -2.9444 - 0.5),  # log(.05 / .95)
+        (0.0, -6.9068 - 0.5),  # never below a score of one in a thousand
+        (0.9, -0.5),  # nor above one half, so that a client may lower nothing
+    ],
+)
+def test_logit_floor(score_threshold: float, floor: float) -> None:
+    assert logit_floor(score_threshold) == pytest.approx(floor, abs=1e-4)

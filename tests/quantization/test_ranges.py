@@ -15,21 +15,6 @@ from edge_retina.runtime.image import normalize
 pytestmark = pytest.mark.tf
 
 
-@pytest.mark.parametrize(
-    "score_threshold, floor",
-    [
-        (0.5, -0.5),
-        (0.05, -2.9444 - 0.5),  # log(.05 / .95)
-        (0.0, -6.9068 - 0.5),  # never below a score of one in a thousand
-        (0.9, -0.5),  # nor above one half, so that a client may lower nothing
-    ],
-)
-def test_logit_floor(score_threshold: float, floor: float):
-    from edge_retina.int8.activation_ranges import logit_floor
-
-    assert logit_floor(score_threshold) == pytest.approx(floor, abs=1e-4)
-
-
 def test_ranges_are_the_extremes_over_all_batches(
     int8_detector: SimpleNamespace, blurred_pictures: Callable[[int, int], Any]
 ):

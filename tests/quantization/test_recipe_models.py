@@ -240,6 +240,7 @@ def test_dynamic_range_needs_no_ranges(
     quantized = build_quantized_model(healthy.deploy, recipe_of("dynamic_range"))
     assert quantized.activation_ranges() == {}
     assert quantized.kernel_errors() == {}
+    assert_nothing_to_compare(healthy, quantized, "dynamic")
     images = normalize(blurred_pictures(2, 9))
     expected, found = healthy.deploy(images), quantized.model(images)
     for a, b in zip(expected, found, strict=True):
@@ -255,3 +256,21 @@ def test_dynamic_range_needs_no_ranges(
     assert len(int8) > 30  # the converter leaves kernels of under 1024 weights
     total = agreement(path, healthy, blurred_pictures(8, 9))
     assert total.classes > 0.9 * total.objects
+
+
+def assert_nothing_to_compare(healthy: SimpleNamespace, quantized: Any, activations: str) -> None:
+    from edge_retina.quantization.microscope import LayerComparison, compare_layers
+
+    images = np.zeros((1, 64, 64, 3), np.uint8)
+    seen = compare_layers(healthy.deploy, quantized, images, score_threshold=0.05)
+    reason = f"no layer output is quantised (activations: {activations})"
+    assert seen == LayerComparison(skipped=reason)
+
+
+def test_float_activations_leave_nothing_to_compare(healthy: SimpleNamespace) -> None:
+    """The kernels are quantised, but no output has a range."""
+    from edge_retina.quantization.wrapping import build_quantized_model
+
+    quantized = build_quantized_model(healthy.deploy, Recipe(activations="float"))
+    assert "p3_lateral" in quantized.kernel_errors()
+    assert_nothing_to_compare(healthy, quantized, "float")

@@ -104,7 +104,7 @@ def outputs(metadata: Metadata) -> list[dict[str, Any]]:
         (other_labels, "classes.txt is not inside the file"),
         (forget_group, "no tensor group"),
         (forget_normalisation, "float32 input without normalisation"),
-        (three_outputs, "metadata of 3 outputs; of 4 is needed"),
+        (three_outputs, "metadata of 3 outputs; 4 are needed"),
     ],
 )
 def test_what_the_metadata_lacks(

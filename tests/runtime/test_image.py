@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_retina.errors import DatasetError
-from edge_retina.runtime.image import decode_image, jpeg_is_cut_off, load_image
+from edge_retina.runtime.image import decode_image, jpeg_is_cut_off, load_image, normalize
 
 END = b"\xff\xd9"
 
@@ -104,3 +104,9 @@ def test_what_is_not_a_picture(tmp_path: Path, data: bytes | None, message: str)
         path.write_bytes(data)
     with pytest.raises(DatasetError, match=message):
         load_image(path)
+
+
+def test_a_pixel_is_its_own_quantised_value() -> None:
+    """What the uint8 input relies on: scale 1/128 and zero point 128 give back every pixel."""
+    pixels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(normalize(pixels) * 128 + 128, pixels)

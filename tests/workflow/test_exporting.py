@@ -56,6 +56,7 @@ def test_other_thresholds_are_exported(
         "edge_retina.export.artefact.export_run",
         lambda _run, out, **options: exported.append((out, options["precisions"])),
     )
+    monkeypatch.setattr("edge_retina.model.predictor.load_float_model", lambda _run: None)
     context = open_run(run, overrides=[f"export.score_threshold={threshold}"], decode=False)
     export_files(context, ExportRequest(tmp_path / "out", precisions=precisions, method="ptq"))
     assert exported == [(tmp_path / "out", precisions)]

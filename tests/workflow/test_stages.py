@@ -88,6 +88,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         write_text(context.run.report_file, "<html>")
 
     stand_ins = {
+        "edge_retina.model.predictor": {"load_float_model": lambda _run: None},
         "edge_retina.training.trainer": {"Trainer": Trainer},
         "edge_retina.quantization.quantize": {
             "quantize_run": quantize_run,
