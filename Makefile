@@ -55,7 +55,7 @@ lint: setup  ## check style and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-type: setup  ## check the types of the TensorFlow-free packages
+type: setup  ## types of the whole package
 	$(BIN)/mypy
 
 arch: setup  ## check which package imports which

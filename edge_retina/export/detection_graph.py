@@ -65,7 +65,7 @@ def postprocess(
     # Concatenation, top-k and gather keep the range of their input, so the converter would carry
     # them out in int8, forcing one range on all levels. Arithmetic has no such rule and stays
     # float: each level is dequantised with its own range by the division and the subtraction here.
-    parts = tf.constant(np.float32(CODE_SCALES))
+    parts = tf.constant(np.array(CODE_SCALES, np.float32))
     codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
     lowest = _logit(export.score_threshold)
     margin = tf.concat([tf.reshape(x, [-1, num_classes]) - lowest for x in cls_levels], axis=0)
@@ -78,7 +78,7 @@ def postprocess(
     # Suppression only compares, so it is given ranks; scores are for the rows that are left. Of
     # equal scores, which int8 heads have many of, the kernel takes any first: its heap's order is
     # another in MediaPipe 1.2.2 and browsers than in LiteRT's Python package. Top-k's is not.
-    ranks = tf.constant(np.arange(margins.shape[0], 0, -1, np.float32))
+    ranks = tf.constant(np.arange(margins.shape[0], 0, -1).astype(np.float32))
     kept, count = tf.raw_ops.NonMaxSuppressionV4(
         boxes=apart,
         scores=tf.where(tf.logical_and(real, margins >= 0.0), ranks, 0.0),

@@ -118,7 +118,7 @@ def _outputs() -> list[dict[str, Any]]:
         "type": "BOUNDARIES",
         "coordinate_type": "RATIO",
     }
-    value = {"FeatureProperties": {}}
+    value: dict[str, Any] = {"FeatureProperties": {}}
     labels = {
         "name": LABELS_NAME,
         "description": "Class names by index, from 0",

@@ -70,7 +70,8 @@ def join_levels(deploy: keras.Model) -> keras.Model:
 
 def _levels(model: keras.Model) -> tuple[int, ...]:
     found = (parse_head_layer(layer.name) for layer in model.layers)
-    return tuple(sorted({layer.level for layer in found if layer and layer.is_reshape}))
+    levels = {layer.level for layer in found if layer and layer.is_reshape}
+    return tuple(sorted(level for level in levels if level is not None))
 
 
 class _Builder:

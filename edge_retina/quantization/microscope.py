@@ -96,9 +96,14 @@ def compare_layers(
         inside = tensors.run(image) if tensors else {}
         replayed = alone(batch, inside) if tensors else {}
         for name in names:
-            values = (given[name].numpy() for given in (exact, simulated, own))
             again = replayed[name].numpy() if name in replayed else None
-            sums[name].add(*values, inside.get(name), again)
+            sums[name].add(
+                exact[name].numpy(),
+                simulated[name].numpy(),
+                own[name].numpy(),
+                inside.get(name),
+                again,
+            )
     weights = _weight_snr(deploy, quantized)
     layers = tuple(
         sums[name].result(weight_snr_db=weights.get(_kernel_name(deploy, name))) for name in names

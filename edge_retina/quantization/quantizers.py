@@ -12,7 +12,7 @@ from edge_retina.model.keras import keras, tf
 # the scale input * weight, overflows. At 1e-4 a bias of 6 behind an input scale of 0.02 uses a
 # fifth of it.
 _SMALLEST_WEIGHT_RANGE = 1e-4
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+_Quantizer: Any = tfmot.quantization.keras.quantizers.Quantizer
 
 
 class PerChannelWeights(_Quantizer):
@@ -178,7 +178,7 @@ class FixedRange(_Quantizer):
 class Switchable(_Quantizer):
     """Another quantiser that can be switched off, to see what it costs. Not for conversion."""
 
-    def __init__(self, quantizer: _Quantizer, active: tf.Variable) -> None:
+    def __init__(self, quantizer: Any, active: tf.Variable) -> None:
         """`active`: scalar, 1 to quantise and 0 to let everything through."""
         self.quantizer, self._active = quantizer, active
 

@@ -105,7 +105,8 @@ def _histograms(
 ) -> np.ndarray:
     """Return the histogram of every output (outputs, bins) between its extremes."""
     count = _histogram_function(probe, low, np.maximum(high, low + _SMALLEST_WIDTH))
-    return np.sum([count(tf.constant(images)) for images in batches], axis=0, dtype=np.int64)
+    counts = [np.asarray(count(tf.constant(images))) for images in batches]
+    return np.stack(counts).sum(axis=0, dtype=np.int64)
 
 
 def _histogram_function(

@@ -53,7 +53,7 @@ class QuantizationRecord:
 def save_quantized(directory: Path, quantized: QuantizedModel, record: QuantizationRecord) -> None:
     """Write weights, then the record, whose presence says that both are whole."""
     with atomic_path(directory / _WEIGHTS) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, **quantized.weights())
+        np.savez(stream, **quantized.weights())  # type: ignore[arg-type]  # numpy types **kwds so
     write_json(directory / _RECORD, asdict(record))
 
 

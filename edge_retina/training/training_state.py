@@ -47,7 +47,7 @@ class TrainingState(tf.train.experimental.PythonState):
             if state is not None:
                 arrays |= _to_arrays(name, state)
         stream = io.BytesIO()
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy types **kwds so
         return stream.getvalue()
 
     def deserialize(self, string_value: bytes) -> None:
