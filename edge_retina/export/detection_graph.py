@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
+from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.boxes.nms import SMALLEST_SIDE
 from edge_retina.config import ExportConfig
+from edge_retina.model.box_codec import decode_unscaled
 from edge_retina.model.keras import keras, tf
 from edge_retina.runtime.tensor_contract import DETECTIONS
 
@@ -121,14 +122,15 @@ def _best_pairs(margin: tf.Tensor, candidates: int) -> tuple[tf.Tensor, tf.Tenso
 
 def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf.Tensor:
     """Return clipped boxes (N, 4) for unscaled codes (N, 4) of the `chosen` (N,) anchors."""
-    sides = anchors_norm[:, 2:] - anchors_norm[:, :2]
+    # Of constants, so that the graph has only the gathers.
     centres = (anchors_norm[:, 2:] + anchors_norm[:, :2]) / 2
-    centre_anchor = tf.gather(tf.constant(centres), chosen)
-    side_anchor = tf.gather(tf.constant(sides), chosen)
-    shift, growth = tf.split(codes, 2, axis=1)
-    centre = shift * side_anchor + centre_anchor
-    half = tf.exp(tf.minimum(growth, MAX_LOG_SIZE)) * side_anchor * 0.5
-    return tf.clip_by_value(tf.concat([centre - half, centre + half], axis=1), 0.0, 1.0)
+    sizes = anchors_norm[:, 2:] - anchors_norm[:, :2]
+    boxes = decode_unscaled(
+        codes,
+        centres=tf.gather(tf.constant(centres), chosen),
+        sizes=tf.gather(tf.constant(sizes), chosen),
+    )
+    return tf.clip_by_value(boxes, 0.0, 1.0)
 
 
 def _logit(probability: float) -> float:
