@@ -11,7 +11,7 @@ from edge_retina.config import AugmentationConfig, DataConfig, MatchingConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import TrainingError
 from edge_retina.input_pipeline.sample_source import SampleSource
-from edge_retina.input_pipeline.targets import assign_targets
+from edge_retina.input_pipeline.targets import make_assign_targets
 from edge_retina.model.keras import tf
 
 _PREFETCHED_BATCHES = 4
@@ -55,7 +55,7 @@ def training_batches(
         seed=seed,
         cache_mb=data.cache_mb,
     )
-    anchors = tf.constant(grid.boxes_px())
+    assign_targets = make_assign_targets(grid, matching)
 
     def draw_sample(number: np.ndarray) -> tuple[np.ndarray, ...]:
         sample = source.draw(int(number))
@@ -69,8 +69,7 @@ def training_batches(
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
         ignored.set_shape((None,))
-        targets = assign_targets(anchors, boxes, classes, ignored, grid=grid, matching=matching)
-        return image, *targets
+        return image, *assign_targets(boxes, classes, ignored)
 
     return (
         tf.data.Dataset.counter(start=first_step * batch_size)

@@ -70,7 +70,7 @@ def check(found: tuple[Any, Any], want: tuple[np.ndarray, np.ndarray]) -> None:
     ids=["default", "not forced", "nothing ignored", "wide zone", "atss", "atss, not forced"],
 )
 def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
-    from edge_retina.input_pipeline.targets import assign_targets
+    from edge_retina.input_pipeline.targets import make_assign_targets
     from edge_retina.model.keras import tf
 
     rng = np.random.default_rng(0)
@@ -79,8 +79,9 @@ def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
     assert any(ignored.any() for _, _, ignored in images)
     wanted = [expected(*item, matching) for item in images]
 
+    assign_targets = make_assign_targets(GRID, matching)
     for item, want in zip(images, wanted, strict=True):
-        check(assign_targets(tf.constant(ANCHORS), *item, grid=GRID, matching=matching), want)
+        check(assign_targets(*item), want)
 
     dataset = tf.data.Dataset.from_generator(
         lambda: iter(images),
@@ -89,7 +90,7 @@ def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.bool),
         ),
-    ).map(lambda *item: assign_targets(tf.constant(ANCHORS), *item, grid=GRID, matching=matching))
+    ).map(assign_targets)
     mapped = list(dataset.as_numpy_iterator())
     for found, want in zip(mapped, wanted, strict=True):
         check(found, want)
@@ -99,40 +100,33 @@ def test_every_assigner_has_a_reference():
     assert set(REFERENCES) == set(ASSIGNERS)
 
 
-def assign(
-    anchors: list[tuple[float, ...]], boxes: list[tuple[float, ...]], ignored: list[bool]
-) -> tuple[list[int], np.ndarray]:
-    from edge_retina.input_pipeline.targets import assign_targets
-    from edge_retina.model.keras import tf
-
-    cls_targets, box_targets = assign_targets(
-        tf.constant(anchors, tf.float32),
-        tf.reshape(tf.constant(boxes, tf.float32), (-1, 4)),
-        tf.fill((len(boxes),), 3),
-        tf.constant(ignored, tf.bool),
-        grid=GRID,
-        matching=MatchingConfig(),
-    )
-    return cls_targets.numpy().tolist(), box_targets.numpy()
+# The corners of two by two cells: (-1, -1, 9, 9), (-1, 7, 9, 17), (7, -1, 17, 9), (7, 7, 17, 17).
+FOUR = AnchorGrid((16, 16), 3, (((10.0, 10.0),),))
 
 
 @pytest.mark.parametrize(
     "boxes, ignored, cls_targets",
     [
-        ([], [], [-1, -1, -1]),
-        ([(0, 0, 10, 10)], [False], [3, -1, -1]),
+        ([], [], [-1, -1, -1, -1]),
+        ([(-1, -1, 9, 9)], [False], [3, -1, -1, -1]),
         # not to be found: the anchor upon it is ignored, not positive
-        ([(0, 0, 10, 10)], [True], [-2, -1, -1]),
-        ([(0, 0, 10, 25.1)], [True], [-2, -2, -1]),  # just over half of the second is inside
-        ([(0, 0, 10, 25)], [True], [-2, -1, -1]),  # just half
-        ([(0, 0, 60, 60), (0, 0, 10, 10)], [True, False], [3, -2, -2]),  # objects come first
-        ([(0, 0, 10, 20), (20, 0, 30, 10)], [True, True], [-2, -1, -2]),
+        ([(-1, -1, 9, 9)], [True], [-2, -1, -1, -1]),
+        ([(-1, -1, 9, 12.1)], [True], [-2, -2, -1, -1]),  # just over half of the second is inside
+        ([(-1, -1, 9, 12)], [True], [-2, -1, -1, -1]),  # just half
+        ([(-9, -9, 60, 60), (-1, -1, 9, 9)], [True, False], [3, -2, -2, -2]),  # objects come first
+        ([(-1, -1, 9, 17), (7, 7, 17, 17)], [True, True], [-2, -2, -1, -2]),
     ],
 )
 def test_ignored_by_hand(
     boxes: list[tuple[float, ...]], ignored: list[bool], cls_targets: list[int]
 ):
-    anchors = [(0, 0, 10, 10), (0, 20, 10, 30), (20, 0, 30, 10)]
-    found, codes = assign(anchors, boxes, ignored)
-    assert found == cls_targets
-    assert (codes == 0).all()  # the one positive anchor lies on its object
+    from edge_retina.input_pipeline.targets import make_assign_targets
+    from edge_retina.model.keras import tf
+
+    found, codes = make_assign_targets(FOUR, MatchingConfig())(
+        tf.reshape(tf.constant(boxes, tf.float32), (-1, 4)),
+        tf.fill((len(boxes),), 3),
+        tf.constant(ignored, tf.bool),
+    )
+    assert found.numpy().tolist() == cls_targets
+    assert (codes.numpy() == 0).all()  # the one positive anchor lies on its object
