@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.boxes.matching import NEGATIVE
 from edge_retina.choices import ASSIGNERS, load_choice
 from edge_retina.config import MatchingConfig
 from edge_retina.input_pipeline.overlaps import ignore_inside
+from edge_retina.model.box_codec import encode_boxes
 from edge_retina.model.keras import tf
 
 Targets = tuple[tf.Tensor, tf.Tensor]
@@ -52,17 +52,9 @@ def make_assign_targets(
             )
             safe = tf.maximum(matched, 0)
             cls_targets = tf.where(matched >= 0, tf.gather(gt_classes, safe), matched)
-            codes = _encode(tf.gather(gt_boxes, safe), anchors)
+            codes = encode_boxes(tf.gather(gt_boxes, safe), anchors)
             return cls_targets, tf.where(matched[:, None] >= 0, codes, 0.0)
 
         return tf.cond(tf.size(gt_classes) > 0, with_objects, without_objects)
 
     return assign_targets
-
-
-def _encode(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    anchor_size = anchors[:, 2:] - anchors[:, :2]
-    size = boxes[:, 2:] - boxes[:, :2]
-    shift = (boxes[:, :2] + boxes[:, 2:] - anchors[:, :2] - anchors[:, 2:]) / 2 / anchor_size
-    growth = tf.math.log(tf.maximum(size, 1e-6) / anchor_size)
-    return tf.concat([shift, growth], axis=-1) * tf.constant(CODE_SCALES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from edge_retina.model.codec import decode_boxes
+from edge_retina.model.box_codec import decode_boxes
 from edge_retina.model.keras import tf
 
 EPSILON = 1e-7  # keeps divisions by an area finite

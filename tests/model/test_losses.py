@@ -186,7 +186,7 @@ def test_an_unknown_loss_is_refused(field: str):
 
 
 def test_decode_boxes_is_the_codec():
-    from edge_retina.model.codec import decode_boxes
+    from edge_retina.model.box_codec import decode_boxes
 
     rng = np.random.default_rng(0)
     codes = (rng.normal(0, 5, (500, 4))).astype(np.float32)

@@ -33,20 +33,14 @@ def network() -> Any:
 
 def batch() -> tuple[Any, ...]:
     """Two pictures of noise with one object each, classes 0 and 1."""
-    from edge_retina.input_pipeline.targets import assign_targets
+    from edge_retina.input_pipeline.targets import make_assign_targets
     from edge_retina.model.keras import tf
 
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     boxes = ((5.0, 4.0, 18.0, 16.0), (14.0, 15.0, 27.0, 28.0))
+    assign_targets = make_assign_targets(GRID, MatchingConfig())
     targets = [
-        assign_targets(
-            tf.constant(ANCHORS),
-            tf.constant([box]),
-            tf.constant([label]),
-            tf.constant([False]),
-            grid=GRID,
-            matching=MatchingConfig(),
-        )
+        assign_targets(tf.constant([box]), tf.constant([label]), tf.constant([False]))
         for label, box in enumerate(boxes)
     ]
     return (tf.constant(images), *(tf.stack(part) for part in zip(*targets, strict=True)))
