@@ -1,1 +1,1 @@
-"""All that a device needs: pictures, the .tflite detector, the manifest. No TensorFlow."""
+"""All that a device needs: images, the .tflite detector, the manifest. No TensorFlow."""
