@@ -153,7 +153,7 @@ class _Perturbed:
 
 
 def _one_pixel_brighter(image: np.ndarray, seed: int) -> np.ndarray:
-    row, column = np.random.default_rng(seed).integers(0, image.shape[0], 2)
+    row, column = np.random.default_rng(seed).integers(0, image.shape[:2])
     changed = image.astype(np.int16)
     changed[row, column] += np.where(changed[row, column] < 255, 1, -1)
     return changed.astype(np.uint8)

@@ -45,7 +45,7 @@ def export_run(
     nms: bool = True,
     trained: keras.Model | None = None,
 ) -> Manifest:
-    """Write the artefact directory of a RUN.
+    """Export a RUN.
 
     Args:
         run: trained, and quantised if int8 is wanted.
@@ -53,7 +53,7 @@ def export_run(
         config: resolved; `export` says what is baked in.
         precisions: of `PRECISIONS`.
         method: "qat" or "ptq"; None for that of the config.
-        pictures: real ones, on which the files are compared with the model they were made from.
+        pictures: real images; on them each file is compared with the model it was made from.
         nms: False leaves decoding and NMS to the client.
         trained: the RUN's float model, if it is built already; it is left as it is.
 

@@ -1,4 +1,4 @@
-"""What manifest.json says of an export."""
+"""The manifest of an export."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_export(
         labels: class names by index.
         grid: the anchors.
         dtypes: of the input, by file name.
-        quantization: of the int8 file, how it was made.
+        quantization: how the int8 file was made.
         nms: whether decoding and NMS are inside the files.
     """
     return Manifest(

@@ -1,4 +1,4 @@
-"""The precisions in which a model can be exported; free of TensorFlow, for the command line."""
+"""The precisions a model can be exported in; free of TensorFlow, for the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph without decoding and NMS: what the heads say of every anchor.
+"""The graph without decoding and NMS: what the heads predict for every anchor.
 
 For a client that decodes by itself: `runtime.raw_outputs` is one, MediaPipe Tasks another.
 """

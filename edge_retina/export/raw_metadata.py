@@ -1,4 +1,4 @@
-"""What metadata says of a file without NMS: MediaPipe Tasks decodes with the anchors in it.
+"""Metadata of a file without NMS: MediaPipe Tasks decodes with the anchors in it.
 
 Source: mediapipe/tasks/cc/components/processors/detection_postprocessing_graph.cc. The client takes
 the codes as (y, x, h, w), the best class of each anchor, and then runs its own NMS.

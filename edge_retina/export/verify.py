@@ -46,7 +46,7 @@ _OUTPUTS = DETECTIONS.names[:3]  # all but the count
 def verify_deploy_graph(
     trained: keras.Model, deploy: keras.Model, pictures: Sequence[Path] = ()
 ) -> None:
-    """Compare a deploy graph with the float model, on real pictures or else on noise.
+    """Compare a deploy graph with the float model, on real images or else on noise.
 
     Raises:
         ExportError: an output differs by more than 1e-4 of its size.
@@ -78,7 +78,7 @@ def verify_file(
     Args:
         path: the file; labels.txt must lie beside it, and the manifest if it has no NMS inside.
         reference: the same model in Keras, float or fake-quantised.
-        pictures: real pictures.
+        pictures: real images.
         precision: of the file: what roundings are allowed for.
 
     Returns:

@@ -1,4 +1,4 @@
-"""int64 biases for int16 convolutions, which TFLite's kernels demand and the converter forgets.
+"""int64 biases for int16 convolutions, which TFLite's kernels require and the converter forgets.
 
 TF 2.21 writes an int32 bias behind int16 activations when the ranges come from fake quantisation;
 LiteRT 2.3.0 then refuses the file ("bias->type != kTfLiteInt64").

@@ -31,7 +31,7 @@ def anchor_grid(config: Config) -> AnchorGrid:
 class KerasPredictor:
     """Runs a model whose outputs are `cls_logits` (1, A, K) and `box_deltas` (1, A, 4).
 
-    The model is traced once, at the first picture, and its weights are read at every one. So one
+    The model is traced once, at the first image, and its weights are read at every call. So one
     predictor serves all evaluations of a training; a new one would trace the model again.
 
     Attributes:
@@ -55,7 +55,7 @@ class KerasPredictor:
         self._run = tf.function(lambda x: model(x, training=False), input_signature=[images])
 
     def preprocess(self, image_rgb: np.ndarray) -> np.ndarray:
-        """Stretch and normalise a picture to the input (1, H, W, 3) float32."""
+        """Stretch and normalise an image to the input (1, H, W, 3) float32."""
         return normalize(stretch(image_rgb, self.input_hw))[None]
 
     def invoke(self, tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ class KerasPredictor:
         return Detections(boxes, classes, scores)
 
     def predict(self, image_rgb: np.ndarray) -> Detections:
-        """Find objects in an (H, W, 3) uint8 RGB picture."""
+        """Find objects in an (H, W, 3) uint8 RGB image."""
         return self.postprocess(self.invoke(self.preprocess(image_rgb)))
 
 

@@ -2,7 +2,7 @@
 
 The rounding error of a kernel, applied to the mean of what goes into the layer, is a constant for
 each output channel, so the bias can take it back. Source: Nagel et al. 2019, section 4.2. The means
-are measured on calibration pictures instead of derived from BatchNorm, which is folded by then.
+are measured on calibration images instead of derived from BatchNorm, which is folded by then.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class FileTensors:
         self._interpreter.allocate_tensors()
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the real values of every tensor for a uint8 picture (H, W, 3)."""
+        """Return the real values of every tensor for a uint8 image (H, W, 3)."""
         self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image[None])
         self._interpreter.invoke()
         return {

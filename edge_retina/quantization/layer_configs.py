@@ -25,7 +25,7 @@ class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
         return [(kernel_of(layer), self.weights)] if self.weights else []
 
     def set_quantize_weights(self, layer: keras.layers.Layer, quantize_weights: list) -> None:
-        """Put the fake-quantised kernel in the place of the kernel."""
+        """Replace the kernel by the fake-quantised one."""
         if self.weights:
             setattr(layer, _kernel_name(layer), quantize_weights[0])
 

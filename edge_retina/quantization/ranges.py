@@ -1,4 +1,4 @@
-"""Activation ranges of the deploy graph, measured on calibration pictures."""
+"""Activation ranges of the deploy graph, measured on calibration images."""
 
 from __future__ import annotations
 

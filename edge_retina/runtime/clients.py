@@ -1,7 +1,7 @@
 """Which clients load a .tflite file as an object detector, and why not.
 
-The rules were found by running the clients; `make test-clients` and `docs/clients.md`
-show the same clients at work.
+The rules come from running the clients; `make test-clients` does, and `docs/clients.md` shows the
+results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge_retina.runtime.tensor_contract import (
 )
 
 POSTPROCESS = "TFLite_Detection_PostProcess"  # a custom operator that all these runtimes have
-# Found by comparing results; its Python and web options offer no other.
+# Observed; its Python and web options offer no other.
 _MEDIAPIPE_NMS = (
     "runs its own NMS: across classes, IoU above 0.3, best class of each anchor; it needs a "
     "score_threshold"
@@ -43,8 +43,8 @@ class ClientVerdict:
     Attributes:
         client: its name.
         accepts: it loads the file and its results can be used.
-        reasons: why not, each with what would be needed; of a client that accepts, what it does
-            otherwise than others.
+        reasons: why not, each with what is needed; for a client that accepts, what it does
+            differently from the others.
     """
 
     client: str
@@ -60,7 +60,7 @@ def judge_clients(
     Args:
         graph: of the file.
         metadata: of the file, or None.
-        content: of the file, in which the labels are looked for.
+        content: of the file; the labels are searched in it.
     """
     runtime, detector = _runtime(graph), _detector(graph)
     tasks = [*runtime, *detector, *_task(graph, metadata, content)]
@@ -113,8 +113,8 @@ def _fits(graph: Graph, contract: TensorContract) -> bool:
 
 
 def _detector(graph: Graph) -> list[str]:
-    """Say what keeps the tensors from being a detector's."""
-    reasons = _picture(graph)
+    """Return what keeps the tensors from being a detector's."""
+    reasons = _image(graph)
     if not _fits(graph, DETECTIONS):
         reasons.append(f"outputs {_shapes(graph.output_tensors)}; {DETECTIONS} are needed")
     return reasons + _float_outputs(graph)
@@ -125,8 +125,8 @@ def _float_outputs(graph: Graph) -> list[str]:
     return [f"outputs of {', '.join(wrong)}; float32 is needed"] if wrong else []
 
 
-def _picture(graph: Graph) -> list[str]:
-    """Say what keeps the input from being one picture."""
+def _image(graph: Graph) -> list[str]:
+    """Return what keeps the input from being one image."""
     reasons = []
     if graph.subgraphs != 1:
         reasons.append(f"{graph.subgraphs} subgraphs; one is needed")
@@ -139,7 +139,7 @@ def _picture(graph: Graph) -> list[str]:
 
 
 def _task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> list[str]:
-    """Say what is missing in the metadata."""
+    """Return what the metadata lacks."""
     if metadata is None:
         return ["no metadata; export the model with 'edge-retina export'"]
     subgraphs = metadata.get("subgraph_metadata", [])
@@ -165,8 +165,8 @@ def _task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> l
 
 
 def _raw_task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) -> list[str]:
-    """Say what MediaPipe misses in the metadata of a detector without NMS."""
-    reasons = [*_picture(graph), *_float_outputs(graph)]
+    """Return what MediaPipe misses in the metadata of a detector without NMS."""
+    reasons = [*_image(graph), *_float_outputs(graph)]
     if metadata is None:
         return [*reasons, "no metadata; export the model with 'edge-retina export'"]
     subgraphs = metadata.get("subgraph_metadata", [])

@@ -1,4 +1,4 @@
-"""What a detector says about one image."""
+"""What a detector finds in one image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Detections:
 
 
 class Predictor(Protocol):
-    """Anything that finds objects in a picture: a Keras model, a .tflite file, a peer's model."""
+    """Anything that finds objects in an image: a Keras model, a .tflite file, a peer's model."""
 
     @property
     def labels(self) -> tuple[str, ...]:

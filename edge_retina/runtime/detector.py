@@ -1,4 +1,4 @@
-"""A .tflite detector on this machine: numpy, OpenCV and LiteRT, nothing else."""
+"""Run a .tflite detector with numpy, OpenCV and LiteRT, nothing else."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class TFLiteDetector:
             use_xnnpack: False runs LiteRT's own kernels without any delegate.
 
         Raises:
-            ModelError: not a whole TFLite file, unexpected inputs or outputs, no labels or other
-                ones, or no manifest for a file without NMS.
+            ModelError: not a whole TFLite file, unexpected inputs or outputs, missing or wrong
+                labels, or no manifest for a file without NMS.
         """
         self.path = Path(path)
         if num_threads < 1:
@@ -69,13 +69,13 @@ class TFLiteDetector:
 
     @property
     def input_hw(self) -> tuple[int, int]:
-        """(height, width) in pixels that every picture is stretched to."""
+        """(height, width) in pixels that every image is stretched to."""
         _, height, width, _ = self._input["shape"]
         return int(height), int(width)
 
     @property
     def precision(self) -> str:
-        """What the weights are stored in: "int8" if any or the picture, "float16" or "float32"."""
+        """Type of the weights: "int8" if any or the input is quantised, else "float16", "float32"."""
         dtypes = {tensor["dtype"] for tensor in self._interpreter.get_tensor_details()}
         if dtypes & {np.int8, np.uint8}:
             return "int8"
@@ -87,7 +87,7 @@ class TFLiteDetector:
         return count_delegate_partitions(self._interpreter) if self._use_xnnpack else None
 
     def preprocess(self, image_rgb: np.ndarray) -> np.ndarray:
-        """Turn an upright (H, W, 3) uint8 RGB picture into the (1, h, w, 3) input tensor."""
+        """Turn an upright (H, W, 3) uint8 RGB image into the (1, h, w, 3) input tensor."""
         pixels = stretch(image_rgb, self.input_hw)[np.newaxis]
         # The int8 model's input scale and zero point make a pixel value its own quantised value
         return pixels if self._input["dtype"] == np.uint8 else normalize(pixels)
@@ -105,7 +105,7 @@ class TFLiteDetector:
         """Take the used rows, best score first; decode and suppress what has no NMS inside.
 
         Raises:
-            ModelError: the model names a class it has no label for.
+            ModelError: the model found a class that has no label.
         """
         if self._decoder is not None:
             return self._decoder.decode(*raw)
@@ -126,7 +126,7 @@ class TFLiteDetector:
         )
 
     def predict(self, image_rgb: np.ndarray) -> Detections:
-        """Find objects in an upright (H, W, 3) uint8 RGB picture of any size."""
+        """Find objects in an upright (H, W, 3) uint8 RGB image of any size."""
         return self.postprocess(self.invoke(self.preprocess(image_rgb)))
 
 

@@ -52,7 +52,7 @@ class OperatorInfo:
         is_custom: not built in: the runtime must be given it.
         inputs: indices of tensors; left-out ones are not in it.
         outputs: indices of tensors.
-        macs: multiplications with an addition for one picture.
+        macs: multiply-accumulate operations for one image.
     """
 
     name: str
@@ -184,7 +184,7 @@ def _operator(
 
 
 def _macs(name: str, inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) -> int:
-    """Return the multiplications; 0 for operators in which they don't count.
+    """Return the MACs; 0 for operators in which they don't matter.
 
     Source: tensorflow/lite/schema: kernels are (out, h, w, in), depthwise (1, h, w, channels).
     """
@@ -192,7 +192,7 @@ def _macs(name: str, inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...
         return math.prod(outputs[0]) * math.prod(inputs[1][1:])
     if name == "DEPTHWISE_CONV_2D":
         return math.prod(outputs[0]) * math.prod(inputs[1][1:3])
-    if name == "TRANSPOSE_CONV":  # inputs: output shape, kernel, picture
+    if name == "TRANSPOSE_CONV":  # inputs: output shape, kernel, image
         return math.prod(inputs[2]) * math.prod(inputs[1][:3])
     if name == "FULLY_CONNECTED":
         return math.prod(outputs[0]) * inputs[1][-1]

@@ -1,4 +1,4 @@
-"""Everything that can be said about a .tflite file without running it on pictures."""
+"""Everything there is to know about a .tflite file without running it on images."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class InputSpec:
         height, width: pixels.
         dtype: by file name: "uint8" (pixel values) or "float32" ((pixel - mean) / std).
         mean, std: of the normalisation; folded into the models with uint8 input.
-        resize: how a picture comes to this size: "stretch".
+        resize: how images are brought to this size: "stretch".
         color: channel order: "RGB".
     """
 
@@ -68,7 +68,7 @@ class Manifest:
         metrics: by file name: mAP, mAP50, images, split, data_sha256.
         files: by file name.
         config: the whole resolved config.
-        verification: by file name: on how many pictures it was compared with its model in Keras
+        verification: by file name: on how many images it was compared with its model in Keras
             and which share of the detections it found; empty where it was not compared.
         schema_version: of this document.
     """

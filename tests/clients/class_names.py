@@ -1,9 +1,10 @@
 """A detector that is right by construction, to see whether every client prints the right names.
 
-The network takes 128x128 pixels, in 8x8 cells. A cell of one of five colours is an object of
-that colour's class, twice as wide as the cell if the colour has red, twice as high if it has green.
-So what must be found is known without any code of this package. The labels are not sorted, and some
-are not ASCII: a client that sorts, counts from one or decodes wrongly is caught.
+The network takes images 192 px high and 320 px wide, in 12x20 cells. A cell of one of five colours
+is an object of that colour's class, twice as wide as the cell if the colour has red, twice as high
+if it has green. So what must be found is known without any code of this package. The labels are not
+sorted, and some are not ASCII. A client that sorts, counts from one, decodes wrongly or swaps
+height and width is caught.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ LABELS = ("zebra", "apple", "müde Katze", "人", "bus")
 _COLOURS = np.array(  # RGB, -1 or 1, by class
     [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1], [1, -1, 1]], np.float32
 )
-_SIDE, _CELL, _LEVEL = 128, 16, 4
+IMAGE_HW = (192, 320)
+_CELL, _LEVEL = 16, 4
 # Rows and columns of cells, apart from one another and from the border
-_PLACES = ((1, 6), (5, 1), (2, 3), (6, 6), (4, 4))
+_PLACES = ((1, 17), (9, 1), (3, 6), (10, 18), (6, 11))
 # A cell's logit is 8 (colour . colour of the class) - 20: 4 for its class, -12 at most for others
 _SLOPE, _BIAS, _SCORE = 8.0, -20.0, 1 / (1 + math.exp(-4.0))
 
@@ -40,7 +42,7 @@ def draw_pictures(out: Path) -> Rows:
     out.mkdir(parents=True)
     expected: Rows = {}
     for turn in range(len(LABELS)):
-        picture = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+        picture = np.zeros((*IMAGE_HW, 3), np.uint8)
         rows = []
         for place, (row, column) in enumerate(_PLACES):
             index = (place + turn) % len(LABELS)
@@ -82,7 +84,7 @@ def write_models(out: Path) -> list[Path]:
     from edge_retina.export.metadata import with_metadata
 
     out.mkdir(parents=True, exist_ok=True)
-    grid = AnchorGrid((_SIDE, _SIDE), _LEVEL, (((float(_CELL), float(_CELL)),),))
+    grid = AnchorGrid(IMAGE_HW, _LEVEL, (((float(_CELL), float(_CELL)),),))
     export = ExportConfig(max_detections=10)
     paths = []
     for precision in ("float32", "int8"):
@@ -95,7 +97,7 @@ def write_models(out: Path) -> list[Path]:
 
 
 def _network(fake_quantised: bool) -> Any:
-    """Return the network: from an image to [logits (1, 64, 5), codes (1, 64, 4)]."""
+    """Return the network: from an image to [logits (1, 240, 5), codes (1, 240, 4)]."""
     from edge_retina.model.keras import keras, tf
 
     def fake(x: Any, low: float, high: float) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image
-from tests.clients.class_names import LABELS, draw_pictures, names_at, write_models
+from tests.clients.class_names import IMAGE_HW, LABELS, draw_pictures, names_at, write_models
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def test_ids_mean_the_labels_and_boxes_lie_where_they_are(
     for model in models:
         detector = TFLiteDetector(model, use_xnnpack=xnnpack)
         assert detector.labels == LABELS
+        assert detector.input_hw == IMAGE_HW
         for name, rows in expected.items():
             found = detector.predict(load_image(tmp_path / "pictures" / name))
             by_label = {

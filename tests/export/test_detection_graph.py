@@ -15,9 +15,9 @@ from edge_retina.errors import ExportError
 
 pytestmark = pytest.mark.tf
 
-GRID = AnchorGrid((64, 64), 3, tuple(level[:3] for level in default_shapes((3, 4, 5))))
+GRID = AnchorGrid((64, 96), 3, tuple(level[:3] for level in default_shapes((3, 4, 5))))
 COUNTS = GRID.level_counts()
-ANCHORS = GRID.boxes_px() / np.float32(64)
+ANCHORS = GRID.boxes_px() / np.array([64, 96, 64, 96], np.float32)
 THREADS = (1, 2, 3, 4, 8)
 
 SETTINGS = ExportConfig(max_detections=20, candidates=100, score_threshold=0.3)

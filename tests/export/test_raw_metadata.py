@@ -38,7 +38,7 @@ def test_anchors_are_read_back(written: bytes) -> None:
     half = found[:, 2:] / 2
     corners = np.concatenate([found[:, :2] - half, found[:, :2] + half], axis=1)
     np.testing.assert_allclose(corners, ANCHORS, atol=1e-7)
-    assert found[1].tolist() == [0.25, 0.25, 0.5, 0.25]  # 2 px high, 1 px wide of 4
+    assert found[1].tolist() == [0.5, 0.125, 1.0, 0.125]  # 2 px of 2 high, 1 px of 8 wide
 
 
 def test_decoding_options_are_those_of_the_codes(written: bytes) -> None:

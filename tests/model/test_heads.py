@@ -11,8 +11,8 @@ from edge_retina.boxes.anchors import AnchorGrid
 
 pytestmark = pytest.mark.tf
 
-# 8 x 8, 4 x 4 and 2 x 2 cells with three shapes each
-GRID = AnchorGrid((64, 64), 3, (((9.0, 9.0), (9.0, 5.0), (5.0, 9.0)),) * 3)
+# 8 x 12, 4 x 6 and 2 x 3 cells with three shapes each
+GRID = AnchorGrid((64, 96), 3, (((9.0, 9.0), (9.0, 5.0), (5.0, 9.0)),) * 3)
 CHANNELS = 4
 
 
@@ -36,11 +36,11 @@ def head() -> Any:
 
 def features() -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    sides = [GRID.cells_hw(level)[0] for level in GRID.levels]
-    return [rng.normal(size=(1, side, side, CHANNELS)).astype(np.float32) for side in sides]
+    sizes = [(1, *GRID.cells_hw(level), CHANNELS) for level in GRID.levels]
+    return [rng.normal(size=size).astype(np.float32) for size in sizes]
 
 
-@pytest.mark.parametrize("level, row, column", [(3, 0, 0), (3, 2, 6), (4, 3, 1), (5, 1, 0)])
+@pytest.mark.parametrize("level, row, column", [(3, 0, 0), (3, 2, 10), (4, 3, 1), (5, 1, 0)])
 def test_outputs_are_in_the_order_of_the_anchors(head: Any, level: int, row: int, column: int):
     """A change in one cell reaches the anchors of the 3 x 3 cells around it, and no others."""
     before = features()

@@ -8,17 +8,19 @@ import pytest
 
 pytestmark = pytest.mark.tf
 
+IMAGE_HW = (128, 192)
+
 
 @pytest.fixture(scope="module")
 def network(make_retinanet: Callable[..., Any]) -> Any:
-    return make_retinanet(image_hw=(128, 128), max_level=7, head_depth=1)
+    return make_retinanet(image_hw=IMAGE_HW, max_level=7, head_depth=1)
 
 
 def test_outputs_are_one_row_for_each_anchor(network: Any):
     model, grid = network
     anchors = len(grid.boxes_px())
-    assert anchors == 2 * (16**2 + 8**2 + 4**2 + 2**2 + 1)
-    cls_logits, box_deltas = model(np.zeros((2, 128, 128, 3), np.float32))
+    assert anchors == 2 * (16 * 24 + 8 * 12 + 4 * 6 + 2 * 3 + 1 * 2)  # 1.5 cells make 2
+    cls_logits, box_deltas = model(np.zeros((2, *IMAGE_HW, 3), np.float32))
     assert cls_logits.shape == (2, anchors, 3)
     assert box_deltas.shape == (2, anchors, 4)
     assert model.output_names == ["cls_logits", "box_deltas"]
@@ -30,7 +32,7 @@ def test_levels_are_joined_finest_first(network: Any):
     model, grid = network
     names = [f"{head}_p{level}_reshape" for head in ("cls", "box") for level in grid.levels]
     probe = keras.Model(model.input, [*model.outputs, *(model.get_layer(n).output for n in names)])
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 128, 128, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, *IMAGE_HW, 3)).astype(np.float32)
     cls_logits, box_deltas, *by_level = (array.numpy() for array in probe(image))
     np.testing.assert_array_equal(np.concatenate(by_level[:5], axis=1), cls_logits)
     np.testing.assert_array_equal(np.concatenate(by_level[5:], axis=1), box_deltas)
@@ -49,7 +51,8 @@ def test_features_are_at_their_strides(network: Any):
     model, _ = network
     for level in range(3, 8):
         name = f"p{level}_smooth_relu" if level <= 5 else f"p{level}_down_relu"
-        assert model.get_layer(name).output_shape == (None, 128 >> level, 128 >> level, 16)
+        height, width = (-(-side // 2**level) for side in IMAGE_HW)
+        assert model.get_layer(name).output_shape == (None, height, width, 16)
 
 
 def test_a_single_level(make_retinanet: Callable[..., Any]):

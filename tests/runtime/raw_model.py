@@ -1,4 +1,4 @@
-"""A .tflite file without NMS, its manifest beside it: 12 anchors, 4 classes, 4 x 4 pixels."""
+"""A .tflite file without NMS, its manifest beside it: 12 anchors, 4 classes, 2 x 8 pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
 from tests.runtime.foreign_model import ForeignModel
 
-GRID = AnchorGrid((4, 4), 1, (((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)),))
+HEIGHT, WIDTH = 2, 8
+GRID = AnchorGrid((HEIGHT, WIDTH), 1, (((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)),))
 LABELS = ("a", "b", "c", "d")
 NAME = "tiny_raw_float32.tflite"
 
@@ -19,7 +20,7 @@ NAME = "tiny_raw_float32.tflite"
 def raw_content(*, num_anchors: int = 12, num_scored: int = 12, num_classes: int = 4) -> bytes:
     """Return a file whose boxes and scores are both the pixels, in another shape."""
     model = ForeignModel()
-    picture = model.tensor("picture", (1, 4, 4, 3))
+    picture = model.tensor("picture", (1, HEIGHT, WIDTH, 3))
     shapes = {"boxes": (1, num_anchors, 4), "scores": (1, num_scored, num_classes)}
     outputs = [model.tensor(name, shape) for name, shape in shapes.items()]
     for output, shape in zip(outputs, shapes.values(), strict=True):
@@ -33,7 +34,7 @@ def raw_manifest(**changes: Any) -> Manifest:
     """Return the manifest of such a file."""
     fields: dict[str, Any] = {
         "edge_retina_version": "0.1.0",
-        "input": InputSpec(4, 4, {NAME: "float32"}, 128.0, 128.0),
+        "input": InputSpec(HEIGHT, WIDTH, {NAME: "float32"}, 128.0, 128.0),
         "outputs": (OutputSpec("boxes", 0, (1, 12, 4)), OutputSpec("scores", 1, (1, 12, 4))),
         "labels": LABELS,
         "anchors": {"min_level": 1, "shapes": [[[1.0, 1.0], [2.0, 1.0], [1.0, 2.0]]]},

@@ -12,7 +12,7 @@ import pytest
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
-from tests.runtime.raw_model import GRID, LABELS, NAME, raw_content, write_raw
+from tests.runtime.raw_model import GRID, HEIGHT, LABELS, NAME, WIDTH, raw_content, write_raw
 
 SETTINGS = {
     "score_threshold": 0.3,
@@ -63,7 +63,8 @@ def test_nothing_above_the_threshold() -> None:
 
 def test_anchors_and_settings_are_those_of_the_manifest(tmp_path: Path) -> None:
     decoder = load_raw_decoder(write_raw(tmp_path), num_anchors=12)
-    np.testing.assert_allclose(decoder.anchors_norm, GRID.boxes_px() / 4)
+    np.testing.assert_allclose(decoder.anchors_norm, GRID.boxes_px() / [2, 8, 2, 8], rtol=1e-6)
+    np.testing.assert_allclose(decoder.anchors_norm[-3], [0.25, 0.8125, 0.75, 0.9375])
     assert decoder.settings == {
         "score_threshold": 0.05,
         "iou_threshold": 0.5,
@@ -76,7 +77,7 @@ def test_anchors_and_settings_are_those_of_the_manifest(tmp_path: Path) -> None:
 def test_a_detector_of_a_raw_file(tmp_path: Path) -> None:
     detector = TFLiteDetector(write_raw(tmp_path))
     assert detector.labels == LABELS
-    picture = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     boxes, scores = detector.invoke(detector.preprocess(picture))
     np.testing.assert_array_equal(boxes, scores)  # both are the pixels
     decoder = load_raw_decoder(tmp_path / NAME, num_anchors=12)
