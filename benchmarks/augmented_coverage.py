@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.coverage import best_iou
+from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.config import AugmentationConfig, load_config
 from edge_retina.datasets import Example, load_dataset
 from edge_retina.files import write_json, write_text
@@ -94,12 +94,12 @@ def _draw(
 
 
 def _figures(grid: AnchorGrid, boxes_px: np.ndarray, ignored: int) -> dict[str, Any]:
-    best = best_iou(grid, boxes_px)
+    coverage = AnchorCoverage.of(best_iou(grid, boxes_px))
     return {
-        "objects": len(boxes_px),
+        "objects": coverage.objects,
         "ignored": ignored,
-        "best_possible_recall": float((best >= 0.5).mean()),
-        "mean_best_iou": float(best.mean()),
+        "best_possible_recall": coverage.best_possible_recall,
+        "mean_best_iou": coverage.mean_best_iou,
     }
 
 
