@@ -37,6 +37,7 @@ from edge_retina.workflow.prepare import open_run
 
 RESULTS = Path(__file__).parent / "results" / "validation_choices"
 _COMMAND = "python -m calibration.validation_choices RUN [RUN ...]"
+_QAT = ("quantize.steps=200", "quantize.evaluations=0")  # the last state, whatever it is worth
 _TWO_SIDED_95 = 1.96  # standard errors
 
 
@@ -75,13 +76,13 @@ CHOICES = (
     Choice(
         "QAT, ranges move half the time",
         "qat",
-        ("quantize.freeze_ranges_at=0.5", "quantize.evaluations=0"),
+        ("quantize.freeze_ranges_at=0.5", *_QAT),
         "PTQ, biases corrected",
     ),
     Choice(
         "QAT, ranges as calibrated",
         "qat",
-        ("quantize.freeze_ranges_at=0.0", "quantize.evaluations=0"),
+        ("quantize.freeze_ranges_at=0.0", *_QAT),
         "QAT, ranges move half the time",
     ),
 )
