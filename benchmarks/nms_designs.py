@@ -241,13 +241,13 @@ def _accuracy(run: Path) -> dict[str, Any]:
     """Return the mAP of each design on the head outputs of a RUN's float model."""
     from edge_retina.datasets import load_dataset
     from edge_retina.evaluation.coco_metrics import evaluate_detections
-    from edge_retina.model.predictor import anchor_grid, load_keras_predictor
+    from edge_retina.model.predictor import load_keras_predictor
     from edge_retina.run_directory import RunDirectory
     from edge_retina.runtime.image import load_image
 
     directory = RunDirectory(run)
     config = directory.load_config()
-    predictor, grid = load_keras_predictor(str(run)), anchor_grid(config)
+    predictor, grid = load_keras_predictor(str(run)), RunDirectory(run).load_anchors()
     anchors = grid.boxes_norm()
     data = load_dataset(config.data.path, skip_invalid=config.data.skip_invalid, seed=config.seed)
     examples = data.split(config.data.test_split)

@@ -67,7 +67,6 @@ def main(data: Path, pretrained: str, rounds: int, target: Path | None) -> None:
 
 def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[float]]:
     from edge_retina.input_pipeline.pipeline import training_batches
-    from edge_retina.model.predictor import anchor_grid
     from edge_retina.progress import show_progress
     from edge_retina.run_directory import RunDirectory
     from edge_retina.training.metrics_log import MetricsLog
@@ -76,15 +75,22 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
 
     run = RunDirectory(directory)
     context = prepare_run(config, run)
-    config, data = context.resolved, context.data
-    trainer = Trainer(config, labels=data.dataset.labels, train=data.train, val=data.val, run=run)
+    config, data = context.config, context.data
+    trainer = Trainer(
+        config,
+        grid=context.grid,
+        labels=data.dataset.labels,
+        train=data.train,
+        val=data.val,
+        run=run,
+    )
     batch_size = config.train.batch_size
     metrics = MetricsLog(run.metrics_file, tensorboard=run.tensorboard_dir)
     speeds: dict[str, list[float]] = {"training": [], "step": [], "input": []}
     total = _WARMUP + rounds * _STEPS
     batches = training_batches(
         data.train,
-        grid=anchor_grid(config),
+        grid=context.grid,
         data=config.data,
         augmentation=config.augmentation,
         matching=config.matching,

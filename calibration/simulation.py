@@ -31,7 +31,7 @@ from edge_retina.files import write_json
 from edge_retina.int8.layer_error import LayerError
 from edge_retina.layer_names import is_head_output, output_of_reshape
 from edge_retina.model.keras_internals import call_of
-from edge_retina.model.predictor import KerasPredictor, anchor_grid
+from edge_retina.model.predictor import KerasPredictor
 from edge_retina.quantization.microscope import compare_layers
 from edge_retina.quantization.quantize import quantized_predictor
 from edge_retina.quantization.quantized_model import QuantizedModel
@@ -55,20 +55,20 @@ def main(run: Path, method: str, pictures: int, out: Path) -> None:
     """Compare simulation and file of RUN."""
     directory = RunDirectory(run)
     context = open_run(directory, overrides=())
-    config, data = context.resolved, context.data
+    config, data = context.config, context.data
     size = config.model.image_hw
     images = [stretch(load_image(example.path), size) for example in data.test[:pictures]]
     quantized, record = load_quantized(directory, method)
-    function = detection_function(
-        quantized.model, anchors=anchor_grid(config), export=config.export
-    )
+    function = detection_function(quantized.model, anchors=context.grid, export=config.export)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "int8.tflite"
         file.write_bytes(convert(function, int8=True))
         (file.parent / "labels.txt").write_bytes(directory.labels_file.read_bytes())
         labels = directory.load_labels()
-        simulation = quantized_predictor(quantized, config, labels)
+        simulation = quantized_predictor(
+            quantized, grid=context.grid, labels=labels, export=config.export
+        )
         predictors: dict[str, Predictor] = {
             "simulation": simulation,
             "file, XNNPACK": TFLiteDetector(file),

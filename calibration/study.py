@@ -31,7 +31,7 @@ from edge_retina.int8.pinned import write_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
-from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
+from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.quantize import choose_calibration, quantize_model
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
@@ -50,7 +50,7 @@ class Study:
     def __init__(self, run: RunDirectory, work: Path) -> None:
         self.run, self.work = run, work
         context = open_run(run, overrides=())
-        self.config, self.data = context.resolved, context.data
+        self.config, self.data, self.grid = context.config, context.data, context.grid
         self.labels = run.load_labels()
         self.splits = {"val": self.data.val, "test": self.data.test}
         self.splits = {name: examples for name, examples in self.splits.items() if examples}
@@ -76,7 +76,7 @@ class Study:
     def measure(self, variant: Variant) -> dict[str, Any]:
         """Quantise, convert and measure."""
         started = time.monotonic()
-        config = open_run(self.run, overrides=variant.overrides, decode=False).resolved
+        config = open_run(self.run, overrides=variant.overrides, decode=False).config
         model, recipe, record = self._quantize(variant, config)
         fake = self._keras(join_levels(model)) if variant.group in _SIMULATED else None
         uint8 = recipe.activations != "dynamic" and variant.method != "tfmot"
@@ -100,11 +100,14 @@ class Study:
             from calibration.tfmot_default import quantize_with_tfmot
 
             steps = config.quantize.steps
-            model = quantize_with_tfmot(self.trained, config, self.data.train, steps=steps)
+            model = quantize_with_tfmot(
+                self.trained, config, self.data.train, grid=self.grid, steps=steps
+            )
             return model, Recipe(), {"steps": steps}
         quantized, record = quantize_model(
             self.trained,
             config,
+            grid=self.grid,
             method=variant.method,
             train=self.data.train,
             val=self.data.val,
@@ -125,7 +128,7 @@ class Study:
     def _keras(self, model: keras.Model) -> KerasPredictor:
         return KerasPredictor(
             model,
-            anchors=anchor_grid(self.config),
+            anchors=self.grid,
             labels=self.labels,
             export=self.config.export,
         )
@@ -133,7 +136,7 @@ class Study:
     def _file(
         self, model: keras.Model, config: Config, name: str, *, int8: bool, uint8: bool
     ) -> TFLiteDetector:
-        function = detection_function(model, anchors=anchor_grid(config), export=config.export)
+        function = detection_function(model, anchors=self.grid, export=config.export)
         path = self.work / f"{name}.tflite"
         path.write_bytes(convert(function, int8=int8, uint8_input=uint8))
         return TFLiteDetector(path)

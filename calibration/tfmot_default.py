@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow_model_optimization as tfmot
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.model.deploy import build_deploy_graph, join_levels
@@ -16,7 +17,7 @@ from edge_retina.training.metrics_log import MetricsLog
 
 
 def quantize_with_tfmot(
-    trained: keras.Model, config: Config, train: Sequence[Example], *, steps: int
+    trained: keras.Model, config: Config, train: Sequence[Example], *, grid: AnchorGrid, steps: int
 ) -> keras.Model:
     """Train the graph that `quantize_model` makes, with our loss, batches and learning rate.
 
@@ -30,6 +31,7 @@ def quantize_with_tfmot(
             join_levels(build_deploy_graph(trained)),
             model.trainable_variables,
             config=config,
+            grid=grid,
             train=train,
             steps=steps,
             metrics=MetricsLog(None),

@@ -19,7 +19,6 @@ from typing import Any
 
 import click
 
-from edge_retina.config import Config
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.matches import Matches, find_matches
 from edge_retina.evaluation.significance import resampled_difference
@@ -28,11 +27,12 @@ from edge_retina.export.detection_graph import detection_function
 from edge_retina.files import sha256_file, write_json, write_text
 from edge_retina.model.deploy import build_deploy_graph
 from edge_retina.model.keras import keras
-from edge_retina.model.predictor import anchor_grid, load_float_model
+from edge_retina.model.predictor import load_float_model
 from edge_retina.quantization.quantize import quantize_model
 from edge_retina.report.markdown import markdown_table
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.prepare import open_run
 
 RESULTS = Path(__file__).parent / "results" / "validation_choices"
@@ -127,7 +127,8 @@ def _measure(run: RunDirectory) -> Iterator[dict[str, Any]]:
         if choice.method != "float":
             quantized, _ = quantize_model(
                 trained,
-                context.resolved,
+                context.config,
+                grid=context.grid,
                 method=choice.method,
                 train=context.data.train,
                 val=context.data.val,
@@ -135,7 +136,7 @@ def _measure(run: RunDirectory) -> Iterator[dict[str, Any]]:
             )
             model = quantized.model
         examples, labels = context.data.val, context.labels
-        detector = _convert(model, context.resolved, labels, int8=choice.method != "float")
+        detector = _convert(model, context, int8=choice.method != "float")
         metrics, detections = evaluate(detector, examples, labels=labels)
         found[choice.name] = find_matches(examples, detections, labels)
         row = dataclasses.asdict(choice) | {"mAP": metrics.mAP, "images": len(examples)}
@@ -146,15 +147,13 @@ def _measure(run: RunDirectory) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _convert(
-    model: keras.Model, config: Config, labels: tuple[str, ...], *, int8: bool
-) -> TFLiteDetector:
+def _convert(model: keras.Model, context: RunContext, *, int8: bool) -> TFLiteDetector:
     deploy = model if int8 else build_deploy_graph(model)
-    function = detection_function(deploy, anchors=anchor_grid(config), export=config.export)
+    function = detection_function(deploy, anchors=context.grid, export=context.config.export)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.tflite"
         path.write_bytes(convert(function, int8=int8))
-        write_text(path.with_name("labels.txt"), "".join(f"{label}\n" for label in labels))
+        write_text(path.with_name("labels.txt"), "".join(f"{label}\n" for label in context.labels))
         return TFLiteDetector(path)
 
 

@@ -23,7 +23,7 @@ from edge_retina.export.verify import verify_deploy_graph, verify_file
 from edge_retina.files import write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
-from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
+from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.manifest import Manifest
@@ -50,7 +50,7 @@ def export_run(
     Args:
         run: trained, and quantised if int8 is wanted.
         out: the directory; files of an earlier export are replaced at the very end.
-        config: resolved; `export` says what is baked in.
+        config: `export` says what is baked in.
         precisions: of `PRECISIONS`.
         method: "qat" or "ptq"; None for that of the config.
         pictures: real images; on them each file is compared with the model it was made from.
@@ -64,7 +64,7 @@ def export_run(
     if not precisions or not set(precisions) <= set(PRECISIONS):
         raise ExportError(f"precision {', '.join(precisions)}: allowed are {', '.join(PRECISIONS)}")
     method = method or config.quantize.method
-    labels, grid = run.load_labels(), anchor_grid(config)
+    labels, grid = run.load_labels(), run.load_anchors()
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -8,24 +8,12 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.nms import detect
-from edge_retina.config import Config, ExportConfig
-from edge_retina.errors import ConfigError
+from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
-
-
-def anchor_grid(config: Config) -> AnchorGrid:
-    """Return the anchors of a resolved config.
-
-    Raises:
-        ConfigError: the config has no shapes yet.
-    """
-    if not config.anchors.shapes:
-        raise ConfigError("anchors.shapes is empty; 'edge-retina train' fills it in")
-    return AnchorGrid(config.model.image_hw, config.model.min_level, config.anchors.shapes)
 
 
 class KerasPredictor:

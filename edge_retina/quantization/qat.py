@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.predictor import anchor_grid
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.training.loop import Hook, Hooks, TrainingLoop
@@ -39,6 +39,7 @@ def train_quantized(
     teacher: keras.Model,
     *,
     config: Config,
+    grid: AnchorGrid,
     train: Sequence[Example],
     val: Sequence[Example],
     labels: tuple[str, ...],
@@ -54,7 +55,8 @@ def train_quantized(
     Args:
         quantized: calibrated.
         teacher: the float model, joined; for distillation.
-        config: resolved.
+        config: of the run.
+        grid: the anchors.
         train: gives the batches.
         val: may be empty.
         labels: class names by index.
@@ -68,7 +70,7 @@ def train_quantized(
     settings = config.quantize
     student = join_levels(quantized.model)
     validation = (
-        Validation(student, val, labels=labels, anchors=anchor_grid(config), export=config.export)
+        Validation(student, val, labels=labels, anchors=grid, export=config.export)
         if val and settings.evaluations
         else None
     )
@@ -79,6 +81,7 @@ def train_quantized(
             teacher,
             list(quantized.variables().values()),
             config=config,
+            grid=grid,
             train=train,
             steps=steps,
             metrics=metrics,
@@ -99,6 +102,7 @@ def make_qat_loop(
     variables: Sequence[tf.Variable],
     *,
     config: Config,
+    grid: AnchorGrid,
     train: Sequence[Example],
     steps: int,
     metrics: MetricsLog,
@@ -111,7 +115,8 @@ def make_qat_loop(
         student: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
         teacher: the float model with the same outputs, for distillation.
         variables: kernels and biases of the student.
-        config: resolved; `quantize` has the learning rate and the weight of the distillation.
+        config: of the run; `quantize` has the learning rate and the weight of the distillation.
+        grid: the anchors.
         train: gives the batches.
         steps: of training.
         metrics: gets the losses.
@@ -119,10 +124,9 @@ def make_qat_loop(
         hooks: see `TrainingLoop`.
     """
     settings = config.quantize
-    anchors_px = anchor_grid(config).boxes_px()
     objective = detection_objective(
         student,
-        anchors_px=anchors_px,
+        anchors_px=grid.boxes_px(),
         loss=config.loss,
         teacher=teacher if settings.distillation else None,
         distillation=settings.distillation,
@@ -139,7 +143,7 @@ def make_qat_loop(
         iter(
             training_batches(
                 train,
-                grid=anchor_grid(config),
+                grid=grid,
                 data=config.data,
                 augmentation=config.augmentation,
                 matching=config.matching,

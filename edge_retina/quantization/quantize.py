@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.config import Config, QuantizeConfig
+from edge_retina.boxes.anchors import AnchorGrid
+from edge_retina.config import Config, ExportConfig, QuantizeConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.int8.selection import CalibrationSet, select_calibration
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras
-from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
+from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.quantization.bias_correction import correct_biases
 from edge_retina.quantization.equalization import equalize
@@ -47,7 +48,7 @@ def quantize_run(
 
     Args:
         run: trained.
-        config: resolved; `quantize` says how.
+        config: `quantize` says how.
         method: "ptq" or "qat".
         train: gives the calibration pictures, and the batches of QAT.
         val: chooses the state of QAT that is kept; may be empty.
@@ -59,6 +60,7 @@ def quantize_run(
     quantized, record = quantize_model(
         trained or load_float_model(run),
         config,
+        grid=run.load_anchors(),
         method=method,
         train=train,
         val=val,
@@ -73,6 +75,7 @@ def quantize_model(
     trained: keras.Model,
     config: Config,
     *,
+    grid: AnchorGrid,
     method: str,
     train: Sequence[Example],
     val: Sequence[Example],
@@ -84,7 +87,8 @@ def quantize_model(
     Args:
         trained: from `build_retinanet`, with its weights.
         config: as for `quantize_run`.
-        method: likewise.
+        grid: the anchors.
+        method: as for `quantize_run`.
         train: likewise.
         val: likewise.
         labels: class names by index.
@@ -120,6 +124,7 @@ def quantize_model(
             quantized,
             join_levels(deploy_graph(trained, Recipe(), relu="relu6")),
             config=config,
+            grid=grid,
             train=train,
             val=val,
             labels=labels,
@@ -139,11 +144,12 @@ def quantize_model(
     )
 
 
-def check_recipe(config: Config, *, num_classes: int) -> None:
+def check_recipe(config: Config, *, grid: AnchorGrid, num_classes: int) -> None:
     """Refuse a recipe that doesn't fit the network, before an hour is spent on training it.
 
     Args:
-        config: resolved.
+        config: of the run.
+        grid: the anchors.
         num_classes: K.
 
     Raises:
@@ -151,7 +157,7 @@ def check_recipe(config: Config, *, num_classes: int) -> None:
     """
     recipe = load_recipe(config.quantize.recipe)
     if recipe.layers:
-        model = build_retinanet(config.model, num_classes=num_classes, anchors=anchor_grid(config))
+        model = build_retinanet(config.model, num_classes=num_classes, anchors=grid)
         recipe.check_layers(computing_layers(deploy_graph(model, recipe, relu="relu6")))
 
 
@@ -182,14 +188,14 @@ def choose_calibration(
 
 
 def quantized_predictor(
-    quantized: QuantizedModel, config: Config, labels: tuple[str, ...]
+    quantized: QuantizedModel, *, grid: AnchorGrid, labels: tuple[str, ...], export: ExportConfig
 ) -> KerasPredictor:
     """Return the fake-quantised model as a Predictor."""
     return KerasPredictor(
         join_levels(quantized.model),
-        anchors=anchor_grid(config),
+        anchors=grid,
         labels=labels,
-        export=config.export,
+        export=export,
     )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from edge_retina.backbones.table import BACKBONES
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.backbone import load_pretrained
 from edge_retina.model.keras import keras
-from edge_retina.model.predictor import anchor_grid
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
@@ -46,6 +46,7 @@ class Trainer:
         self,
         config: Config,
         *,
+        grid: AnchorGrid,
         labels: tuple[str, ...],
         train: Sequence[Example],
         val: Sequence[Example],
@@ -54,7 +55,8 @@ class Trainer:
         """Build the network.
 
         Args:
-            config: resolved.
+            config: of the run.
+            grid: the anchors.
             labels: class names by index.
             train: the training split.
             val: the validation split; may be empty.
@@ -62,7 +64,7 @@ class Trainer:
         """
         self.config, self.run = config, run
         self._labels, self._train = labels, train
-        self._grid = anchor_grid(config)
+        self._grid = grid
         keras.utils.set_random_seed(config.seed)
         self.model, self.average = self._build(), self._build()
         load_pretrained(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,12 +71,6 @@ class RunContext:
     def labels(self) -> tuple[str, ...]:
         """Class names by index."""
         return self.data.dataset.labels
-
-    @property
-    def resolved(self) -> Config:
-        """The config with the anchor shapes in it."""
-        anchors = dataclasses.replace(self.config.anchors, shapes=self.grid.shapes)
-        return self.config.replace(anchors=anchors)
 
     @cached_property
     def float_model(self) -> Any:

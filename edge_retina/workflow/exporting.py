@@ -46,7 +46,7 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
     return export_run(
         context.run,
         request.out,
-        config=context.resolved,
+        config=context.config,
         precisions=request.precisions,
         method=method,
         pictures=context.data.verification_images(),

@@ -48,9 +48,10 @@ def _train(context: RunContext) -> dict[str, Any]:
     from edge_retina.training.trainer import Trainer
 
     # A recipe that doesn't fit the network is refused before an hour of training.
-    check_recipe(context.resolved, num_classes=len(context.labels))
+    check_recipe(context.config, grid=context.grid, num_classes=len(context.labels))
     trainer = Trainer(
-        context.resolved,
+        context.config,
+        grid=context.grid,
         labels=context.labels,
         train=context.data.train,
         val=context.data.val,
@@ -79,7 +80,7 @@ def _quantize(method: str) -> Callable[[RunContext], dict[str, Any]]:
 
         record = quantize_run(
             context.run,
-            context.resolved,
+            context.config,
             method=method,
             train=context.data.train,
             val=context.data.val,

@@ -95,7 +95,7 @@ def test_manifest_says_how_well_the_files_agree_with_their_models(
 ) -> None:
     """Counted again, with the models of the RUN: of the objects above 0.3, those found too."""
     from edge_retina.model.deploy import join_levels
-    from edge_retina.model.predictor import KerasPredictor, anchor_grid, load_float_model
+    from edge_retina.model.predictor import KerasPredictor, load_float_model
     from edge_retina.quantization.state import load_quantized
 
     models = {
@@ -109,7 +109,7 @@ def test_manifest_says_how_well_the_files_agree_with_their_models(
     for name, (model, min_iou) in models.items():
         keras = KerasPredictor(
             model,
-            anchors=anchor_grid(whole_run.load_config()),
+            anchors=whole_run.load_anchors(),
             labels=dataset.labels,
             export=config.export,
         )

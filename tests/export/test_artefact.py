@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_retina.config import AnchorConfig, Config, ExportConfig, ModelConfig
+from edge_retina.config import Config, ExportConfig, ModelConfig
 from edge_retina.errors import ExportError
 from edge_retina.evaluation.agreement import compare_detections
 from edge_retina.files import sha256_file
@@ -64,11 +64,11 @@ def exports(
         Config(),
         name="tiny",
         model=ModelConfig(image_hw=IMAGE_HW, max_level=5, fpn_channels=16, head_depth=1),
-        anchors=AnchorConfig(shapes=grid.shapes),
         export=ExportConfig(max_detections=50, candidates=200),
     )
     run = RunDirectory(root / "run")
     run.save_labels(LABELS)
+    run.save_anchors(grid)
     quantize(run, model, config, blurred_pictures(32, 0, IMAGE_HW))
     with pytest.MonkeyPatch.context() as patch:
 

@@ -87,7 +87,9 @@ def fake_quantised_map(
     from edge_retina.evaluation.evaluator import evaluate
     from edge_retina.quantization.quantize import quantized_predictor
 
-    predictor = quantized_predictor(model.quantized, config, LABELS)
+    predictor = quantized_predictor(
+        model.quantized, grid=model.grid, labels=LABELS, export=config.export
+    )
     return evaluate(predictor, examples, labels=LABELS)[0].mAP or 0.0
 
 
@@ -328,6 +330,7 @@ def train(
         model.quantized,
         join_levels(model.deploy),
         config=config,
+        grid=model.grid,
         train=examples,
         val=val,
         labels=LABELS,

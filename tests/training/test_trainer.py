@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config, load_config
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.generated import generate_dataset
@@ -28,6 +29,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(path)
 
 
+GRID = AnchorGrid((64, 64), 3, (((16.0, 16.0),), ((32.0, 32.0),), ((64.0, 64.0),)))
+
+
 @pytest.fixture
 def config() -> Config:
     return load_config(
@@ -37,7 +41,6 @@ def config() -> Config:
             "model.max_level=5",
             "model.fpn_channels=16",
             "model.head_depth=1",
-            "anchors.shapes=[[[16, 16]], [[32, 32]], [[64, 64]]]",
             "train.batch_size=4",
             f"train.steps={STEPS}",
             "train.eval_every_epochs=2",  # that is, every 4 steps
@@ -52,7 +55,12 @@ def trainer_of(config: Config, dataset: Dataset, root: Path) -> Any:
 
     examples = dataset.split("train")
     return Trainer(
-        config, labels=dataset.labels, train=examples, val=examples, run=RunDirectory(root)
+        config,
+        grid=GRID,
+        labels=dataset.labels,
+        train=examples,
+        val=examples,
+        run=RunDirectory(root),
     )
 
 
