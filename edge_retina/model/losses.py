@@ -9,47 +9,56 @@ from edge_retina.model.keras import tf
 from edge_retina.model.matched_boxes import MatchedBoxes
 
 
-def detection_loss(
-    cls_logits: tf.Tensor,
-    box_deltas: tf.Tensor,
-    *,
-    cls_targets: tf.Tensor,
-    box_targets: tf.Tensor,
-    anchors: tf.Tensor,
-    loss: LossConfig,
-) -> dict[str, tf.Tensor]:
-    """Return `cls_loss` and `box_loss` of a batch, scalars.
+class DetectionLoss:
+    """The losses of a batch, of the kinds and with the weights of a `LossConfig`."""
 
-    Args:
-        cls_logits: (B, A, K).
-        box_deltas: (B, A, 4) codes.
-        cls_targets: (B, A) int32: the class of a positive anchor, else NEGATIVE or IGNORED.
-        box_targets: (B, A, 4) codes of the matched boxes; anything where there is none.
-        anchors: (A, 4) yxyx in pixels.
-        loss: kinds and weights; `box_weight` is applied here.
+    def __init__(self, settings: LossConfig) -> None:
+        """Look the kinds up.
 
-    Both are sums divided by the number of positive anchors of the batch (at least 1).
+        Raises:
+            ConfigError: `settings` names an unknown one.
+        """
+        self._settings = settings
+        self._class_loss = load_choice(CLASS_LOSSES, settings.cls_loss)
+        self._box_loss = load_choice(BOX_LOSSES, settings.box_loss)
 
-    Raises:
-        ConfigError: `loss` names an unknown kind.
-    """
-    where = tf.where(cls_targets >= 0)
-    count = tf.maximum(tf.cast(tf.shape(where)[0], tf.float32), 1.0)
-    matched = MatchedBoxes(
-        tf.gather_nd(box_deltas, where),
-        tf.gather_nd(box_targets, where),
-        tf.gather(anchors, where[:, 1]),
-    )
+    def __call__(
+        self,
+        cls_logits: tf.Tensor,
+        box_deltas: tf.Tensor,
+        *,
+        cls_targets: tf.Tensor,
+        box_targets: tf.Tensor,
+        anchors: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Return `cls_loss` and `box_loss`, scalars.
 
-    def iou() -> tf.Tensor:
-        shape = tf.shape(cls_targets, out_type=tf.int64)
-        return tf.scatter_nd(where, tf.stop_gradient(matched.iou), shape)
+        Both are sums divided by the number of positive anchors of the batch (at least 1).
 
-    class_loss = load_choice(CLASS_LOSSES, loss.cls_loss)
-    box_loss = load_choice(BOX_LOSSES, loss.box_loss)
-    counted = tf.cast(cls_targets != IGNORED, tf.float32)[..., None]
-    each = class_loss(cls_logits, cls_targets, iou, loss) * counted
-    return {
-        "cls_loss": tf.reduce_sum(each) / count,
-        "box_loss": loss.box_weight * tf.reduce_sum(box_loss(matched, loss)) / count,
-    }
+        Args:
+            cls_logits: (B, A, K).
+            box_deltas: (B, A, 4) codes.
+            cls_targets: (B, A) int32: the class of a positive anchor, else NEGATIVE or IGNORED.
+            box_targets: (B, A, 4) codes of the matched boxes; anything where there is none.
+            anchors: (A, 4) yxyx in pixels.
+        """
+        settings = self._settings
+        where = tf.where(cls_targets >= 0)
+        count = tf.maximum(tf.cast(tf.shape(where)[0], tf.float32), 1.0)
+        matched = MatchedBoxes(
+            tf.gather_nd(box_deltas, where),
+            tf.gather_nd(box_targets, where),
+            tf.gather(anchors, where[:, 1]),
+        )
+
+        def iou() -> tf.Tensor:
+            shape = tf.shape(cls_targets, out_type=tf.int64)
+            return tf.scatter_nd(where, tf.stop_gradient(matched.iou), shape)
+
+        counted = tf.cast(cls_targets != IGNORED, tf.float32)[..., None]
+        each = self._class_loss(cls_logits, cls_targets, iou, settings) * counted
+        rows = self._box_loss(matched, settings)
+        return {
+            "cls_loss": tf.reduce_sum(each) / count,
+            "box_loss": settings.box_weight * tf.reduce_sum(rows) / count,
+        }

@@ -9,7 +9,7 @@ import numpy as np
 from edge_retina.config import LossConfig
 from edge_retina.model.distillation import distillation_loss
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.losses import detection_loss
+from edge_retina.model.losses import DetectionLoss
 from edge_retina.runtime.image import MEAN, STD
 
 Objective = Callable[..., dict[str, tf.Tensor]]
@@ -28,7 +28,7 @@ def detection_objective(
     Args:
         model: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
         anchors_px: (A, 4) yxyx in pixels.
-        loss: see `model.losses.detection_loss`.
+        loss: kinds and weights.
         teacher: a model with the same outputs to stay close to; None for no such loss.
         distillation: weight of the distance to the teacher.
 
@@ -36,7 +36,7 @@ def detection_objective(
         A function of images (B, H, W, 3) uint8, cls_targets (B, A) and box_targets (B, A, 4) that
         returns scalars to be added up: `cls_loss`, `box_loss` and, with a teacher, `distance`.
     """
-    anchors = tf.constant(anchors_px)
+    anchors, detection_loss = tf.constant(anchors_px), DetectionLoss(loss)
 
     def losses(
         images: tf.Tensor, cls_targets: tf.Tensor, box_targets: tf.Tensor
@@ -49,7 +49,6 @@ def detection_objective(
             cls_targets=cls_targets,
             box_targets=box_targets,
             anchors=anchors,
-            loss=loss,
         )
         if teacher is not None:
             expected = [tf.stop_gradient(x) for x in teacher(normalised, training=False)]

@@ -212,16 +212,15 @@ def loss_of(
     codes: np.ndarray = CODES,
     **changes: object,
 ) -> tuple[float, float]:
-    from edge_retina.model.losses import detection_loss
+    from edge_retina.model.losses import DetectionLoss
 
     settings = {"box_loss": "huber", "huber_delta": 0.1} | changes
-    losses = detection_loss(
+    losses = DetectionLoss(LossConfig(**settings))(
         logits,
         np.zeros_like(codes),
         cls_targets=classes,
         box_targets=codes,
         anchors=ANCHORS,
-        loss=LossConfig(**settings),
     )
     return float(losses["cls_loss"]), float(losses["box_loss"])
 
@@ -305,15 +304,15 @@ def test_the_iou_for_a_class_loss_has_no_gradient(monkeypatch: pytest.MonkeyPatc
         return class_loss if table is CLASS_LOSSES else load_choice(table, name)
 
     monkeypatch.setattr(losses, "load_choice", load)
+    detection_loss = losses.DetectionLoss(LossConfig(box_weight=0.0))
     deltas = tf.Variable(np.full(CODES.shape, 0.5, np.float32))
     with tf.GradientTape() as tape:
-        found = losses.detection_loss(
+        found = detection_loss(
             tf.constant(LOGITS),
             deltas,
             cls_targets=CLASSES,
             box_targets=CODES,
             anchors=ANCHORS,
-            loss=LossConfig(box_weight=0.0),
         )
         total = found["cls_loss"] + found["box_loss"]
     assert float(found["cls_loss"]) != 0

@@ -109,12 +109,13 @@ def test_losses_and_gradient_norm_are_reported_by_name():
     assert result.gradient_norm == pytest.approx(slope * np.sqrt(count), rel=1e-3)
 
 
-def test_a_step_is_traced_once():
+def test_a_step_is_traced_once_and_without_a_warning(caplog: pytest.LogCaptureFixture):
     calls = []
     step = step_of(network(), plant=lambda _: calls.append(1) or {})
     for rate in (0.1, 0.2, 0.3):
         step(*batch(), learning_rate=rate)
     assert len(calls) == 1
+    assert caplog.messages == []
 
 
 def test_the_average_follows_slowly_and_faster_at_first():
