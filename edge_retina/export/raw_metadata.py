@@ -46,11 +46,11 @@ def raw_outputs(*, labels_name: str) -> list[dict[str, Any]]:
 
 def custom_metadata(anchors_norm: np.ndarray, *, num_classes: int) -> list[dict[str, Any]]:
     """Return the entry that holds the detector's options."""
-    options = detector_options(anchors_norm, num_classes=num_classes)
+    options = build_detector_options(anchors_norm, num_classes=num_classes)
     return [{"name": DETECTOR_ENTRY, "data": pack(options, root=DETECTOR_ROOT)}]
 
 
-def detector_options(anchors_norm: np.ndarray, *, num_classes: int) -> dict[str, Any]:
+def build_detector_options(anchors_norm: np.ndarray, *, num_classes: int) -> dict[str, Any]:
     """Return anchors (A, 4), yxyx, and code scales as an ObjectDetectorOptions table."""
     low, high = anchors_norm[:, :2], anchors_norm[:, 2:]
     centres, sides = (low + high) / 2, high - low

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_retina.errors import ModelError
 from edge_retina.runtime.graph import Graph
-from edge_retina.runtime.metadata import detector_options
+from edge_retina.runtime.metadata import read_detector_options
 from edge_retina.runtime.metadata_schema import DETECTOR_ENTRY
 from edge_retina.runtime.tensor_contract import (
     CORNER_PLACES,
@@ -180,7 +180,7 @@ def _raw_task(graph: Graph, metadata: Mapping[str, Any] | None, content: bytes) 
         reasons.append("boxes are not described as BOUNDARIES")
     reasons += _labels(outputs[1], content, kind=RAW.labels_kind, place="scores")
     try:
-        options = detector_options(metadata, where="metadata")
+        options = read_detector_options(metadata, where="metadata")
     except ModelError as error:
         return [*reasons, str(error)]
     if options is None:

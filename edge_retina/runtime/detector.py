@@ -75,7 +75,7 @@ class TFLiteDetector:
 
     @property
     def precision(self) -> str:
-        """Type of the weights: "int8" if any is quantised or the input is, "float16", "float32"."""
+        """Type of the weights: "int8" if any or the input is, else "float16" or "float32"."""
         dtypes = {tensor["dtype"] for tensor in self._interpreter.get_tensor_details()}
         if dtypes & {np.int8, np.uint8}:
             return "int8"

@@ -57,7 +57,7 @@ def read_metadata(content: bytes, *, where: str) -> dict[str, Any] | None:
     return None if packed is None else unpack(packed, where=where)
 
 
-def detector_options(metadata: Mapping[str, Any], *, where: str) -> dict[str, Any] | None:
+def read_detector_options(metadata: Mapping[str, Any], *, where: str) -> dict[str, Any] | None:
     """Return the ObjectDetectorOptions of a detector without NMS; None if there are none.
 
     Args:

@@ -12,8 +12,8 @@ from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.errors import ExportError, ModelError
 from edge_retina.export.metadata import with_metadata
 from edge_retina.export.metadata_buffer import pack
-from edge_retina.export.raw_metadata import detector_options as make_options
-from edge_retina.runtime.metadata import detector_options, read_metadata, unpack
+from edge_retina.export.raw_metadata import build_detector_options as make_options
+from edge_retina.runtime.metadata import read_detector_options, read_metadata, unpack
 from edge_retina.runtime.metadata_schema import DETECTOR_ROOT
 from edge_retina.runtime.model_file import read_labels
 from tests.runtime.raw_model import GRID, LABELS, raw_content
@@ -29,7 +29,7 @@ def written() -> bytes:
 def test_anchors_are_read_back(written: bytes) -> None:
     metadata = read_metadata(written, where="test")
     assert metadata is not None
-    options = detector_options(metadata, where="test")
+    options = read_detector_options(metadata, where="test")
     assert options is not None
     rows = options["ssd_anchors_options"]["fixed_anchors_schema"]["anchors"]
     found = np.array(
@@ -44,7 +44,7 @@ def test_anchors_are_read_back(written: bytes) -> None:
 def test_decoding_options_are_those_of_the_codes(written: bytes) -> None:
     metadata = read_metadata(written, where="test")
     assert metadata is not None
-    options = detector_options(metadata, where="test")
+    options = read_detector_options(metadata, where="test")
     assert options is not None
     decoding = options["tensors_decoding_options"]
     scales = [decoding[f"{side}_scale"] for side in "yxhw"]
@@ -114,8 +114,8 @@ def test_anchors_or_labels_of_another_model(
 
 
 def test_a_detector_with_nms_has_no_such_options() -> None:
-    assert detector_options({"subgraph_metadata": [{"name": "n"}]}, where="test") is None
-    assert detector_options({}, where="test") is None
+    assert read_detector_options({"subgraph_metadata": [{"name": "n"}]}, where="test") is None
+    assert read_detector_options({}, where="test") is None
 
 
 def test_other_custom_metadata_are_left_alone() -> None:
@@ -123,7 +123,7 @@ def test_other_custom_metadata_are_left_alone() -> None:
     document = {"subgraph_metadata": [{"custom_metadata": [other]}]}
     found = unpack(pack(document), where="test")
     assert found == document
-    assert detector_options(found, where="test") is None
+    assert read_detector_options(found, where="test") is None
 
 
 def test_broken_options_are_refused() -> None:
@@ -134,4 +134,6 @@ def test_broken_options_are_refused() -> None:
     ):
         entry = {"name": "DETECTOR_METADATA", "data": data}
         with pytest.raises(ModelError, match=f"test: DETECTOR_METADATA {message}"):
-            detector_options({"subgraph_metadata": [{"custom_metadata": [entry]}]}, where="test")
+            read_detector_options(
+                {"subgraph_metadata": [{"custom_metadata": [entry]}]}, where="test"
+            )
