@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
-_FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes")
+FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes")
 
 
 def read_data(config: Config) -> PreparedData:
@@ -146,7 +146,7 @@ def _refuse_other_settings(config: Config, run: RunDirectory, sections: Sequence
     for section in sections:
         before, now = _fields(section, old[section]), _fields(section, new[section])
         for key, value in now.items():
-            if before[key] != value and key not in _FREE_FIELDS:
+            if before[key] != value and key not in FREE_FIELDS:
                 raise RunError(
                     f"{run.root}: was begun with another {key}; restore the setting, or train in "
                     "another directory"

@@ -17,7 +17,7 @@ from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.exporting import ExportRequest, export_files
 from edge_retina.workflow.measuring import benchmark_run, evaluate_run, measured_files
 from edge_retina.workflow.microscope import examine_quantization
-from edge_retina.workflow.prepare import prepare_run
+from edge_retina.workflow.prepare import FREE_FIELDS, prepare_run
 from edge_retina.workflow.report import write_run_report
 from edge_retina.workflow.stage import Stage, StageGraph
 
@@ -40,6 +40,10 @@ _CALIBRATED_BY = (
 def _train_inputs(context: RunContext) -> Any:
     tree = context.config.to_dict()
     sections = {key: tree[key] for key in _TRAINED_BY}
+    # Neither changes the weights; `prepare` lets them change after a training was begun.
+    sections["train"] = {
+        key: value for key, value in tree["train"].items() if f"train.{key}" not in FREE_FIELDS
+    }
     return [context.data.fingerprint, sections, context.grid.shapes]
 
 

@@ -92,7 +92,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "edge_retina.training.trainer": {"Trainer": Trainer},
         "edge_retina.quantization.quantize": {
             "quantize_run": quantize_run,
-            "check_recipe": lambda _config, num_classes: None,
+            "check_recipe": lambda _config, grid, num_classes: None,
         },
     }
     for name, members in stand_ins.items():
@@ -188,6 +188,7 @@ def test_missing_and_damaged_files_are_made_again(
         ("metadata", {"author": "me"}, EXPORTED),
         ("data", {"test_split": "val"}, MEASURED),
         ("data", {"cache_mb": 1}, []),
+        ("train", {"checkpoint_minutes": 1.0}, []),
     ],
 )
 def test_what_a_changed_setting_makes_be_done_again(
