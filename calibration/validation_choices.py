@@ -10,6 +10,7 @@ images. Writes calibration/results/validation_choices.{json,md}.
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import tempfile
 from collections.abc import Iterator
