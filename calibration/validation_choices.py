@@ -92,28 +92,30 @@ CHOICES = (
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=False)
-def main(runs: tuple[Path, ...], out: Path) -> None:
-    """Measure every choice on the validation split of each RUN."""
+@click.option("--again", is_flag=True, help="Measure RUNs again that are in the results.")
+def main(runs: tuple[Path, ...], out: Path, again: bool) -> None:
+    """Measure every choice on the validation split of each RUN; those measured are kept."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    report: dict[str, Any] = {
-        "schema_version": 1,
-        "command": "python -m calibration.validation_choices RUN [RUN ...]",
-        "runs": [],
-    }
+    results = out.with_suffix(".json")
+    report: dict[str, Any] = {"schema_version": 1, "runs": []}
+    if results.is_file() and not again:
+        report = json.loads(results.read_text(encoding="utf-8"))
+    measured = {item["float_weights"] for item in report["runs"]}
     for path in runs:
         run = RunDirectory(path)
-        rows = list(_measure(run))
-        config = run.load_config()
-        report["runs"].append(
-            {
-                "name": config.name,
-                "seed": config.seed,
-                "steps": config.train.steps,
-                "float_weights": sha256_file(run.float_weights),
-                "rows": rows,
-            }
-        )
-        write_json(out.with_suffix(".json"), report)
+        weights = sha256_file(run.float_weights)
+        if weights not in measured:
+            config = run.load_config()
+            report["runs"].append(
+                {
+                    "name": config.name,
+                    "seed": config.seed,
+                    "steps": config.train.steps,
+                    "float_weights": weights,
+                    "rows": list(_measure(run)),
+                }
+            )
+        write_json(results, report)
         write_text(out.with_suffix(".md"), _render(report))
 
 
