@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ from edge_retina.datasets.image_files import (
 from edge_retina.datasets.layout import DatasetFile, Layout
 from edge_retina.datasets.layouts import LAYOUTS
 from edge_retina.datasets.splits import split_name
-from edge_retina.errors import DatasetError
-from edge_retina.schema import Reader, option
+from edge_retina.errors import DatasetError, choices_hint
+from edge_retina.schema import Reader
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -52,7 +52,7 @@ FILE_NAME = "dataset.toml"
 class _Document:
     """The keys of the file, as they are written; see above."""
 
-    layout: str = option(MISSING, "form of the annotations", choices=tuple(LAYOUTS))
+    layout: str
     images: str = "."
     annotations: str | None = None
     labels: Any = None  # a list of names, or a file
@@ -66,6 +66,9 @@ def read_dataset_file(path: Path) -> DatasetFile:
         DatasetError: malformed, an unknown key, a path that is missing or leads elsewhere.
     """
     document = Reader(str(path), DatasetError).read(_Document, _load(path))
+    if document.layout not in LAYOUTS:
+        hint = choices_hint(document.layout, LAYOUTS)
+        raise DatasetError(f"{path}, layout: got {document.layout!r}; {hint}")
     layout = LAYOUTS[document.layout]
     places = _Places(path, Boundary(path.parent))
     splits = _read_splits(document.splits, layout, places)

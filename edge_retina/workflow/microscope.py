@@ -42,10 +42,16 @@ def examine_quantization(
     from edge_retina.export.detection_graph import detection_function
     from edge_retina.quantization.ablation import ablate_layers
     from edge_retina.quantization.microscope import compare_layers
-    from edge_retina.quantization.state import available_method, float_twin, load_quantized
+    from edge_retina.quantization.state import (
+        available_method,
+        float_twin,
+        load_quantized,
+        load_record,
+    )
 
     run, export = context.run, context.config.export
     method = method or available_method(run, context.config.quantize.method)
+    load_record(run, method)  # first: what is missing is told before a network is built
     quantized, record = load_quantized(run, method, trained=context.float_model)
     if not quantized.activation_ranges():
         return None

@@ -137,7 +137,7 @@ def test_csv(odd: Path):
     [
         ("layout = [", ": not valid TOML: "),
         ("annotations = 'boxes'\n", ": 'layout' is missing"),
-        ("layout = 'vocs'\n", ": layout must be one of voc, coco, yolo, csv; got 'vocs'"),
+        ("layout = 'vocs'\n", ", layout: got 'vocs'; did you mean 'voc'?"),
         ("layout = 'voc'\nimage = 'photos'\n", ": unknown key 'image'; did you mean 'images'?"),
         ("layout = 'voc'\n", ": no 'annotations'; name the file or directory that holds them"),
         (

@@ -273,11 +273,13 @@ def test_the_manifest_says_how_well_each_file_agrees_with_its_model(
     assert objects > 20  # else one of them is more than the 5 % that are allowed
     for manifest, share in ((exports.with_nms, 1.0), (exports.raw, (objects - 1) / objects)):
         assert set(manifest.verification) == {x for x in manifest.files if x != "labels.txt"}
-        shares = dict.fromkeys(("boxes", "classes", "scores"), pytest.approx(share))
-        for record in manifest.verification.values():
+        for name, record in manifest.verification.items():
+            # Weights rounded to float16 may turn a pair of near-equal boxes around.
+            near = pytest.approx(share, abs=0.02 if "float16" in name else 1e-6)
+            shares = dict.fromkeys(("boxes", "classes", "scores"), near)
             assert record == {
                 "pictures": 4,
-                "agreement": pytest.approx(share),
+                "agreement": near,
                 "kernels": {"xnnpack": shares, "builtin": shares},
             }
 
