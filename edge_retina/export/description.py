@@ -54,8 +54,14 @@ def describe_export(
             path.name: FileEntry(path.stat().st_size, sha256_file(path))
             for path in sorted(directory.iterdir())
         },
-        config=config.to_dict(),
+        config=_resolved(config, grid),
     )
+
+
+def _resolved(config: Config, grid: AnchorGrid) -> dict[str, Any]:
+    """Return the whole config, with the anchors that were fitted."""
+    anchors = dataclasses.replace(config.anchors, shapes=grid.shapes)
+    return config.replace(anchors=anchors).to_dict()
 
 
 def _outputs(grid: AnchorGrid, num_classes: int, rows: int, *, nms: bool) -> tuple[OutputSpec, ...]:
