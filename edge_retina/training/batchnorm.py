@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_retina.model.backbone import is_backbone_layer
 from edge_retina.model.keras import keras
 from edge_retina.runtime.image import load_image, normalize, stretch
 
@@ -35,16 +36,16 @@ def settle_statistics(model: keras.Model, pictures: Sequence[Path]) -> None:
         layer.momentum = momentum
 
 
-def freeze_batchnorms(model: keras.Model, prefixes: Sequence[str]) -> None:
-    """Make the BatchNorms of some layers use their statistics in training too and never change.
+def freeze_batchnorms(model: keras.Model, backbone: str) -> None:
+    """Make the BatchNorms of the backbone use their statistics in training too and never change.
 
     Args:
         model: changed in place, before its optimizer is built.
-        prefixes: what the names of these layers start with.
+        backbone: a key of `BACKBONES`.
     """
     for layer in model.layers:
         norm = isinstance(layer, keras.layers.BatchNormalization)
-        if norm and layer.name.startswith(tuple(prefixes)):
+        if norm and is_backbone_layer(layer.name, backbone):
             layer.trainable = False
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 
-from edge_retina.backbones.table import BACKBONES
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
@@ -74,7 +73,7 @@ class Trainer:
             width=config.model.backbone_width,
         )
         if config.train.freeze_backbone_batchnorm:
-            freeze_batchnorms(self.model, BACKBONES[config.model.backbone].layer_prefixes)
+            freeze_batchnorms(self.model, config.model.backbone)
         self.average.set_weights(self.model.get_weights())
         self.optimizer = build_optimizer(config.train, self.model.trainable_variables)
         self._validation = (
