@@ -173,8 +173,27 @@ class TrainConfig:
     optimizer: str = option("adamw", "update rule", choices=tuple(OPTIMIZERS))
     learning_rate: float = option(0.003, "peak, after the warm-up", low=1e-9, high=10)
     warmup_steps: int = option(100, "steps of rising learning rate", low=0)
+    warmup_fraction: float = option(
+        0.0,
+        "if above 0: the warm-up takes this fraction of all steps, whatever `warmup_steps` says",
+        low=0,
+        high=0.5,
+    )
     final_learning_rate: float = option(
         0.01, "fraction of the peak at the end of the cosine", low=0, high=1
+    )
+    backbone_learning_rate: float = option(
+        1.0,
+        "learning rate of the backbone's layers, as a multiple of that of the rest",
+        low=0,
+        high=10,
+    )
+    frozen_stages: int = option(
+        0,
+        "so many stages of the backbone keep their weights: 1 = up to stride 2, 2 = up to stride 4 "
+        "... 5 = all of it; steps take less time. 0 = train everything",
+        low=0,
+        high=5,
     )
     momentum: float = option(0.9, "of sgd", low=0, high=0.9999)
     weight_decay: float = option(
@@ -182,6 +201,20 @@ class TrainConfig:
     )
     clip_norm: float = option(10.0, "limit of the global gradient norm; 0 = off", low=0)
     ema_decay: float = option(0.998, "moving average of the weights; 0 = off", low=0, high=0.99999)
+    ema_fraction: float = option(
+        0.0,
+        "if above 0: the moving average spans this fraction of all steps, whatever `ema_decay` "
+        "says",
+        low=0,
+        high=1,
+    )
+    plain_steps: float = option(
+        0.0,
+        "fraction of the steps, at the end, with plain pictures: flips and transposition stay, all "
+        "other augmentations are off",
+        low=0,
+        high=0.9,
+    )
     freeze_backbone_batchnorm: bool = option(False, "keep the pretrained statistics")
     eval_every_epochs: int = option(5, "evaluate on the validation split every N epochs", low=1)
     checkpoint_minutes: float = option(

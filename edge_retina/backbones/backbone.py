@@ -17,6 +17,8 @@ class Backbone:
     Attributes:
         keras_name: of the function in `keras.applications`.
         taps: by level (3, 4, 5: strides 8, 16, 32) the layer whose output feeds the pyramid.
+        early_ends: by level (1, 2: strides 2, 4) the last layer before the next stride. With the
+            taps they are where the stages of the network end; see `stage_ends`.
         layer_prefixes: what the names of its layers start with, to tell them from the rest. Names
             are Keras' with "_" for "/"; a ReLU without one is called after its convolution,
             `NAME_relu`.
@@ -27,7 +29,13 @@ class Backbone:
 
     keras_name: str
     taps: Mapping[int, str]
+    early_ends: Mapping[int, str]
     layer_prefixes: tuple[str, ...]
     widths: tuple[float, ...]
     imagenet_widths: tuple[float, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stage_ends(self) -> Mapping[int, str]:
+        """The last layer of each stage; stage l ends with stride 2**l and contains those before."""
+        return {**self.early_ends, **self.taps}

@@ -10,6 +10,7 @@ BACKBONE = Backbone(
     # outputs, which at width 0.35 have only 16 channels at stride 8. (SSD on MobileNetV2 taps the
     # same places.)
     taps={3: "block_6_expand_relu", 4: "block_13_expand_relu", 5: "out_relu"},
+    early_ends={1: "block_1_expand_relu", 2: "block_3_expand_relu"},
     layer_prefixes=("Conv1", "bn_Conv1", "expanded_conv", "block_", "Conv_1", "out_relu"),
     widths=(0.35, 0.5, 0.75, 1.0),
     imagenet_widths=(0.35, 0.5, 0.75, 1.0),

@@ -9,13 +9,21 @@ It changes a sample in one of three ways:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.input_pipeline.sample import Sample
+
+# What is left of the augmentations when pictures are to be plain. These map a picture to one that
+# is as good an example: nothing is resampled, cut off, filled up or recoloured.
+_SYMMETRIES = ("horizontal_flip", "vertical_flip", "transpose")
+_NO_AUGMENTATIONS = ("min_visible",)
+_UNCHANGED: dict[str, Any] = {"scale": (1.0, 1.0)}  # all others are off at 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,13 @@ class Draw:
     def uniform(self, limit: float) -> float:
         """Draw from -limit..limit; a limit of 0 takes nothing from `rng`."""
         return self.rng.uniform(-limit, limit) if limit > 0 else 0.0
+
+
+def plain_settings(settings: AugmentationConfig) -> AugmentationConfig:
+    """Return settings under which only flips and transposition change a picture, as before."""
+    kept = (*_SYMMETRIES, *_NO_AUGMENTATIONS)
+    names = [field.name for field in dataclasses.fields(settings) if field.name not in kept]
+    return dataclasses.replace(settings, **{name: _UNCHANGED.get(name, 0) for name in names})
 
 
 Augmentation = Callable[[Sample, Draw], Sample]

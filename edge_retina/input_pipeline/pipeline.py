@@ -27,6 +27,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_step: int = 0,
+    plain_from: int | None = None,
 ) -> tf.data.Dataset:
     """Return an endless dataset of training batches.
 
@@ -39,6 +40,7 @@ def training_batches(
         batch_size: B.
         seed: of the order of images and their augmentation.
         first_step: where a resumed training goes on; it gets the batches it would have got.
+        plain_from: the first step with plain pictures (see `plain_settings`); None for none.
 
     Yields:
         images (B, H, W, 3) uint8, cls_targets (B, A) int32, box_targets (B, A, 4) float32.
@@ -54,6 +56,7 @@ def training_batches(
         settings=augmentation,
         seed=seed,
         cache_mb=data.cache_mb,
+        plain_from=None if plain_from is None else plain_from * batch_size,
     )
     assign_targets = make_assign_targets(grid, matching)
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augment import augment
-from edge_retina.input_pipeline.augmentation import Augmentation, Draw
+from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.sample import Sample
 from edge_retina.runtime.image import load_image
@@ -34,12 +34,24 @@ class SampleSource:
         settings: AugmentationConfig,
         seed: int,
         cache_mb: int,
+        plain_from: int | None = None,
         augmentations: Sequence[Augmentation] = AUGMENTATIONS,
     ) -> None:
-        """`image_hw`: the network's input size; `cache_mb`: memory for decoded images."""
+        """Take what to draw from.
+
+        Args:
+            examples: the training split.
+            image_hw: the network's input size.
+            settings: of the augmentations.
+            seed: of everything drawn.
+            cache_mb: memory for decoded images.
+            plain_from: the first draw under `plain_settings`; None for no such draw.
+            augmentations: applied in this order.
+        """
         self._examples = examples
         self._image_hw = image_hw
-        self._settings = settings
+        self._settings, self._plain = settings, plain_settings(settings)
+        self._plain_from = plain_from
         self._seed = seed
         self._augmentations = augmentations
         self._decoded: dict[int, np.ndarray] = {}
@@ -50,9 +62,10 @@ class SampleSource:
         """Return the `number`-th sample, at the network's input size; see `augment`."""
         epoch, position = divmod(number, len(self._examples))
         rng = np.random.default_rng([self._seed, number])
+        is_plain = self._plain_from is not None and number >= self._plain_from
         return augment(
             self._read(int(self._order(epoch)[position])),
-            Draw(self._settings, rng, draw_another=self._draw_another),
+            Draw(self._plain if is_plain else self._settings, rng, draw_another=self._draw_another),
             image_hw=self._image_hw,
             augmentations=self._augmentations,
         )

@@ -50,6 +50,35 @@ def is_backbone_layer(name: str, backbone: str) -> bool:
     return name.startswith(BACKBONES[backbone].layer_prefixes)
 
 
+def backbone_variables(model: keras.Model, backbone: str) -> list[tf.Variable]:
+    """Return the trainable variables of the backbone's layers.
+
+    Args:
+        model: contains the layers of `build_backbone`.
+        backbone: a key of `BACKBONES`.
+    """
+    layers = [layer for layer in model.layers if is_backbone_layer(layer.name, backbone)]
+    return [variable for layer in layers for variable in layer.trainable_variables]
+
+
+def freeze_stages(model: keras.Model, *, backbone: str, stages: int) -> None:
+    """Make the first stages of the backbone keep their weights and BatchNorm statistics.
+
+    Their BatchNorms use these statistics in training too. No trainable variable lies below the last
+    frozen layer, so gradients end there.
+
+    Args:
+        model: changed in place, before its optimizer is built; contains the layers of
+            `build_backbone`.
+        backbone: a key of `BACKBONES`.
+        stages: how many, 0..5; the last of them has stride 2**stages.
+    """
+    if stages:
+        end = model.get_layer(BACKBONES[backbone].stage_ends[stages])
+        for layer in keras.Model(model.input, end.output).layers:
+            layer.trainable = False
+
+
 def load_pretrained(model: keras.Model, *, backbone: str, pretrained: str, width: float) -> None:
     """Load ImageNet weights into the backbone of `model`, layer by layer, by name.
 

@@ -7,6 +7,8 @@ either moves, this is the file to check.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ from edge_retina.model.keras import keras, tf
 
 __all__ = [
     "LayerCall",
+    "PerVariableRate",
     "QuantizeLayer",
     "QuantizeWrapperV2",
     "call_count",
@@ -101,6 +104,52 @@ def wrappers(model: keras.Model) -> dict[str, QuantizeWrapperV2]:
 def output_range(wrapper: QuantizeWrapperV2) -> dict[str, tf.Variable] | None:
     """Return the variables of a wrapper's output quantiser; None without one."""
     return getattr(wrapper, "_output_quantizer_vars", None)
+
+
+class PerVariableRate:
+    """Mixed into a Keras optimizer: multiplies the learning rate of single variables.
+
+    Gradients can't be scaled instead, because Adam divides their scale out. So the optimizer reads
+    another learning rate, for the update and for the decoupled weight decay, while it is at such a
+    variable. That is Python code which runs when a step is traced.
+    """
+
+    _multiple_of: Callable[[tf.Variable], float] | None = None
+    _multiple = 1.0  # of the variable that the optimizer is at
+
+    def multiply_rate(self, variables: Sequence[tf.Variable], multiple: float) -> None:
+        """Multiply the learning rate of some variables; those of an earlier call are forgotten."""
+        keys = frozenset(variable.ref() for variable in variables)
+        # A function, because Keras would take a container for a part of its checkpoints.
+        self._multiple_of = lambda variable: multiple if variable.ref() in keys else 1.0
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate; within an update, that of the variable at hand."""
+        rate = super().learning_rate  # type: ignore[misc]  # of the optimizer
+        return rate if self._multiple == 1 else rate * self._multiple
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        keras.optimizers.Optimizer.learning_rate.fset(self, rate)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Update one variable."""
+        with self._at(variable):
+            super().update_step(gradient, variable)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: Sequence[tf.Variable]) -> None:
+        for variable in variables:
+            with self._at(variable):
+                super()._apply_weight_decay([variable])  # type: ignore[misc]
+
+    @contextmanager
+    def _at(self, variable: tf.Variable) -> Iterator[None]:
+        self._multiple = self._multiple_of(variable) if self._multiple_of else 1.0
+        try:
+            yield
+        finally:
+            self._multiple = 1.0
 
 
 def _call(node: Any) -> LayerCall:

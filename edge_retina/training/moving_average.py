@@ -8,12 +8,20 @@ from edge_retina.model.keras import keras, tf
 class MovingAverage:
     """Makes the weights of one model follow those of another of the same structure.
 
-    BatchNorm statistics are averaged like everything else.
+    BatchNorm statistics are averaged like everything else. Weights of frozen layers are left out:
+    they never change, so that the average has them once it starts from the model's weights.
     """
 
     def __init__(self, average: keras.Model, model: keras.Model, *, decay: float) -> None:
         """`decay` is warmed up as min(decay, (1 + n) / (10 + n)) after n updates; 0 copies."""
-        self._pairs = list(zip(average.weights, model.weights, strict=True))
+        frozen = {
+            weight.ref()
+            for layer in model.layers
+            if not layer.trainable
+            for weight in layer.weights
+        }
+        pairs = zip(average.weights, model.weights, strict=True)
+        self._pairs = [(mean, value) for mean, value in pairs if value.ref() not in frozen]
         self._decay = decay
 
     def update(self, count: tf.Tensor) -> None:

@@ -1,4 +1,7 @@
-"""Optimizers with decoupled weight decay that spares biases and normalisation."""
+"""Optimizers with decoupled weight decay that spares biases and normalisation.
+
+The learning rate of single variables can be a multiple of that of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,35 @@ from collections.abc import Sequence
 from edge_retina.choices import OPTIMIZERS, load_choice
 from edge_retina.config import TrainConfig
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras_internals import PerVariableRate
+
+
+class AdamW(PerVariableRate, keras.optimizers.AdamW):
+    """AdamW; see `PerVariableRate`."""
+
+
+class SGD(PerVariableRate, keras.optimizers.SGD):
+    """SGD; see `PerVariableRate`."""
 
 
 def build_optimizer(
-    settings: TrainConfig, variables: Sequence[tf.Variable]
+    settings: TrainConfig,
+    variables: Sequence[tf.Variable],
+    *,
+    backbone: Sequence[tf.Variable] = (),
 ) -> keras.optimizers.Optimizer:
     """Build the optimizer of `settings` for some variables; the learning rate is set each step.
+
+    Args:
+        settings: `backbone_learning_rate` among them.
+        variables: all that are trained.
+        backbone: those of them whose learning rate is multiplied by `backbone_learning_rate`.
 
     Source of the decay rule: Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization.
     """
     optimizer = load_choice(OPTIMIZERS, settings.optimizer)(settings)
+    if backbone and settings.backbone_learning_rate != 1:
+        optimizer.multiply_rate(backbone, settings.backbone_learning_rate)
     optimizer.exclude_from_weight_decay(var_list=undecayed(variables))
     optimizer.build(list(variables))
     return optimizer
@@ -29,7 +51,7 @@ def undecayed(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
 
 def adamw(settings: TrainConfig) -> keras.optimizers.Optimizer:
     """Return AdamW with Keras' betas."""
-    return keras.optimizers.AdamW(
+    return AdamW(
         settings.learning_rate,
         weight_decay=settings.weight_decay,
         global_clipnorm=settings.clip_norm or None,
@@ -38,7 +60,7 @@ def adamw(settings: TrainConfig) -> keras.optimizers.Optimizer:
 
 def sgd(settings: TrainConfig) -> keras.optimizers.Optimizer:
     """Return SGD with Nesterov momentum."""
-    return keras.optimizers.SGD(
+    return SGD(
         settings.learning_rate,
         momentum=settings.momentum,
         nesterov=True,

@@ -37,6 +37,32 @@ class Schedule:
         return self.peak * (self.final_fraction + (1 - self.final_fraction) * cosine)
 
 
+def warmup_steps(settings: TrainConfig, steps: int) -> int:
+    """Return the steps of rising learning rate in a training of `steps`."""
+    if not settings.warmup_fraction:
+        return settings.warmup_steps
+    return max(round(settings.warmup_fraction * steps), 1)
+
+
+def average_decay(settings: TrainConfig, steps: int) -> float:
+    """Return the decay of the moving average of weights in a training of `steps`.
+
+    An average with decay d reaches 1 / (1 - d) steps back (the mean age of what is in it). Given as
+    a fraction of all steps, it weighs the same part of a short training and of a long one.
+    """
+    if not settings.ema_fraction:
+        return settings.ema_decay
+    return 1 - 1 / max(settings.ema_fraction * steps, 1)
+
+
+def plain_from(settings: TrainConfig, steps: int) -> int:
+    """Return the step, counted from 0, from which a training of `steps` shows plain pictures.
+
+    Source: Ge et al. 2021 (YOLOX), which ends without its strong augmentations.
+    """
+    return steps - round(settings.plain_steps * steps)
+
+
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Return the batches that show every image about once."""
     return max(math.ceil(images / batch_size), 1)

@@ -61,7 +61,9 @@ class TrainStep:
     def _run(self, batch: tuple[tf.Tensor, ...], learning_rate: tf.Tensor) -> tf.Tensor:
         """Return the losses and the gradients' norm as one tensor: one copy to the host a step."""
         self._optimizer.learning_rate.assign(learning_rate)
-        with tf.GradientTape() as tape:
+        # Only these variables are watched, so that no gradients are computed in frozen layers.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._variables)
             losses = self._objective(*batch)
             total = tf.add_n(list(losses.values()))
         self._names = tuple(losses)  # known when the step is traced

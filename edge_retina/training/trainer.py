@@ -12,7 +12,7 @@ from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
-from edge_retina.model.backbone import load_pretrained
+from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
 from edge_retina.model.keras import keras
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.progress import ProgressUpdate, show_progress
@@ -24,7 +24,14 @@ from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import detection_objective
 from edge_retina.training.optimizer import build_optimizer
-from edge_retina.training.schedule import Schedule, steps_per_epoch, total_steps
+from edge_retina.training.schedule import (
+    Schedule,
+    average_decay,
+    plain_from,
+    steps_per_epoch,
+    total_steps,
+    warmup_steps,
+)
 from edge_retina.training.step import TrainStep
 from edge_retina.training.training_state import TrainingState
 from edge_retina.training.validation import Validation
@@ -72,16 +79,20 @@ class Trainer:
             pretrained=config.model.pretrained,
             width=config.model.backbone_width,
         )
-        if config.train.freeze_backbone_batchnorm:
-            freeze_batchnorms(self.model, config.model.backbone)
+        self._freeze()
         self.average.set_weights(self.model.get_weights())
-        self.optimizer = build_optimizer(config.train, self.model.trainable_variables)
+        self.optimizer = build_optimizer(
+            config.train,
+            self.model.trainable_variables,
+            backbone=backbone_variables(self.model, config.model.backbone),
+        )
         self._validation = (
             Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
             if val
             else None
         )
         self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
+        self._total_steps = total_steps(config.train, self._epoch_steps)
         self._state, self._mark = TrainingState(), time.monotonic()
         self._checkpoints = Checkpoints(
             run.checkpoint_dir,
@@ -103,7 +114,7 @@ class Trainer:
             TrainingError: a loss or the gradient is not finite; the step is named.
             RunError: there are checkpoints, but none can be read.
         """
-        first, total = self._begin(), total_steps(self.config.train, self._epoch_steps)
+        first, total = self._begin(), self._total_steps
         self._mark = time.monotonic()
         tensorboard = self.run.tensorboard_dir if self.config.train.tensorboard else None
         metrics = MetricsLog(self.run.metrics_file, tensorboard=tensorboard, first_step=first)
@@ -137,9 +148,10 @@ class Trainer:
             data=self.config.data,
             augmentation=self.config.augmentation,
             matching=self.config.matching,
-            batch_size=self.config.train.batch_size,
+            batch_size=settings.batch_size,
             seed=self.config.seed,
             first_step=first,
+            plain_from=plain_from(settings, total),
         )
         return TrainingLoop(
             self.make_step(),
@@ -147,7 +159,7 @@ class Trainer:
             schedule=Schedule(
                 peak=settings.learning_rate,
                 total_steps=total,
-                warmup_steps=settings.warmup_steps,
+                warmup_steps=warmup_steps(settings, total),
                 final_fraction=settings.final_learning_rate,
             ),
             batch_size=settings.batch_size,
@@ -166,7 +178,11 @@ class Trainer:
             ),
             self.model.trainable_variables,
             self.optimizer,
-            average=MovingAverage(self.average, self.model, decay=self.config.train.ema_decay),
+            average=MovingAverage(
+                self.average,
+                self.model,
+                decay=average_decay(self.config.train, self._total_steps),
+            ),
         )
 
     def _make_hooks(self, total: int, metrics: MetricsLog) -> Hooks:
@@ -213,6 +229,18 @@ class Trainer:
         with atomic_path(self.run.float_weights) as temporary:
             self.average.save_weights(str(temporary))
         self.average.set_weights(last)
+
+    def _freeze(self) -> None:
+        """Freeze what the config says."""
+        settings, model = self.config.train, self.config.model
+        if settings.freeze_backbone_batchnorm:
+            freeze_batchnorms(self.model, model.backbone)
+        freeze_stages(self.model, backbone=model.backbone, stages=settings.frozen_stages)
+        if settings.frozen_stages and model.pretrained == "none":
+            log.warning(
+                'train.frozen_stages keeps random weights: model.pretrained is "none"; set it to '
+                '"imagenet" or an .h5 file, or train.frozen_stages to 0'
+            )
 
     def _build(self) -> keras.Model:
         return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)

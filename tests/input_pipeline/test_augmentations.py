@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -9,13 +10,13 @@ import pytest
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.input_pipeline.augment import augment
-from edge_retina.input_pipeline.augmentation import Augmentation, Draw
+from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
 from edge_retina.input_pipeline.augmentations.aspect import aspect
 from edge_retina.input_pipeline.augmentations.scale import scale
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.render import render
 from edge_retina.input_pipeline.sample import Sample
-from tests.input_pipeline.samples import OFF, black, draw_from, having, sample_of
+from tests.input_pipeline.samples import OFF, black, draw_from, having, sample_of, soft_image
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
@@ -257,3 +258,24 @@ def test_an_augmentation_can_use_another_image():
     assert (found.image_rgb[:, 10:] == 0).all()
     np.testing.assert_allclose(found.boxes_px, [(0, 15, 5, 20), (2.5, 2.5, 7.5, 7.5)], atol=1e-5)
     assert found.classes.tolist() == [0, 1]
+
+
+def test_plain_pictures_are_flipped_and_transposed_only():
+    """However strong the settings are. What is new must be off, or be named in plain_settings."""
+    names = [field.name for field in dataclasses.fields(AugmentationConfig)]
+    strong = dataclasses.replace(
+        AugmentationConfig(), **{name: (0.5, 2.0) if name == "scale" else 0.9 for name in names}
+    )
+    plain = plain_settings(strong)
+    image = soft_image((40, 40))
+    flips = [image, image[::-1], image[:, ::-1], image[::-1, ::-1]]
+    symmetric = flips + [flip.transpose(1, 0, 2) for flip in flips]
+    seen = set()
+    for seed in range(40):
+        found = augment(sample_of(image), draw_from(plain, seed), image_hw=(40, 40)).image_rgb
+        seen |= {i for i, expected in enumerate(symmetric) if np.array_equal(found, expected)}
+        assert any(np.array_equal(found, expected) for expected in symmetric), seed
+    assert len(seen) > 4
+    kept = ("horizontal_flip", "vertical_flip", "transpose", "min_visible")
+    assert {name: getattr(plain, name) for name in kept} == dict.fromkeys(kept, 0.9)
+    assert plain_settings(OFF) == OFF

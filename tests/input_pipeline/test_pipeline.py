@@ -74,6 +74,7 @@ def batches(
     seed: int = 0,
     cache_mb: int = 100,
     first_step: int = 0,
+    plain_from: int | None = None,
 ) -> list[tuple]:
     from edge_retina.input_pipeline.pipeline import training_batches
 
@@ -86,6 +87,7 @@ def batches(
         batch_size=BATCH,
         seed=seed,
         first_step=first_step,
+        plain_from=plain_from,
     )
     return list(islice(dataset.as_numpy_iterator(), count))
 
@@ -171,3 +173,12 @@ def test_an_image_that_vanished_is_named(examples: list[Example], tmp_path: Path
     with pytest.raises(Exception, match=r"gone\.png: can't be read") as caught:
         batches([gone], 1)
     assert DatasetError.__name__ in str(caught.value)
+
+
+def test_plain_batches_begin_at_a_step(examples: list[Example]):
+    colours = dataclasses.replace(STILL, brightness=0.2)
+    usual, still = batches(examples, 3, augmentation=colours), batches(examples, 3)
+    changing = batches(examples, 2, augmentation=colours, first_step=1, plain_from=2)
+    np.testing.assert_array_equal(changing[0][0], usual[1][0])
+    np.testing.assert_array_equal(changing[1][0], still[2][0])
+    assert all((a[0] != b[0]).any() for a, b in zip(usual, still, strict=True))

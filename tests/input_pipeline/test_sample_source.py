@@ -95,3 +95,13 @@ def test_another_image_comes_from_the_whole_split(examples: list[Example]):
     drawn = [samples.draw(number).classes.tolist() for number in range(60)]
     assert {len(classes) for classes in drawn} == {2}
     assert {classes[1] for classes in drawn} == set(range(6))
+
+
+def test_plain_pictures_begin_at_a_draw(examples: list[Example]):
+    settings = AugmentationConfig(horizontal_flip=0)
+    usual, still = source(examples, settings), source(examples, OFF)
+    changing = source(examples, settings, plain_from=8)
+    for number in (15, 8, 0, 7, 3, 12):  # in any order, as a resumed training and threads draw
+        expected = still if number >= 8 else usual
+        assert equal(changing.draw(number), expected.draw(number)), number
+        assert not equal(usual.draw(number), still.draw(number)), number

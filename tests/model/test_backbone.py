@@ -186,3 +186,34 @@ def test_a_file_that_is_no_weights_is_refused(mobilenet_v2: Any, tmp_path: Path)
     path.write_bytes(b"no HDF5")
     with pytest.raises(ModelError, match=r"broken\.h5 does not fit"):
         load(mobilenet_v2, path)
+
+
+@pytest.mark.parametrize("stages", range(6))
+def test_frozen_stages_are_the_layers_up_to_a_stride(
+    backbone: str, network: Any, stages: int
+) -> None:
+    from edge_retina.model.backbone import freeze_stages, is_backbone_layer
+
+    for layer in network.layers:
+        layer.trainable = True
+    freeze_stages(network, backbone=backbone, stages=stages)
+    with_weights = [layer for layer in network.layers if layer.weights]
+    frozen = {layer.name for layer in with_weights if not layer.trainable}
+    strides = {layer.name: IMAGE_HW[0] / layer.output_shape[1] for layer in with_weights}
+    assert frozen == {
+        name
+        for name, stride in strides.items()
+        if stages and stride <= 2**stages and is_backbone_layer(name, backbone)
+    }
+    assert bool(frozen) == bool(stages)
+
+
+def test_variables_of_the_backbone(backbone: str) -> None:
+    from edge_retina.model.backbone import backbone_variables, freeze_stages
+
+    network = network_of(backbone, narrowest(backbone))
+    extra = {v.ref() for v in network.get_layer("extra").trainable_variables}
+    everything = {v.ref() for v in network.trainable_variables}
+    assert {v.ref() for v in backbone_variables(network, backbone)} == everything - extra
+    freeze_stages(network, backbone=backbone, stages=5)
+    assert backbone_variables(network, backbone) == []

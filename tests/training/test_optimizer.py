@@ -70,3 +70,48 @@ def test_adamw_steps_by_the_learning_rate(network: Any):
     train = dataclasses.replace(PLAIN, optimizer="adamw", learning_rate=0.01)
     for before, after in change(network, train, gradient=3.0).values():
         np.testing.assert_allclose(before - after, 0.01, rtol=1e-3)  # its first step is the sign
+
+
+def steps_of(
+    network: Any, train: TrainConfig, *, rate: float, backbone: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
+    """Take five compiled steps with random gradients; return each variable."""
+    from edge_retina.model.keras import tf
+    from edge_retina.training.optimizer import build_optimizer
+
+    variables = network.trainable_variables
+    start = [variable.numpy() for variable in variables]
+    slowed = [variable for variable in variables if variable.name in backbone]
+    optimizer = build_optimizer(train, variables, backbone=slowed)
+
+    @tf.function
+    def step(learning_rate: Any, gradients: list[Any]) -> None:
+        optimizer.learning_rate.assign(learning_rate)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    rng = np.random.default_rng(0)
+    for number in range(1, 6):
+        gradients = [tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables]
+        step(tf.constant(rate / number, tf.float32), gradients)
+    found = {variable.name: variable.numpy() for variable in variables}
+    for variable, value in zip(variables, start, strict=True):
+        variable.assign(value)
+    return found
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("multiple", [0.25, 4.0, 0.0])
+def test_the_backbone_steps_as_alone_at_its_own_rate(network: Any, optimizer: str, multiple: float):
+    """Bit for bit, decay and momentum included; multiples are powers of 2, so rates are equal."""
+    backbone = ("conv/kernel:0", "bn/gamma:0")
+    train = TrainConfig(
+        optimizer=optimizer, weight_decay=0.1, clip_norm=1, backbone_learning_rate=multiple
+    )
+    found = steps_of(network, train, rate=0.01, backbone=backbone)
+    usual = steps_of(network, train, rate=0.01)
+    scaled = steps_of(network, train, rate=0.01 * multiple)
+    assert found.keys() > set(backbone)
+    for name, value in found.items():
+        want = scaled if name in backbone else usual
+        np.testing.assert_array_equal(value, want[name], err_msg=name)
+        assert (scaled[name] != usual[name]).any(), name

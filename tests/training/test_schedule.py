@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from edge_retina.config import QuantizeConfig, TrainConfig
-from edge_retina.training.schedule import Schedule, steps_per_epoch, total_steps
+from edge_retina.training.schedule import (
+    Schedule,
+    average_decay,
+    plain_from,
+    steps_per_epoch,
+    total_steps,
+    warmup_steps,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,30 @@ def test_steps_per_epoch(images: int, batch_size: int, steps: int):
 def test_steps_go_before_epochs(section: type):
     assert total_steps(section(epochs=5, steps=0), 7) == 35
     assert total_steps(section(epochs=5, steps=3), 7) == 3
+
+
+@pytest.mark.parametrize(
+    "fraction, steps, warmup",
+    [(0.0, 1000, 70), (0.0, 10, 70), (0.05, 1000, 50), (0.05, 4000, 200), (0.05, 4, 1)],
+)
+def test_the_warm_up_is_a_fraction_if_one_is_given(fraction: float, steps: int, warmup: int):
+    assert warmup_steps(TrainConfig(warmup_steps=70, warmup_fraction=fraction), steps) == warmup
+
+
+@pytest.mark.parametrize(
+    "fraction, steps, decay",
+    [
+        (0.0, 1000, 0.9),
+        (0.05, 1000, 0.98),  # 50 steps
+        (0.05, 20_000, 0.999),
+        (0.05, 10, 0.0),  # less than a step: the last weights
+    ],
+)
+def test_the_average_spans_a_fraction_if_one_is_given(fraction: float, steps: int, decay: float):
+    found = average_decay(TrainConfig(ema_decay=0.9, ema_fraction=fraction), steps)
+    assert found == pytest.approx(decay)
+
+
+@pytest.mark.parametrize("fraction, first", [(0.0, 1000), (0.1, 900), (0.9, 100)])
+def test_plain_pictures_are_the_last(fraction: float, first: int):
+    assert plain_from(TrainConfig(plain_steps=fraction), 1000) == first

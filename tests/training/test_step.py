@@ -194,3 +194,30 @@ def test_the_distance_to_a_teacher_is_a_loss_and_the_teacher_stays():
     )
     for found, want in zip(teacher.get_weights(), kept, strict=True):
         np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_nothing_is_computed_in_frozen_layers_and_nothing_changes_there(frozen: bool):
+    from edge_retina.model.keras import keras, tf
+
+    model, average = network(), network()
+    average.set_weights(model.get_weights())
+    first = model.layers[: next(i for i, x in enumerate(model.layers) if x.name.startswith("re_"))]
+    assert [type(x) for x in first][1:] == [keras.layers.Conv2D, keras.layers.BatchNormalization]
+    for layer in first:
+        layer.trainable = not frozen
+    step = step_of(model, average=average, ema_decay=0.5)
+    before = [[w.copy() for w in layer.get_weights()] for layer in model.layers]
+    step(*batch(), learning_rate=0.01)
+    for changed in (model, average):
+        for layer, weights in zip(changed.layers, before, strict=True):
+            pairs = zip(layer.get_weights(), weights, strict=True)
+            same = [np.array_equal(found, kept) for found, kept in pairs]
+            place = changed.layers.index(layer)
+            assert all(same) if frozen and place < len(first) else not any(same), layer.name
+
+    # The compiled step has a gradient for each kernel that is trained, and no others.
+    graph = step._compiled.get_concrete_function(batch(), tf.constant(0.01)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("Conv2DBackpropFilter") == (2 if frozen else 3)
+    assert kinds.count("FusedBatchNormGradV3") == (0 if frozen else 1)
