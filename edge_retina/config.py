@@ -44,6 +44,13 @@ class DataConfig:
     skip_invalid: bool = option(
         False, "drop invalid boxes and images, with a warning, instead of stopping"
     )
+    repeat_threshold: float = option(
+        0.0,
+        "images with a class that a smaller share of all images has are drawn more often, by the "
+        "square root of the ratio; an epoch gets longer. 0 = off",
+        low=0,
+        high=1,
+    )
     cache_mb: int = option(
         2048, "decoded training images are kept in memory if all of them fit", low=0
     )
@@ -167,7 +174,11 @@ class LossConfig:
 class TrainConfig:
     """The float training."""
 
-    epochs: int = option(60, "passes over the training split", low=1)
+    epochs: int = option(
+        60,
+        "passes over the training split; 0 = as many steps as suit the number of its images",
+        low=0,
+    )
     steps: int = option(0, "if above 0: this many steps, whatever `epochs` says", low=0)
     batch_size: int = option(8, "images per step", low=1, high=4096)
     optimizer: str = option("adamw", "update rule", choices=tuple(OPTIMIZERS))
@@ -207,6 +218,12 @@ class TrainConfig:
         "says",
         low=0,
         high=1,
+    )
+    reestimate_batchnorm: int = option(
+        0,
+        "at the end the BatchNorm statistics of the averaged weights are measured anew on so many "
+        "training batches; 0 = the average of those of the training is kept",
+        low=0,
     )
     plain_steps: float = option(
         0.0,

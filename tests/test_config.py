@@ -159,7 +159,7 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("train.epochs=0", "train.epochs must be 1 or more, got 0"),
+        ("train.epochs=-1", "train.epochs must be 0 or more, got -1"),
         ("train.learning_rate=nan", "train.learning_rate must be in 1e-09..10, got nan"),
         ("model.image_size=100", "model.image_hw must be a multiple of 32, got 100"),
         ("model.image_size=64", "smaller than the stride 128 of model.max_level 7; lower"),

@@ -34,7 +34,7 @@ def training_batches(
     Args:
         examples: the training split; images without objects are used like all others.
         grid: the anchors, whose input size is that of the images.
-        data: `cache_mb` is read.
+        data: `cache_mb` and `repeat_threshold` are read.
         augmentation: ranges and probabilities.
         matching: which anchors are trained to find which objects.
         batch_size: B.
@@ -56,6 +56,7 @@ def training_batches(
         settings=augmentation,
         seed=seed,
         cache_mb=data.cache_mb,
+        repeat_threshold=data.repeat_threshold,
         plain_from=None if plain_from is None else plain_from * batch_size,
     )
     assign_targets = make_assign_targets(grid, matching)

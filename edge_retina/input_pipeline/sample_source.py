@@ -12,6 +12,11 @@ from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augment import augment
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
+from edge_retina.input_pipeline.repeat_factors import (
+    draw_repeats,
+    epoch_length,
+    repeat_factors,
+)
 from edge_retina.input_pipeline.sample import Sample
 from edge_retina.runtime.image import load_image
 
@@ -21,9 +26,10 @@ log = logging.getLogger(__name__)
 class SampleSource:
     """Draws augmented samples; decoded images stay in memory if all of them fit.
 
-    Every epoch shows every image once, in an order drawn from the seed and the epoch's number. A
-    draw depends on nothing but the seed and its own number, so a resumed training sees what it
-    would have seen without the interruption, however many threads draw.
+    Every epoch shows every image once, in an order drawn from the seed and the epoch's number; with
+    a repeat threshold, images with rare classes come several times (see `repeat_factors`). A draw
+    depends on nothing but the seed and its own number, so a resumed training sees what it would
+    have seen without the interruption, however many threads draw.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class SampleSource:
         settings: AugmentationConfig,
         seed: int,
         cache_mb: int,
+        repeat_threshold: float = 0.0,
         plain_from: int | None = None,
         augmentations: Sequence[Augmentation] = AUGMENTATIONS,
     ) -> None:
@@ -45,6 +52,7 @@ class SampleSource:
             settings: of the augmentations.
             seed: of everything drawn.
             cache_mb: memory for decoded images.
+            repeat_threshold: see `repeat_factors`; 0 for no repeats.
             plain_from: the first draw under `plain_settings`; None for no such draw.
             augmentations: applied in this order.
         """
@@ -56,11 +64,21 @@ class SampleSource:
         self._augmentations = augmentations
         self._decoded: dict[int, np.ndarray] = {}
         self._keep = self._fits(cache_mb)
+        self._factors = repeat_factors(examples, repeat_threshold)
+        self._epoch_length = epoch_length(self._factors)
+        if self._epoch_length > len(examples):
+            log.info(
+                "data.repeat_threshold: an epoch draws %d pictures from %d, one of them up to %.1f "
+                "times",
+                self._epoch_length,
+                len(examples),
+                self._factors.max(),
+            )
         self._orders: dict[int, np.ndarray] = {}
 
     def draw(self, number: int) -> Sample:
         """Return the `number`-th sample, at the network's input size; see `augment`."""
-        epoch, position = divmod(number, len(self._examples))
+        epoch, position = divmod(number, self._epoch_length)
         rng = np.random.default_rng([self._seed, number])
         is_plain = self._plain_from is not None and number >= self._plain_from
         return augment(
@@ -81,7 +99,8 @@ class SampleSource:
         order = self._orders.get(epoch)
         if order is None:
             rng = np.random.default_rng([self._seed, epoch, len(self._examples)])
-            order = rng.permutation(len(self._examples))
+            repeats = draw_repeats(self._factors, rng)
+            order = rng.permutation(np.repeat(np.arange(len(repeats)), repeats))
             # Threads are at the end of one epoch and the start of the next: two are enough.
             self._orders = {e: o for e, o in self._orders.items() if abs(e - epoch) == 1}
             self._orders[epoch] = order

@@ -28,7 +28,7 @@ from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
 from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
-from edge_retina.training.schedule import steps_per_epoch, total_steps
+from edge_retina.training.schedule import total_steps
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def quantize_model(
         correct_biases(quantized, deploy, batches)
     steps = best_step = 0
     if method == "qat":
-        steps = total_steps(settings, steps_per_epoch(len(train), config.train.batch_size))
+        steps = total_steps(settings, images=len(train), batch_size=config.train.batch_size)
         best_step = train_quantized(
             quantized,
             join_levels(deploy_graph(trained, Recipe(), relu="relu6")),

@@ -1,14 +1,15 @@
-"""BatchNorm statistics at the start of a training, and without training."""
+"""BatchNorm statistics at the start of a training, at its end, and without training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from edge_retina.model.backbone import is_backbone_layer
-from edge_retina.model.keras import keras
+from edge_retina.model.keras import keras, tf
 from edge_retina.runtime.image import load_image, normalize, stretch
 
 
@@ -27,13 +28,39 @@ def settle_statistics(model: keras.Model, pictures: Sequence[Path]) -> None:
     """
     height, width = model.input_shape[1:3]
     images = [normalize(stretch(load_image(path), (height, width))) for path in pictures]
-    fresh = [layer for layer in model.layers if _is_fresh(layer)]
-    momenta = [layer.momentum for layer in fresh]
-    for layer in fresh:
-        layer.momentum = 0.0
-    model(np.stack(images), training=True)
-    for layer, momentum in zip(fresh, momenta, strict=True):
-        layer.momentum = momentum
+    with _without_memory([norm for norm in _norms(model) if _is_fresh(norm)]):
+        model(np.stack(images), training=True)
+
+
+def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
+    """Give averaged weights the BatchNorm statistics of their own activations.
+
+    The average of the statistics of a training is that of many networks, whose weights moved from
+    step to step; the activations of the averaged weights have others. They become the means of the
+    statistics of all batches, each of which counts alike.
+
+    Args:
+        model: changed in place; frozen BatchNorms (not trainable) keep their statistics.
+        batches: images (B, H, W, 3) uint8; at least one batch.
+
+    Source: Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization,
+        section 3.1 (`bn_update` of their code).
+    """
+    norms = [norm for norm in _norms(model) if norm.trainable]
+    statistics = [value for norm in norms for value in (norm.moving_mean, norm.moving_variance)]
+    sums, count = [np.zeros(value.shape, np.float64) for value in statistics], 0
+
+    @tf.function
+    def run(images: tf.Tensor) -> None:
+        model(images, training=True)
+
+    with _without_memory(norms):
+        for images in batches:
+            run(tf.constant(normalize(images)))
+            sums = [total + value.numpy() for total, value in zip(sums, statistics, strict=True)]
+            count += 1
+    for value, total in zip(statistics, sums, strict=True):
+        value.assign(total / count)
 
 
 def freeze_batchnorms(model: keras.Model, backbone: str) -> None:
@@ -43,14 +70,28 @@ def freeze_batchnorms(model: keras.Model, backbone: str) -> None:
         model: changed in place, before its optimizer is built.
         backbone: a key of `BACKBONES`.
     """
-    for layer in model.layers:
-        norm = isinstance(layer, keras.layers.BatchNormalization)
-        if norm and is_backbone_layer(layer.name, backbone):
-            layer.trainable = False
+    for norm in _norms(model):
+        if is_backbone_layer(norm.name, backbone):
+            norm.trainable = False
 
 
-def _is_fresh(layer: keras.layers.Layer) -> bool:
-    if not isinstance(layer, keras.layers.BatchNormalization):
-        return False
-    mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+def _norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+
+
+@contextmanager
+def _without_memory(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
+    """Within it, the statistics of some BatchNorms are those of the last batch in training."""
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _is_fresh(norm: keras.layers.BatchNormalization) -> bool:
+    mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     return bool((mean == 0).all() and (variance == 1).all())

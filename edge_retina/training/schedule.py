@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edge_retina.budget import budget_steps
 from edge_retina.config import QuantizeConfig, TrainConfig
 
 
@@ -55,12 +56,15 @@ def average_decay(settings: TrainConfig, steps: int) -> float:
     return 1 - 1 / max(settings.ema_fraction * steps, 1)
 
 
-def plain_from(settings: TrainConfig, steps: int) -> int:
-    """Return the step, counted from 0, from which a training of `steps` shows plain pictures.
+def plain_from(settings: TrainConfig, steps: int) -> int | None:
+    """Return the first step, counted from 0, with plain pictures; None if there is none.
+
+    Those that may follow the last of the `steps`, to measure statistics, are like the last.
 
     Source: Ge et al. 2021 (YOLOX), which ends without its strong augmentations.
     """
-    return steps - round(settings.plain_steps * steps)
+    plain = round(settings.plain_steps * steps)
+    return steps - plain if plain else None
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -68,6 +72,10 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
     return max(math.ceil(images / batch_size), 1)
 
 
-def total_steps(settings: TrainConfig | QuantizeConfig, epoch_steps: int) -> int:
-    """Return the steps of a training: `steps` if it is set, else those of `epochs`."""
-    return settings.steps or settings.epochs * epoch_steps
+def total_steps(settings: TrainConfig | QuantizeConfig, *, images: int, batch_size: int) -> int:
+    """Return the steps of a training: `steps` if it is set, else those of `epochs`.
+
+    If neither is, they are those of `budget_steps`.
+    """
+    planned = settings.steps or settings.epochs * steps_per_epoch(images, batch_size)
+    return planned or budget_steps(images, batch_size)

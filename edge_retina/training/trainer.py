@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
@@ -13,11 +14,15 @@ from edge_retina.datasets.schema import Example
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
-from edge_retina.model.keras import keras
+from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
-from edge_retina.training.batchnorm import freeze_batchnorms, settle_statistics
+from edge_retina.training.batchnorm import (
+    freeze_batchnorms,
+    reestimate_statistics,
+    settle_statistics,
+)
 from edge_retina.training.checkpoints import Checkpoints
 from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
@@ -79,7 +84,9 @@ class Trainer:
             pretrained=config.model.pretrained,
             width=config.model.backbone_width,
         )
-        self._freeze()
+        for network in (self.model, self.average):
+            self._freeze(network)
+        self._warn_of_frozen_noise()
         self.average.set_weights(self.model.get_weights())
         self.optimizer = build_optimizer(
             config.train,
@@ -92,7 +99,10 @@ class Trainer:
             else None
         )
         self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
-        self._total_steps = total_steps(config.train, self._epoch_steps)
+        self._total_steps = total_steps(
+            config.train, images=len(train), batch_size=config.train.batch_size
+        )
+        self._batches: Iterator[tuple[tf.Tensor, ...]] = iter(())  # those of the last loop
         self._state, self._mark = TrainingState(), time.monotonic()
         self._checkpoints = Checkpoints(
             run.checkpoint_dir,
@@ -153,9 +163,10 @@ class Trainer:
             first_step=first,
             plain_from=plain_from(settings, total),
         )
+        self._batches = iter(batches)
         return TrainingLoop(
             self.make_step(),
-            iter(batches),
+            self._batches,
             schedule=Schedule(
                 peak=settings.learning_rate,
                 total_steps=total,
@@ -206,6 +217,8 @@ class Trainer:
         return self._state.step
 
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
+        if step == self._total_steps and self.config.train.reestimate_batchnorm:
+            self._reestimate()
         if self._validation is not None:
             result, state = self._validation.measure(step, self.average.get_weights())
             epoch = round(step / self._epoch_steps, 2)
@@ -213,6 +226,17 @@ class Trainer:
             log.info("step %d: validation mAP %.3f, mAP50 %.3f", step, result.mAP, result.mAP50)
             self._state.selection.offer(state)
         self._save_weights()
+
+    def _reestimate(self) -> None:
+        """Measure the statistics of the average on the batches that come after the last step's.
+
+        They are augmented as those of the last steps were, for their activations are what the
+        weights were fitted to; so they are plain if the training ended with plain pictures.
+        """
+        count = self.config.train.reestimate_batchnorm
+        log.info("measuring the BatchNorm statistics of the averaged weights on %d batches", count)
+        batches = (images.numpy() for images, *_ in islice(self._batches, count))
+        reestimate_statistics(self.average, batches)
 
     def _save_checkpoint(self, step: int) -> None:
         now = time.monotonic()
@@ -230,12 +254,15 @@ class Trainer:
             self.average.save_weights(str(temporary))
         self.average.set_weights(last)
 
-    def _freeze(self) -> None:
+    def _freeze(self, network: keras.Model) -> None:
         """Freeze what the config says."""
-        settings, model = self.config.train, self.config.model
+        settings, backbone = self.config.train, self.config.model.backbone
         if settings.freeze_backbone_batchnorm:
-            freeze_batchnorms(self.model, model.backbone)
-        freeze_stages(self.model, backbone=model.backbone, stages=settings.frozen_stages)
+            freeze_batchnorms(network, backbone)
+        freeze_stages(network, backbone=backbone, stages=settings.frozen_stages)
+
+    def _warn_of_frozen_noise(self) -> None:
+        settings, model = self.config.train, self.config.model
         if settings.frozen_stages and model.pretrained == "none":
             log.warning(
                 'train.frozen_stages keeps random weights: model.pretrained is "none"; set it to '

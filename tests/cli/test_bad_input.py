@@ -121,7 +121,7 @@ def test_an_empty_data_set(here: Path) -> None:
         ("[trian]\nepochs = 3\n", "c.toml: unknown key 'trian'; did you mean 'train'?"),
         ('[train]\nepochs = "many"\n', "c.toml: train.epochs must be an integer, got 'many'"),
         ("train = 3\n", "c.toml: 'train' must be a section, got 3"),
-        ("[train]\nepochs = 0\n", "c.toml: train.epochs must be 1 or more, got 0"),
+        ("[train]\nepochs = -1\n", "c.toml: train.epochs must be 0 or more, got -1"),
         ('preset = "fst"\n', "preset 'fst' is unknown; did you mean 'fast'?"),
         ('[data]\npath = "coco"\ntrain_split = "trian"\n', "{here}/coco: no split 'trian'; "),
         ("", "data.path is empty; set it to the directory of the labelled pictures"),

@@ -105,3 +105,26 @@ def test_plain_pictures_begin_at_a_draw(examples: list[Example]):
         expected = still if number >= 8 else usual
         assert equal(changing.draw(number), expected.draw(number)), number
         assert not equal(usual.draw(number), still.draw(number)), number
+
+
+def test_the_order_without_repeats_is_that_of_a_plain_permutation(examples: list[Example]):
+    samples = source(examples, OFF)
+    drawn = [int(samples.draw(number).classes[0]) for number in range(12)]
+    for epoch in (0, 1):
+        expected = np.random.default_rng([0, epoch, 6]).permutation(6)
+        assert drawn[6 * epoch : 6 * epoch + 6] == expected.tolist()
+
+
+def test_images_of_rare_classes_come_more_often(examples: list[Example]):
+    # Three images with objects that count, each of a class of its own: sqrt(1 / (1/6)) = 2.45 times
+    # each, and three images of crowds: 10.35 draws, so epochs of 11.
+    samples = source(examples, OFF, repeat_threshold=1.0)
+    numbers = range(11 * 20)
+    drawn = [int(samples.draw(number).classes[0]) for number in numbers]
+    epochs = np.stack([np.bincount(drawn[i : i + 11], minlength=6) for i in numbers[::11]])
+    assert (epochs.sum(axis=1) == 11).all()
+    assert epochs.min() >= 1
+    assert set(epochs[:, ::2].ravel()) == {2, 3}
+    assert drawn[:11] != drawn[11:22]
+    again = source(examples, OFF, repeat_threshold=1.0)
+    assert [int(again.draw(n).classes[0]) for n in reversed(numbers)] == drawn[::-1]

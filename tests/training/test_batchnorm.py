@@ -118,3 +118,42 @@ def test_frozen_statistics_stay_in_a_training(
             assert (found != kept).any(), layer.name
     kernel = model.get_layer("block_6_expand").get_weights()[0]
     assert (kernel != before["block_6_expand"][0]).any(), "the backbone itself is trained"
+
+
+def test_reestimated_statistics_are_the_means_of_those_of_the_batches() -> None:
+    from edge_retina.model.keras import keras
+    from edge_retina.training.batchnorm import reestimate_statistics
+
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization(name="frozen")(image)
+    x = keras.layers.BatchNormalization(name="first", momentum=0.9)(x)
+    x = keras.layers.Activation("relu")(x)
+    model = keras.Model(image, keras.layers.BatchNormalization(name="second")(x))
+    frozen, first, second = (model.get_layer(x) for x in ("frozen", "first", "second"))
+    frozen.trainable = False
+    frozen.moving_mean.assign([0.5, 0.0, 0.0])
+    frozen.moving_variance.assign([4.0, 1.0, 1.0])
+    kept = frozen.get_weights()
+    first.gamma.assign([2.0, 1.0, 1.0])
+    first.moving_mean.assign([9.0, 9.0, 9.0])  # from other weights
+
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, high, (4, 8, 8, 3)).astype(np.uint8) for high in (64, 128, 256)]
+    reestimate_statistics(model, iter(batches))
+
+    scale = np.sqrt(kept[3] + 1e-3)
+    seen = [(normalize(batch) - kept[2]) / scale for batch in batches]
+    statistics = [(x.mean((0, 1, 2)), x.var((0, 1, 2), ddof=1)) for x in seen]
+    mean, variance = (np.mean(part, axis=0) for part in zip(*statistics, strict=True))
+    np.testing.assert_allclose(first.moving_mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(first.moving_variance, variance, rtol=1e-3)
+    # The second sees what the first makes of each batch in training, by the batch's statistics.
+    behind = []
+    for x in seen:
+        normal = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-3)
+        behind.append(np.maximum(normal * [2, 1, 1], 0).mean((0, 1, 2)))
+    np.testing.assert_allclose(second.moving_mean, np.mean(behind, axis=0), rtol=1e-3)
+    for found, want in zip(frozen.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(found, want)
+    assert (first.momentum, second.momentum) == (0.9, 0.99)
+    np.testing.assert_array_equal(first.gamma, [2.0, 1.0, 1.0])

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from edge_retina.budget import budget_steps
 from edge_retina.config import QuantizeConfig, TrainConfig
 from edge_retina.training.schedule import (
     Schedule,
@@ -53,8 +56,14 @@ def test_steps_per_epoch(images: int, batch_size: int, steps: int):
 
 @pytest.mark.parametrize("section", [TrainConfig, QuantizeConfig])
 def test_steps_go_before_epochs(section: type):
-    assert total_steps(section(epochs=5, steps=0), 7) == 35
-    assert total_steps(section(epochs=5, steps=3), 7) == 3
+    assert total_steps(section(epochs=5, steps=0), images=50, batch_size=8) == 35
+    assert total_steps(section(epochs=5, steps=3), images=50, batch_size=8) == 3
+
+
+def test_the_number_of_images_decides_where_neither_is_set():
+    settings = TrainConfig(epochs=0)
+    assert total_steps(settings, images=20_000, batch_size=8) == budget_steps(20_000, 8)
+    assert total_steps(dataclasses.replace(settings, steps=3), images=9, batch_size=8) == 3
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,6 @@ def test_the_average_spans_a_fraction_if_one_is_given(fraction: float, steps: in
     assert found == pytest.approx(decay)
 
 
-@pytest.mark.parametrize("fraction, first", [(0.0, 1000), (0.1, 900), (0.9, 100)])
-def test_plain_pictures_are_the_last(fraction: float, first: int):
+@pytest.mark.parametrize("fraction, first", [(0.0, None), (0.1, 900), (0.9, 100)])
+def test_plain_pictures_are_the_last(fraction: float, first: int | None):
     assert plain_from(TrainConfig(plain_steps=fraction), 1000) == first

@@ -98,6 +98,7 @@ SCHEDULED = {
     "warmup_fraction": 0.25,
     "ema_fraction": 0.5,
     "plain_steps": 0.34,  # the last 4 steps
+    "reestimate_batchnorm": 2,
 }
 
 

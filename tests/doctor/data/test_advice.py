@@ -86,10 +86,11 @@ def one_picture(tmp_path: Path) -> VocSet:
     [
         (3, 8, 4000),
         (205, 8, 4000),
-        (500, 8, 4000),
-        (533, 8, 60 * 67),  # from here on the default 60 epochs are enough
-        (1584, 8, 60 * 198),
-        (1600, 16, 60 * 100),  # 6,000 steps even with the larger batch
+        (344, 8, 4000),  # from here on epochs count; the default 60 would be 2,580 steps
+        (500, 8, 5200),
+        (1700, 8, 11_600),  # 54.6 epochs
+        (1800, 16, 6100),  # more than 6,000 steps even with the larger batch
+        (20_000, 16, 30_000),  # the default 60 epochs would be 75,000
     ],
 )
 def test_a_training_has_enough_steps(
@@ -100,12 +101,11 @@ def test_a_training_has_enough_steps(
     assert ("train.learning_rate" in advice) == (batch != 8)
     if batch != 8:
         assert advice["train.learning_rate"].value == pytest.approx(0.003 * 2**0.5, rel=0.02)
-    if "train.steps" in advice:
-        assert "train.epochs" not in advice
-        planned = advice["train.steps"].value
-    else:
-        planned = advice["train.epochs"].value * -(-images // batch)
-    assert planned == steps
+    assert "train.epochs" not in advice
+    assert advice["train.steps"].value == steps
+    default = 60 * -(-images // batch)
+    verdict = "too few" if default < steps else "more than needed"
+    assert f"60 epochs would be {default:,} steps, {verdict}" in advice["train.steps"].reason
 
 
 def test_steps_that_are_given_and_enough_stay(one_picture: VocSet) -> None:

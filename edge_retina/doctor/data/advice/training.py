@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
+from edge_retina.budget import budget_steps
 from edge_retina.config import TrainConfig
 from edge_retina.doctor.advice import Advice
 from edge_retina.doctor.data.survey import Survey
 
-# What the published results took (benchmarks/configs), all with batch 8: 3,000 steps for vehicles5
-# (439 pictures), 4,000 for chess (202), 6,000 for BCCD (292).
-_STEPS, _MANY_STEPS = 4000, 6000
+_MANY_STEPS = 6000
 _LARGE_BATCH = 16  # only where there are steps to spare; every setting was tuned with the default 8
 _EVALUATIONS = 20  # during a training; more cost time and make the best of them a matter of luck
 
@@ -54,9 +53,8 @@ def schedule(survey: Survey) -> list[Advice]:
     Learning rate: square-root scaling for Adam (Malladi et al. 2022).
     """
     given, defaults, count = survey.config.train, TrainConfig(), len(survey.training)
-    spare = defaults.epochs * math.ceil(count / _LARGE_BATCH) >= _MANY_STEPS
+    spare = budget_steps(count, _LARGE_BATCH) >= _MANY_STEPS
     batch = _LARGE_BATCH if spare else defaults.batch_size
-    epoch_steps = math.ceil(count / batch)
     if spare:
         why = f"{count:,} pictures give enough steps even with larger batches"
     else:
@@ -69,25 +67,26 @@ def schedule(survey: Survey) -> list[Advice]:
             "it grows with the square root of the batch"
         )
         advice.append(Advice("train.learning_rate", rate, why))
-    return [*advice, *_length(given, count, epoch_steps)]
+    return [*advice, *_length(given, count, batch)]
 
 
-def _length(given: TrainConfig, count: int, epoch_steps: int) -> list[Advice]:
-    """Return advice on steps or epochs, and on how often to evaluate."""
+def _length(given: TrainConfig, count: int, batch: int) -> list[Advice]:
+    """Return advice on steps and on how often to evaluate.
+
+    Steps that someone chose are raised where they are too few, never lowered.
+    """
+    epoch_steps, needed = math.ceil(count / batch), budget_steps(count, batch)
     planned = given.steps or given.epochs * epoch_steps
-    steps = max(planned, _STEPS)
+    steps = max(given.steps, needed)
     passes = steps / epoch_steps
-    if planned < _STEPS:
+    advice = []
+    if steps != given.steps:
         now = "train.steps" if given.steps else f"{given.epochs} epochs"
-        why = (
-            f"{passes:,.0f} epochs; {now} would be {planned:,} steps, too few: the published "
-            "results on 200 to 440 pictures took 3,000 to 6,000 of batch 8 (benchmarks/configs)"
-        )
-        advice = [Advice("train.steps", steps, why)]
-    elif given.steps:
-        advice = []
-    else:
-        advice = [Advice("train.epochs", given.epochs, f"{planned:,} steps, which is enough")]
+        verdict = "too few" if planned < needed else "more than needed"
+        why = f"{passes:,.0f} epochs, which suit {count:,} pictures"
+        if planned and planned != needed:
+            why += f"; {now} would be {planned:,} steps, {verdict}"
+        advice.append(Advice("train.steps", steps, why))
     every = round(passes / _EVALUATIONS)
     if every > given.eval_every_epochs:
         why = f"about {_EVALUATIONS} evaluations; each one costs time"
