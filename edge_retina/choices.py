@@ -22,6 +22,7 @@ BOX_LOSSES: dict[str, str] = {
 # Functions of the class logits and their targets: see model/class_losses.
 CLASS_LOSSES: dict[str, str] = {
     "focal": "edge_retina.model.class_losses.focal:focal_loss",
+    "quality_focal": "edge_retina.model.class_losses.quality_focal:quality_focal_loss",
 }
 
 # Functions that build one from the `TrainConfig`: see training/optimizer.
@@ -35,6 +36,7 @@ OPTIMIZERS: dict[str, str] = {
 ASSIGNERS: dict[str, str] = {
     "max_iou": "edge_retina.input_pipeline.assigners.max_iou:assign",
     "atss": "edge_retina.input_pipeline.assigners.atss:assign",
+    "dynamic_k": "edge_retina.input_pipeline.assigners.dynamic_k:assign",
 }
 
 

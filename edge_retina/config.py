@@ -103,7 +103,8 @@ class MatchingConfig:
 
     assigner: str = option(
         "max_iou",
-        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it',
+        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it; '
+        '"dynamic_k": as many anchors of an object as are about as good as its best one',
         choices=tuple(ASSIGNERS),
     )
     positive_iou: float = option(
@@ -114,8 +115,21 @@ class MatchingConfig:
     )
     force_match: bool = option(
         True,
-        "the best anchor of every object is positive, whatever its IoU; with atss, of every object "
-        "without another one",
+        "the best anchor of every object is positive, whatever its IoU; with atss and dynamic_k, "
+        "of every object without another one",
+    )
+    min_positives: int = option(
+        1,
+        "max_iou with force_match: so many of an object's best anchors are positive, if their IoU "
+        "is at least min_positive_iou",
+        low=1,
+        high=100,
+    )
+    min_positive_iou: float = option(
+        0.25, "of the second and later anchors of min_positives", low=0, high=0.95
+    )
+    most_positives: int = option(
+        13, "dynamic_k: the anchors of an object that are looked at, best first", low=1, high=100
     )
 
 
@@ -154,10 +168,19 @@ class AugmentationConfig:
 class LossConfig:
     """What is minimised; both losses are divided by the number of positive anchors."""
 
-    cls_loss: str = option("focal", "loss of the classes", choices=tuple(CLASS_LOSSES))
-    focal_alpha: float = option(0.25, "weight of objects against background", low=0, high=1)
+    cls_loss: str = option(
+        "focal",
+        '"focal": objects are 1; "quality_focal": objects are the IoU of their boxes',
+        choices=tuple(CLASS_LOSSES),
+    )
+    quality: float = option(
+        1.0, "quality_focal: share q of the IoU in an object's target, 1 - q + q IoU", low=0, high=1
+    )
+    focal_alpha: float = option(0.25, "focal: weight of objects against background", low=0, high=1)
     focal_gamma: float = option(2.0, "how much easy anchors are played down", low=0, high=10)
-    label_smoothing: float = option(0.0, "class targets become 1 - s/2 and s/2", low=0, high=0.5)
+    label_smoothing: float = option(
+        0.0, "focal: class targets become 1 - s/2 and s/2", low=0, high=0.5
+    )
     box_loss: str = option("giou", "loss of the boxes", choices=tuple(BOX_LOSSES))
     huber_delta: float = option(0.1, "where Huber's loss becomes linear", low=1e-6, high=10)
     box_weight: float = option(1.0, "weight of the box loss", low=0, high=1000)
