@@ -14,7 +14,7 @@ from edge_retina.input_pipeline.augmentations.aspect import aspect
 from edge_retina.input_pipeline.augmentations.scale import scale
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.render import render
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.sample import Picture, Sample
 from tests.input_pipeline.samples import OFF, black, draw_from, having, sample_of
 
 
@@ -240,7 +240,7 @@ def other_half(sample: Sample, draw: Draw) -> Sample:
     half = sample.image_hw[1] // 2
     on_left, on_right = sample.boxes_px[:, 3] <= half, other.boxes_px[:, 1] >= half
     return Sample(
-        np.concatenate([sample.image_rgb[:, :half], other.image_rgb[:, half:]], axis=1),
+        Picture.of(np.concatenate([sample.image_rgb[:, :half], other.image_rgb[:, half:]], axis=1)),
         np.concatenate([sample.boxes_px[on_left], other.boxes_px[on_right]]),
         np.concatenate([sample.classes[on_left], other.classes[on_right]]),
         np.concatenate([sample.ignored[on_left], other.ignored[on_right]]),

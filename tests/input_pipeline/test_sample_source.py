@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +12,8 @@ from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augmentation import Draw
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.augmented_objects import augmented_boxes
+from edge_retina.input_pipeline.sample import Picture, Sample
 from edge_retina.input_pipeline.sample_source import SampleSource
 from tests.input_pipeline.samples import OFF, soft_image
 
@@ -68,7 +71,7 @@ def paste(sample: Sample, draw: Draw) -> Sample:
     other = draw.draw_another(draw.rng)
     half = sample.image_hw[0] // 2
     return Sample(
-        np.concatenate([other.image_rgb[:half], sample.image_rgb[half:]]),
+        Picture.of(np.concatenate([other.image_rgb[:half], sample.image_rgb[half:]])),
         np.concatenate([sample.boxes_px, other.boxes_px]),
         np.concatenate([sample.classes, other.classes]),
         np.concatenate([sample.ignored, other.ignored]),
@@ -95,3 +98,22 @@ def test_another_image_comes_from_the_whole_split(examples: list[Example]):
     drawn = [samples.draw(number).classes.tolist() for number in range(60)]
     assert {len(classes) for classes in drawn} == {2}
     assert {classes[1] for classes in drawn} == set(range(6))
+
+
+def test_objects_are_placed_as_they_are_drawn_without_reading_any_image(examples: list[Example]):
+    settings = AugmentationConfig(rotation=20, min_visible=0.6)
+    drawn = [source(examples, settings).draw(number) for number in range(24)]
+    unreadable = [dataclasses.replace(example, path=Path("missing.png")) for example in examples]
+    for number, sample in enumerate(drawn):
+        placed = source(unreadable, settings).place(number)
+        np.testing.assert_array_equal(placed.boxes_px, sample.boxes_px)
+        np.testing.assert_array_equal(placed.ignored, sample.ignored)
+    boxes = augmented_boxes(unreadable, image_hw=(32, 32), settings=settings, seed=0, draws=24)
+    want = np.concatenate([sample.boxes_px[~sample.ignored] for sample in drawn])
+    np.testing.assert_array_equal(boxes, want)
+    assert 0 < len(boxes) < 24  # some are crowds or cut off
+
+
+def test_no_draws_no_boxes(examples: list[Example]):
+    boxes = augmented_boxes(examples, image_hw=(32, 32), settings=OFF, seed=0, draws=0)
+    assert boxes.shape == (0, 4)
