@@ -1,6 +1,6 @@
 """What a config chooses by name: one line each, as "module:object".
 
-The objects are TensorFlow code, the names are not: a config is checked against them in an instant,
+Most objects are TensorFlow code, the names are not: a config is checked against them in an instant,
 on machines without TensorFlow too. To add one, write its file and its line here.
 """
 
@@ -37,6 +37,13 @@ ASSIGNERS: dict[str, str] = {
     "max_iou": "edge_retina.input_pipeline.assigners.max_iou:assign",
     "atss": "edge_retina.input_pipeline.assigners.atss:assign",
     "dynamic_k": "edge_retina.input_pipeline.assigners.dynamic_k:assign",
+}
+
+# Functions that choose the anchors of a network: see boxes/sources.
+ANCHOR_SOURCES: dict[str, str] = {
+    "fitted": "edge_retina.boxes.sources:fitted",
+    "square": "edge_retina.boxes.sources:square",
+    "retinanet": "edge_retina.boxes.sources:retinanet",
 }
 
 

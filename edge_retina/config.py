@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import ASSIGNERS, BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
+from edge_retina.choices import (
+    ANCHOR_SOURCES,
+    ASSIGNERS,
+    BOX_LOSSES,
+    CLASS_LOSSES,
+    OPTIMIZERS,
+)
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -91,16 +97,36 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AnchorConfig:
-    """Anchor shapes. Empty `shapes` and `fit = false` give RetinaNet's nine default shapes."""
+    """Anchor shapes: those of `shapes`; where it is empty, of `kind`; where that is too, by `fit`.
 
-    fit: bool = option(True, "choose shapes by k-means on the training boxes")
+    `fit` is the older form of `kind`: true means "fitted", false means "retinanet".
+    """
+
+    kind: str = option(
+        "",
+        '"fitted": by k-means on the training boxes; "square": squares of `square_strides`; '
+        '"retinanet": its nine default shapes; "" = as `fit` says',
+        choices=("", *ANCHOR_SOURCES),
+    )
+    fit: bool = option(True, 'without `kind`: true = "fitted", false = "retinanet"')
     per_cell: int = option(4, "shapes per cell, when fitted", low=1, high=16)
     evolve: int = option(
         0, "rounds of improvement after k-means; 2000 take some seconds", low=0, high=100_000
     )
-    shapes: tuple[tuple[tuple[float, float], ...], ...] = option(
-        (), "by level: (height, width) in pixels; empty = fit them, or take the default ones"
+    square_strides: float = option(
+        4.0, "square: side in strides of its level; of the smallest, if several", low=0.5, high=32
     )
+    square_scales: int = option(
+        1, "square: sizes per cell, in equal steps over an octave", low=1, high=8
+    )
+    shapes: tuple[tuple[tuple[float, float], ...], ...] = option(
+        (), "by level: (height, width) in pixels, for all that `kind` says; empty = as `kind` says"
+    )
+
+    @property
+    def source(self) -> str:
+        """The kind of anchors, a key of `choices.ANCHOR_SOURCES`; `shapes` go before it."""
+        return self.kind or ("fitted" if self.fit else "retinanet")
 
 
 @dataclass(frozen=True)
@@ -603,6 +629,11 @@ def _check_relations(config: Config) -> None:
         raise ConfigError(f"augmentation.scale must be [low, high], got {low}, {high}")
     if not config.name or any(c in config.name for c in "/\\\0"):
         raise ConfigError(f"name must be usable in file names, got {config.name!r}")
+    if config.anchors.kind == "fitted" and not config.anchors.fit:
+        raise ConfigError(
+            'anchors.kind "fitted" contradicts anchors.fit false; leave out anchors.fit, '
+            "which anchors.kind replaces"
+        )
     _check_shapes(config.anchors.shapes, model)
 
 

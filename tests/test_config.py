@@ -192,6 +192,11 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
         ("name=a/b", "name must be usable in file names, got 'a/b'"),
         ("name=", "name must be usable in file names, got ''"),
         ("anchors.shapes=[[[8, 8]]]", "anchors.shapes must be 5 lists (levels 3..7)"),
+        (
+            "anchors={kind = 'fitted', fit = false}",
+            'anchors.kind "fitted" contradicts anchors.fit false; leave out anchors.fit',
+        ),
+        ("anchors.kind=squares", "anchors.kind must be one of"),
         ("train.epochs", "--set train.epochs: expected section.field=value"),
         ("=3", "--set =3: expected section.field=value"),
         ("name.first=x", "name must be a string, got {'first': 'x'}"),
