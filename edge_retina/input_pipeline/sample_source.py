@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -9,15 +10,13 @@ import numpy as np
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
-from edge_retina.input_pipeline.augment import augment
+from edge_retina.input_pipeline.augment import change
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
-from edge_retina.input_pipeline.repeat_factors import (
-    draw_repeats,
-    epoch_length,
-    repeat_factors,
-)
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.geometry import PlacedObjects, place
+from edge_retina.input_pipeline.render import render
+from edge_retina.input_pipeline.repeat_factors import draw_repeats, epoch_length, repeat_factors
+from edge_retina.input_pipeline.sample import Picture, Sample
 from edge_retina.runtime.image import load_image
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ class SampleSource:
         image_hw: tuple[int, int],
         settings: AugmentationConfig,
         seed: int,
-        cache_mb: int,
+        cache_mb: int = 0,
         repeat_threshold: float = 0.0,
         plain_from: int | None = None,
         augmentations: Sequence[Augmentation] = AUGMENTATIONS,
@@ -51,7 +50,7 @@ class SampleSource:
             image_hw: the network's input size.
             settings: of the augmentations.
             seed: of everything drawn.
-            cache_mb: memory for decoded images.
+            cache_mb: memory for decoded images, 0 = none.
             repeat_threshold: see `repeat_factors`; 0 for no repeats.
             plain_from: the first draw under `plain_settings`; None for no such draw.
             augmentations: applied in this order.
@@ -78,22 +77,33 @@ class SampleSource:
 
     def draw(self, number: int) -> Sample:
         """Return the `number`-th sample, at the network's input size; see `augment`."""
+        sample = self._change(number)
+        return render(sample, self._image_hw, min_visible=self._settings.min_visible)
+
+    def place(self, number: int) -> PlacedObjects:
+        """Return the objects of the `number`-th sample, without decoding or drawing any pixels."""
+        sample = self._change(number)
+        return place(sample, self._image_hw, min_visible=self._settings.min_visible)
+
+    def original(self, number: int) -> Sample:
+        """Return what the `number`-th sample is made of, as it is in the data set."""
         epoch, position = divmod(number, self._epoch_length)
+        return self._read(int(self._order(epoch)[position]))
+
+    def _change(self, number: int) -> Sample:
         rng = np.random.default_rng([self._seed, number])
         is_plain = self._plain_from is not None and number >= self._plain_from
-        return augment(
-            self._read(int(self._order(epoch)[position])),
-            Draw(self._plain if is_plain else self._settings, rng, draw_another=self._draw_another),
-            image_hw=self._image_hw,
-            augmentations=self._augmentations,
-        )
+        settings = self._plain if is_plain else self._settings
+        draw = Draw(settings, rng, draw_another=self._draw_another)
+        return change(self.original(number), draw, self._augmentations)
 
     def _draw_another(self, rng: np.random.Generator) -> Sample:
         return self._read(int(rng.integers(len(self._examples))))
 
     def _read(self, index: int) -> Sample:
         example = self._examples[index]
-        return Sample(self._decode(index), example.boxes_px, example.classes, example.ignored)
+        picture = Picture(example.image_hw, functools.partial(self._decode, index))
+        return Sample(picture, example.boxes_px, example.classes, example.ignored)
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
@@ -116,7 +126,7 @@ class SampleSource:
 
     def _fits(self, cache_mb: int) -> bool:
         needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
-        if needed_mb > cache_mb:
+        if needed_mb > cache_mb > 0:
             log.info(
                 "decoded images need %.0f MB, data.cache_mb allows %d: every epoch decodes",
                 needed_mb,

@@ -48,8 +48,8 @@ def warmup_steps(settings: TrainConfig, steps: int) -> int:
 def average_decay(settings: TrainConfig, steps: int) -> float:
     """Return the decay of the moving average of weights in a training of `steps`.
 
-    An average with decay d reaches 1 / (1 - d) steps back (the mean age of what is in it). Given as
-    a fraction of all steps, it weighs the same part of a short training and of a long one.
+    An average with decay d reaches 1 / (1 - d) steps back (about the mean age of what is in it).
+    Given as a fraction of all steps, it weighs the same part of a short training and of a long one.
     """
     if not settings.ema_fraction:
         return settings.ema_decay

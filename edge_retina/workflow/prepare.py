@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
-FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes")
+FREE_FIELDS = (
+    "data.test_split",
+    "data.cache_mb",
+    "train.checkpoint_minutes",
+    "augmentation.level",  # the fields that it set are compared
+)
 
 
 def read_data(config: Config) -> PreparedData:
