@@ -110,7 +110,9 @@ def command(
         anchors=_replaced(config.anchors, {**given_anchors, "shapes": ()}),
         data=_replaced(config.data, given_data),
     )
-    compared = compare_anchors(config, with_curve=curve or json_target is not None)
+    compared = compare_anchors(
+        config, with_curve=curve or json_target is not None, with_held_out_curve=curve
+    )
     if json_target != STDOUT:
         show(*_blocks(compared, config), *([_curve(compared)] if curve else []))
     if out is not None:

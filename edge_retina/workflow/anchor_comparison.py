@@ -75,12 +75,15 @@ class AnchorComparison:
         return {"shapes": self.grids[name].shapes, **tree.pop("overall"), **tree, **more}
 
 
-def compare_anchors(config: Config, *, with_curve: bool) -> AnchorComparison:
+def compare_anchors(
+    config: Config, *, with_curve: bool, with_held_out_curve: bool
+) -> AnchorComparison:
     """Fit anchors to the training split of a config's data and measure them beside others.
 
     Args:
         config: the training that is to come.
         with_curve: measure 1 to 9 fitted anchors per cell too; takes some seconds.
+        with_held_out_curve: measure these on held-out objects too; up to six times as long.
 
     Raises:
         DatasetError: the data set can't be read, or has no such split.
@@ -101,7 +104,7 @@ def compare_anchors(config: Config, *, with_curve: bool) -> AnchorComparison:
     }
     drawn = drawn_objects(train, **draw)
     others = dataset.splits.get(data.val_split, ())
-    held_out = held_out_objects(train, others, other_name=data.val_split, **draw)
+    held_out = held_out_objects(train, drawn, others, other_name=data.val_split, **draw)
     fitted = fit_anchors(drawn, per_cell=config.anchors.per_cell, **how)
     squares: dict[str, Any] = {
         "strides": config.anchors.square_strides,
@@ -135,5 +138,7 @@ def compare_anchors(config: Config, *, with_curve: bool) -> AnchorComparison:
         square=square_coverage(
             drawn.boxes_px, image_hw=model.image_hw, levels=model.levels, **squares
         ),
-        curve=coverage_curve(drawn, held_out=held_out, **how) if with_curve else (),
+        curve=coverage_curve(drawn, held_out=held_out if with_held_out_curve else None, **how)
+        if with_curve
+        else (),
     )

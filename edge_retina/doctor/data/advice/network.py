@@ -12,7 +12,7 @@ from edge_retina.boxes.kmeans import nearest_level
 from edge_retina.boxes.square_reach import LONGEST_ASPECT, REACH_IOU
 from edge_retina.config import AugmentationConfig
 from edge_retina.doctor.advice import Advice
-from edge_retina.doctor.data.checks.anchors import AnchorStudy, study_anchors
+from edge_retina.doctor.data.checks.anchors import AnchorStudy, anchor_objects, study_anchors
 from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistics
 from edge_retina.doctor.data.survey import Survey
 
@@ -99,9 +99,13 @@ def levels(
     high = max(used[-1], min(low + 1, possible[-1]))
     needed = tuple(range(low, high + 1))
     full = known
+    drawn = None
     if objects.image_hw != known.image_hw:
-        full = study_anchors(survey, objects.image_hw)
-    lean = full if needed == full.levels else study_anchors(survey, objects.image_hw, levels=needed)
+        drawn = anchor_objects(survey, objects.image_hw)
+        full = study_anchors(survey, objects.image_hw, objects=drawn)
+    lean = full
+    if needed != full.levels:
+        lean = study_anchors(survey, objects.image_hw, levels=needed, objects=drawn)
     lost = _recall(full) - _recall(lean)
     study = full if lost > _LEVEL_LOSS else lean
     sides = np.percentile(objects.sides, (1, 99))

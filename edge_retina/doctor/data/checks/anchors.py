@@ -84,7 +84,11 @@ class AnchorStudy:
 
 
 def study_anchors(
-    survey: Survey, image_hw: tuple[int, int], *, levels: tuple[int, ...] | None = None
+    survey: Survey,
+    image_hw: tuple[int, int],
+    *,
+    levels: tuple[int, ...] | None = None,
+    objects: tuple[BoxSample, HeldOut] | None = None,
 ) -> AnchorStudy:
     """Fit anchors to the training split and measure them on the objects of all splits.
 
@@ -92,6 +96,7 @@ def study_anchors(
         survey: the data set.
         image_hw: height and width of the network input in pixels.
         levels: feature levels; by default the config's.
+        objects: of `anchor_objects` at this size; drawn if they are not given.
     """
     config = survey.config
     levels = levels or config.model.levels
@@ -101,7 +106,7 @@ def study_anchors(
         "evolve": config.anchors.evolve,
         **how,
     }
-    drawn, held_out = _objects(survey, image_hw)
+    drawn, held_out = objects or anchor_objects(survey, image_hw)
     found = fit_anchors(drawn, **fit)
     squares: dict[str, Any] = {
         "strides": config.anchors.square_strides,
@@ -140,8 +145,8 @@ def study_anchors(
     )
 
 
-def _objects(survey: Survey, image_hw: tuple[int, int]) -> tuple[BoxSample, HeldOut]:
-    """Return the objects to fit to, and others; a sample of each will do here."""
+def anchor_objects(survey: Survey, image_hw: tuple[int, int]) -> tuple[BoxSample, HeldOut]:
+    """Return the objects to fit to at an input size, and others; a sample of each will do here."""
     config = survey.config
     train = survey.training
     if not any((~example.ignored).any() for example in train):
@@ -152,10 +157,10 @@ def _objects(survey: Survey, image_hw: tuple[int, int]) -> tuple[BoxSample, Held
         "seed": config.seed,
     }
     name = config.data.val_split
-    held_out = held_out_objects(train, survey.examples.get(name, ()), other_name=name, **how)
-    return (
-        drawn_objects(train, **how).at_most(MOST_OBJECTS, seed=config.seed),
-        held_out.at_most(MOST_OBJECTS, seed=config.seed),
+    drawn = drawn_objects(train, **how).at_most(MOST_OBJECTS, seed=config.seed)
+    other = survey.examples.get(name, ())
+    return drawn, held_out_objects(train, drawn, other, other_name=name, **how).at_most(
+        MOST_OBJECTS, seed=config.seed
     )
 
 
