@@ -2,8 +2,8 @@
 
     python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
 
-Writes OUT.json and OUT.md. Anchors are fitted to the training boxes as they are; augmentation then
-moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of
+Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
+the config; augmentation moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of
 IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs, without
 transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
 """
@@ -23,9 +23,10 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.config import AugmentationConfig, load_config
 from edge_retina.datasets import Example, load_dataset
+from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.files import write_json, write_text
 from edge_retina.input_pipeline.sample_source import SampleSource
-from edge_retina.workflow.anchors import boxes_at_input, resolve_anchors
+from edge_retina.workflow.anchors import resolve_anchors
 
 _DATA_SETS = ("bccd", "chess", "vehicles5")
 _CONFIGS = Path(__file__).parent / "configs"
@@ -63,11 +64,10 @@ def main(data: Path, out: Path, draws: int, seed: int) -> None:
 def _measure(root: Path, name: str, draws: int, seed: int) -> dict[str, Any]:
     config = load_config(_CONFIGS / f"{name}.toml", overrides=(f"data.path='{root.resolve()}'",))
     train = load_dataset(root, skip_invalid=True).split(config.data.train_split)
-    shapes = resolve_anchors(config, train).anchors.shapes
-    grid = AnchorGrid(config.model.image_hw, config.model.min_level, shapes)
+    grid = resolve_anchors(config, train)
     row: dict[str, Any] = {
         "images": len(train),
-        "unaugmented": _figures(grid, np.concatenate(boxes_at_input(train, grid.image_hw)), 0),
+        "unaugmented": _figures(grid, boxes_at_input(train, grid.image_hw), 0),
     }
     for form, transpose in (("without_transpose", 0.0), ("with_transpose", _TRANSPOSE)):
         settings = dataclasses.replace(config.augmentation, transpose=transpose)

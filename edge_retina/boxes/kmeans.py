@@ -3,50 +3,126 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from edge_retina.boxes.anchors import Shape, default_shapes
+from edge_retina.boxes.anchors import Shape, square_shapes
 from edge_retina.boxes.iou import shape_iou
 
 # An object belongs to the level whose stride is about a quarter of its side, as in RetinaNet.
 _SIDE_IN_STRIDES = 4.0
 
 
+# Below that the median of a cluster's sides follows single objects: its standard error is
+# 1.25 sigma / sqrt(n), of 10 objects still 40 % of their spread.
+MIN_OBJECTS = 10
+
+
+@dataclass(frozen=True)
+class FittedShapes:
+    """Shapes for every level, and what they were fitted to.
+
+    Attributes:
+        shapes: by level, (height, width) pairs in pixels, smallest area first; equally many.
+        objects: by level and shape, the number of objects that the shape is the median of; 0 for a
+            filler, which is there because all levels need equally many.
+    """
+
+    shapes: tuple[tuple[Shape, ...], ...]
+    objects: tuple[tuple[int, ...], ...]
+
+    @property
+    def per_cell(self) -> int:
+        """Shapes for each level."""
+        return len(self.shapes[0])
+
+
 def fit_shapes(
-    shapes_hw: np.ndarray, levels: tuple[int, ...], *, per_cell: int, seed: int = 0
-) -> tuple[tuple[Shape, ...], ...]:
-    """Choose `per_cell` anchor shapes for every level.
+    shapes_hw: np.ndarray,
+    levels: tuple[int, ...],
+    *,
+    per_cell: int,
+    boxes_per_object: float = 1.0,
+    seed: int = 0,
+) -> FittedShapes:
+    """Choose up to `per_cell` anchor shapes for every level.
 
     Objects go to a level by size first and are clustered within it, so that a common size can't
-    draw all shapes of the network to itself. A level with fewer distinct objects than `per_cell`
-    takes the shapes of its nearest better neighbour, scaled by the ratio of the strides.
+    draw all shapes of the network to itself. A level is given fewer clusters until each holds
+    `MIN_OBJECTS` objects. The network has as many shapes per cell as the level with the most
+    clusters; the other levels are filled up with the shapes of their nearest better neighbour,
+    scaled by the ratio of the strides: those that differ most from what the level has.
 
     Args:
-        shapes_hw: (N, 2) heights and widths of objects in pixels at the network input.
+        shapes_hw: (N, 2) heights and widths in pixels at the network input.
         levels: feature levels, finest first.
-        per_cell: shapes for each level.
+        per_cell: shapes for each level, at most.
+        boxes_per_object: how often an object is among `shapes_hw`, on average, each time changed;
+            several copies of one object are no evidence for a shape of their own.
         seed: of the k-means starts.
-
-    Returns:
-        For each level, `per_cell` (height, width) pairs in pixels, smallest area first.
     """
     shapes_hw = np.asarray(shapes_hw, np.float64)
     shapes_hw = shapes_hw[(shapes_hw > 0).all(axis=1)]
     level_of = nearest_level(shapes_hw, levels)
     rng = np.random.default_rng(seed)
-    fitted: dict[int, np.ndarray] = {}
+    fitted: dict[int, _Clusters] = {}
     for level in levels:
         members = shapes_hw[level_of == level]
-        if len(np.unique(members, axis=0)) >= max(per_cell, 2):
-            fitted[level] = kmeans_shapes(members, per_cell, rng=rng)
+        clusters = _carried_clusters(
+            members, per_cell, fewest=MIN_OBJECTS * max(boxes_per_object, 1), rng=rng
+        )
+        if clusters is not None:
+            fitted[level] = clusters
     if not fitted:
-        return _few_objects(shapes_hw, levels, per_cell)
-    result = []
-    for level in levels:
-        source = min(fitted, key=lambda known: (abs(known - level), known))
-        result.append(fitted[source] * 2.0 ** (level - source))
-    return tuple(_rounded(shapes) for shapes in result)
+        return FittedShapes(_few_objects(shapes_hw, levels), ((0,),) * len(levels))
+    filled = [_filled(fitted, level) for level in levels]
+    return FittedShapes(
+        tuple(_rounded(clusters.centres) for clusters in filled),
+        tuple(
+            tuple(round(count / boxes_per_object) for count in clusters.sizes)
+            for clusters in filled
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """Clusters of one level: centres (K, 2), smallest area first, and sizes (K,)."""
+
+    centres: np.ndarray
+    sizes: np.ndarray
+
+
+def _carried_clusters(
+    shapes_hw: np.ndarray, most: int, *, fewest: float, rng: np.random.Generator
+) -> _Clusters | None:
+    """Return as many clusters, up to `most`, as all hold `fewest` shapes; None if not even one."""
+    distinct = len(np.unique(shapes_hw, axis=0))
+    for number in range(min(most, distinct, int(len(shapes_hw) / fewest)), 0, -1):
+        centres = kmeans_shapes(shapes_hw, number, rng=rng)
+        nearest = shape_iou(shapes_hw, centres).argmax(axis=1)
+        sizes = np.bincount(nearest, minlength=number)
+        if sizes.min() >= fewest:
+            return _Clusters(centres, sizes)
+    return None
+
+
+def _filled(fitted: Mapping[int, _Clusters], level: int) -> _Clusters:
+    """Return a level's clusters, filled up to the number of the level that has the most."""
+    most = max(len(clusters.sizes) for clusters in fitted.values())
+    own = fitted.get(level, _Clusters(np.zeros((0, 2)), np.zeros(0, int)))
+    whole = [known for known, clusters in fitted.items() if len(clusters.sizes) == most]
+    source = min(whole, key=lambda known: (abs(known - level), known))
+    offered = fitted[source].centres * 2.0 ** (level - source)
+    centres = own.centres
+    while len(centres) < most:
+        near = shape_iou(offered, centres).max(axis=1, initial=0)
+        centres = np.concatenate([centres, offered[[near.argmin()]]])
+    sizes = np.concatenate([own.sizes, np.zeros(most - len(own.sizes), int)])
+    order = np.argsort(centres.prod(axis=1), kind="stable")
+    return _Clusters(centres[order], sizes[order])
 
 
 def nearest_level(shapes_hw: np.ndarray, levels: tuple[int, ...]) -> np.ndarray:
@@ -102,18 +178,12 @@ def _lloyd(shapes_hw: np.ndarray, centres: np.ndarray, *, max_rounds: int = 100)
     return centres
 
 
-def _few_objects(
-    shapes_hw: np.ndarray, levels: tuple[int, ...], per_cell: int
-) -> tuple[tuple[Shape, ...], ...]:
-    """Shapes for a data set too small to cluster: geometric steps with the median aspect ratio."""
+def _few_objects(shapes_hw: np.ndarray, levels: tuple[int, ...]) -> tuple[tuple[Shape, ...], ...]:
+    """One shape per level where none carries any: RetinaNet's area and the median aspect ratio."""
     ratio = float(np.median(shapes_hw[:, 0] / shapes_hw[:, 1])) if len(shapes_hw) else 1.0
-    base = np.array([default_shapes((level,))[0][1][0] for level in levels])
-    steps = 2.0 ** (np.arange(per_cell) / per_cell)
+    sides = [of_level[0][0] for of_level in square_shapes(levels)]
     return tuple(
-        _rounded(
-            np.stack([side * steps * math.sqrt(ratio), side * steps / math.sqrt(ratio)], axis=1)
-        )
-        for side in base
+        _rounded(np.array([[side * math.sqrt(ratio), side / math.sqrt(ratio)]])) for side in sides
     )
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import numpy as np
-
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes, square_shapes
 from edge_retina.boxes.fitting import fit_anchors
+from edge_retina.boxes.kmeans import MIN_OBJECTS
+from edge_retina.boxes.samples import BoxSample
 from edge_retina.choices import ANCHOR_SOURCES, load_choice
 from edge_retina.config import AnchorConfig
 
 log = logging.getLogger(__name__)
 
-Objects = Callable[[], np.ndarray]  # (N, 4) yxyx in pixels of the network input
+Objects = Callable[[], BoxSample]
 
 
 def choose_anchors(
@@ -32,7 +32,7 @@ def choose_anchors(
     """Return the anchors that settings ask for; `settings.shapes` go before everything else.
 
     Args:
-        objects: returns the boxes to fit to, (N, 4) yxyx in pixels of the network input.
+        objects: returns the boxes to fit to.
         image_hw: height and width of the input in pixels.
         levels: feature levels, finest first, without gaps.
         settings: which anchors.
@@ -55,14 +55,25 @@ def fitted(
     settings: AnchorConfig,
     seed: int,
 ) -> AnchorGrid:
-    """Return shapes by k-means, `settings.per_cell` for each level."""
-    return fit_anchors(
+    """Return shapes by k-means, `settings.per_cell` for each level if there are enough objects."""
+    grid = fit_anchors(
         objects(),
         image_hw=image_hw,
         levels=levels,
         per_cell=settings.per_cell,
         evolve=settings.evolve,
         seed=seed,
+    ).grid
+    if grid.per_cell < settings.per_cell:
+        log.warning("%s", fewer_shapes_text(grid.per_cell, settings.per_cell))
+    return grid
+
+
+def fewer_shapes_text(fitted_per_cell: int, asked: int) -> str:
+    """Return the line that says why there are fewer fitted shapes than were asked for."""
+    return (
+        f"anchors.per_cell = {asked} is more than the objects carry: {fitted_per_cell} per cell "
+        f"were fitted, since a shape needs {MIN_OBJECTS} objects of its size"
     )
 
 

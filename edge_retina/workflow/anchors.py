@@ -10,13 +10,19 @@ from edge_retina.boxes.sources import choose_anchors
 from edge_retina.config import Config
 from edge_retina.datasets import Example
 from edge_retina.datasets.objects import boxes_at_input
+from edge_retina.input_pipeline.anchor_objects import drawn_objects
 
 
 def resolve_anchors(config: Config, train: Sequence[Example]) -> AnchorGrid:
-    """Return the anchors of a config: its own, or those of `anchors.kind`."""
+    """Return the anchors of a config: its own, or those of `anchors.kind`.
+
+    They are fitted to the objects as training draws them, not as they stand in the files.
+    """
     model = config.model
     return choose_anchors(
-        lambda: boxes_at_input(train, model.image_hw),
+        lambda: drawn_objects(
+            train, image_hw=model.image_hw, settings=config.augmentation, seed=config.seed
+        ),
         image_hw=model.image_hw,
         levels=model.levels,
         settings=config.anchors,

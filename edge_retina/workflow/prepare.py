@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.checks import find_broken_images
@@ -89,8 +90,6 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
         config = config.replace(data=dataclasses.replace(config.data, path=path))
     load_recipe(config.quantize.recipe).check_method(config.quantize.method)
     prepared = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
-    grid = resolve_anchors(config, prepared.train)
-    context = RunContext(run, config, prepared, grid)
     fingerprint = sha256_json(prepared.fingerprint)
     if _is_begun(run):
         _refuse_other_settings(config, run, _TRAINED_BY)
@@ -99,11 +98,10 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
                 f"{run.root}: images or labels in {prepared.dataset.root} have changed since it "
                 "was begun; restore the data, or train in another directory"
             )
-        if run.load_anchors() != grid:  # last, because fitted shapes follow from the rest
-            raise RunError(
-                f"{run.root}: was begun with other anchors; restore the settings, or train in "
-                "another directory"
-            )
+        grid = _anchors_of_begun(config, run, prepared)
+    else:
+        grid = resolve_anchors(config, prepared.train)
+    context = RunContext(run, config, prepared, grid)
     _ = context.calibration_sha256  # a pinned set of other images is refused here
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
@@ -144,6 +142,23 @@ def open_run(run: RunDirectory, *, overrides: Sequence[str], decode: bool = True
 def _is_begun(run: RunDirectory) -> bool:
     """Whether there is anything trained in a RUN; if not, nothing is lost by other settings."""
     return run.float_weights.exists() or any(run.checkpoint_dir.glob("*"))
+
+
+def _anchors_of_begun(config: Config, run: RunDirectory, prepared: PreparedData) -> AnchorGrid:
+    """Return a begun RUN's anchors; refuse settings of anchors that give others.
+
+    With the same settings and data nothing is fitted again: another version, of this package or of
+    NumPy, may fit a little differently, and the weights are for the anchors that are there.
+    """
+    grid, begun_with = run.load_anchors(), run.load_config().anchors
+    if not run.anchors_file.is_file():  # before 0.2 the fitted shapes were kept in the config
+        begun_with = dataclasses.replace(begun_with, shapes=config.anchors.shapes)
+    if config.anchors != begun_with and resolve_anchors(config, prepared.train) != grid:
+        raise RunError(
+            f"{run.root}: was begun with other anchors; restore the settings, or train in "
+            "another directory"
+        )
+    return grid
 
 
 def _refuse_other_settings(config: Config, run: RunDirectory, sections: Sequence[str]) -> None:

@@ -7,13 +7,21 @@ import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou
-from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, knee
+from edge_retina.boxes.fitting import (
+    CurvePoint,
+    coverage_curve,
+    fit_anchors,
+    held_out_coverage,
+    knee,
+)
 from edge_retina.boxes.iou import shape_iou
 from edge_retina.boxes.kmeans import fit_shapes, kmeans_shapes
+from edge_retina.boxes.samples import BoxSample, Fold, HeldOut
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.objects import boxes_at_input
 
 LEVELS = (3, 4, 5, 6, 7)
+sample = BoxSample.of
 # Height, width at 416 px. Source: Redmon & Farhadi, YOLOv3 (2018), section 2.3: nine clusters of
 # the boxes of COCO (there as width x height).
 YOLOV3 = np.array(
@@ -39,29 +47,76 @@ def scattered(count: int, seed: int = 0) -> np.ndarray:
     return np.concatenate([corners, corners + sizes], axis=1)
 
 
+def same(shape_hw: tuple[float, float], count: int) -> np.ndarray:
+    """Boxes of one shape in the middle of a cell of level 3, whose centre is 132, 132."""
+    half = np.array(shape_hw) / 2
+    return np.array([[*(132 - half), *(132 + half)]] * count)
+
+
+def test_evolved_shapes_say_how_many_objects_are_nearest():
+    boxes = np.concatenate([same((16, 64), 30), same((64, 16), 12)])
+    found = fit_anchors(
+        BoxSample(boxes, 21), image_hw=(256, 256), levels=(3,), per_cell=1, evolve=5
+    )
+    assert found.objects == ((21,),)
+
+
+def test_the_curve_ends_where_objects_are_too_few_for_more_shapes():
+    boxes = np.concatenate([same((16, 64), 10), same((64, 16), 19)])
+    curve = coverage_curve(sample(boxes), image_hw=(256, 256), levels=(3,))
+    assert [point.per_cell for point in curve] == [1, 2]
+    assert curve[1].coverage.mean_best_iou == pytest.approx(1)
+
+
+def test_held_out_objects_are_measured_with_the_anchors_of_the_others():
+    wide, tall = same((16, 64), 10), same((64, 16), 12)
+    folds = (Fold(sample(tall), wide), Fold(sample(wide), tall))
+    how = {"image_hw": (256, 256), "levels": (3,), "per_cell": 1}
+    crossed = held_out_coverage(HeldOut("each other", folds), **how)
+    # wide and tall share 16 x 16 of 16 x 112: IoU 1/7
+    assert (crossed.objects, crossed.best_possible_recall) == (22, 0)
+    assert crossed.mean_best_iou == pytest.approx(1 / 7)
+    same_kind = (Fold(sample(tall), tall), Fold(sample(wide), wide))
+    assert held_out_coverage(HeldOut("", same_kind), **how).mean_best_iou == pytest.approx(1)
+    point = coverage_curve(
+        sample(tall), image_hw=(256, 256), levels=(3,), held_out=HeldOut("", folds[:1])
+    )[0]
+    assert point.coverage.mean_best_iou == pytest.approx(1)
+    assert point.to_dict()["held_out"]["mean_best_iou"] == pytest.approx(1 / 7)
+
+
+def test_a_sample_keeps_the_number_of_objects():
+    some = BoxSample(scattered(60), 20)
+    assert some.per_object == 3
+    part = some.at_most(30, seed=0)
+    assert (len(part.boxes_px), part.objects, part.per_object) == (30, 20, 1.5)
+    assert some.at_most(60, seed=0) is some
+    assert sample(np.zeros((0, 4))).per_object == 1
+
+
 def test_without_evolution_it_is_k_means():
     boxes = scattered(200)
-    grid = fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=3, seed=4)
-    shapes = fit_shapes(boxes[:, 2:] - boxes[:, :2], LEVELS, per_cell=3, seed=4)
-    assert grid == AnchorGrid((256, 256), 3, shapes)
+    found = fit_anchors(sample(boxes), image_hw=(256, 256), levels=LEVELS, per_cell=3, seed=4)
+    expected = fit_shapes(boxes[:, 2:] - boxes[:, :2], LEVELS, per_cell=3, seed=4)
+    assert found.grid == AnchorGrid((256, 256), 3, expected.shapes)
+    assert found.objects == expected.objects
 
 
 def test_evolution_covers_more():
     boxes = scattered(200)
+    how = {"image_hw": (256, 256), "levels": LEVELS, "per_cell": 3}
     plain, evolved = (
-        best_iou(
-            fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=3, evolve=n), boxes
-        )
-        for n in (0, 500)
+        best_iou(fit_anchors(sample(boxes), evolve=n, **how).grid, boxes) for n in (0, 500)
     )
     assert (evolved >= 0.5).mean() + evolved.mean() > (plain >= 0.5).mean() + plain.mean() + 0.02
 
 
 def test_the_curve_measures_what_is_fitted():
     boxes = scattered(150)
-    curve = coverage_curve(boxes, image_hw=(256, 256), levels=LEVELS, per_cells=(1, 4))
+    curve = coverage_curve(sample(boxes), image_hw=(256, 256), levels=LEVELS, per_cells=(1, 4))
     assert [point.per_cell for point in curve] == [1, 4]
-    best = best_iou(fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=4), boxes)
+    grid = fit_anchors(sample(boxes), image_hw=(256, 256), levels=LEVELS, per_cell=4).grid
+    best = best_iou(grid, boxes)
     few, many = (point.coverage for point in curve)
     assert many.mean_best_iou == pytest.approx(best.mean())
     assert many.best_possible_recall == pytest.approx((best >= 0.5).mean())
@@ -70,7 +125,7 @@ def test_the_curve_measures_what_is_fitted():
 
 
 def test_a_data_set_without_objects_has_no_curve():
-    assert coverage_curve(np.zeros((0, 4)), image_hw=(256, 256), levels=LEVELS) == ()
+    assert coverage_curve(sample(np.zeros((0, 4))), image_hw=(256, 256), levels=LEVELS) == ()
     assert knee(()) is None
 
 
@@ -118,8 +173,9 @@ def test_clusters_of_coco_are_those_that_yolov3_published(shared_data: Path):
 def test_fewer_fitted_anchors_reach_more_than_the_default_ones(shared_data: Path, name: str):
     boxes = boxes_of(shared_data / name, 256)
     default = best_iou(AnchorGrid((256, 256), 3, default_shapes(LEVELS)), boxes)
-    fitted = best_iou(
-        fit_anchors(boxes, image_hw=(256, 256), levels=LEVELS, per_cell=4, evolve=500), boxes
-    )
+    grid = fit_anchors(
+        sample(boxes), image_hw=(256, 256), levels=LEVELS, per_cell=4, evolve=500
+    ).grid
+    fitted = best_iou(grid, boxes)
     reached, before = (fitted >= 0.5).mean(), (default >= 0.5).mean()
     assert reached > before or reached == before == 1

@@ -7,6 +7,7 @@ import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid, default_shapes, square_shapes
 from edge_retina.boxes.fitting import fit_anchors
+from edge_retina.boxes.samples import BoxSample
 from edge_retina.boxes.sources import choose_anchors
 from edge_retina.choices import ANCHOR_SOURCES
 from edge_retina.config import AnchorConfig
@@ -15,18 +16,18 @@ HW, LEVELS = (64, 96), (3, 4)
 SHAPES = (((8.0, 9.0),), ((16.0, 17.0),))
 
 
-def boxes() -> np.ndarray:
+def objects(count: int = 60) -> BoxSample:
     rng = np.random.default_rng(0)
-    corners, sizes = rng.uniform(0, 30, (60, 2)), rng.uniform(8, 34, (60, 2))
-    return np.concatenate([corners, corners + sizes], axis=1)
+    corners, sizes = rng.uniform(0, 30, (count, 2)), rng.uniform(8, 34, (count, 2))
+    return BoxSample.of(np.concatenate([corners, corners + sizes], axis=1))
 
 
-def not_needed() -> np.ndarray:
+def not_needed() -> BoxSample:
     raise AssertionError("these anchors don't depend on the objects")
 
 
-def chosen(settings: AnchorConfig, objects=not_needed) -> AnchorGrid:
-    return choose_anchors(objects, image_hw=HW, levels=LEVELS, settings=settings, seed=3)
+def chosen(settings: AnchorConfig, sample=not_needed) -> AnchorGrid:
+    return choose_anchors(sample, image_hw=HW, levels=LEVELS, settings=settings, seed=3)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,17 @@ def test_retinanet(settings: AnchorConfig):
     "settings", [AnchorConfig(per_cell=2), AnchorConfig(kind="fitted", per_cell=2)]
 )
 def test_fitted(settings: AnchorConfig):
-    expected = fit_anchors(boxes(), image_hw=HW, levels=LEVELS, per_cell=2, seed=3)
-    assert chosen(settings, boxes) == expected
+    expected = fit_anchors(objects(), image_hw=HW, levels=LEVELS, per_cell=2, seed=3).grid
+    assert chosen(settings, objects) == expected
+
+
+def test_fewer_fitted_shapes_than_asked_for_are_told(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert chosen(AnchorConfig(per_cell=3), lambda: objects(12)).per_cell == 1
+    assert caplog.messages == [
+        "anchors.per_cell = 3 is more than the objects carry: 1 per cell were fitted, since a "
+        "shape needs 10 objects of its size"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["", *ANCHOR_SOURCES])

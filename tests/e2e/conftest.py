@@ -27,7 +27,11 @@ SETTINGS = (
     "model.max_level=5",
     "model.fpn_channels=16",
     "model.head_depth=1",
-    "anchors.per_cell=3",
+    # Three shapes that suit the 26 objects, of which k-means would make only two.
+    "anchors.shapes=["
+    "[[8.67, 6.5], [12.33, 9.0], [20.0, 14.25]], "
+    "[[17.33, 13.0], [24.67, 18.0], [40.0, 28.5]], "
+    "[[34.67, 26.0], [49.33, 36.0], [80.0, 57.0]]]",
     "augmentation.horizontal_flip=0",
     "augmentation.scale=[1, 1]",
     "augmentation.aspect=0",

@@ -175,3 +175,15 @@ def test_objects_are_placed_as_they_are_drawn_without_reading_any_image(
 def test_no_draws_no_boxes(examples: list[Example]):
     boxes = augmented_boxes(examples, image_hw=(32, 32), settings=OFF, seed=0, draws=0)
     assert boxes.shape == (0, 4)
+
+
+def test_a_view_is_the_same_draw_from_the_original_pixels(examples: list[Example]):
+    """Not the small picture made larger: it is what a source of that size would have drawn."""
+    settings = AugmentationConfig(rotation=20)
+    small = source(examples, settings)
+    large = SampleSource(examples, image_hw=(80, 64), settings=settings, seed=0, cache_mb=100)
+    for number in range(8):
+        sample, (view, same) = small.draw_with_views(number, [(80, 64), (32, 32)])
+        assert equal(sample, small.draw(number))
+        np.testing.assert_array_equal(view, large.draw(number).image_rgb)
+        np.testing.assert_array_equal(same, sample.image_rgb)

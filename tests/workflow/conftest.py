@@ -12,9 +12,9 @@ from edge_retina.datasets.generated import generate_dataset
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Generated pictures: 6 to train on, 3 to validate, 4 to test."""
+    """Generated pictures: 18 to train on, 3 to validate, 4 to test."""
     path = tmp_path / "data"
-    generate_dataset(path, images={"train": 6, "val": 3, "test": 4}, image_hw=(96, 128))
+    generate_dataset(path, images={"train": 18, "val": 3, "test": 4}, image_hw=(96, 128))
     return path
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.config import Config, config_from_dict, load_config
 from edge_retina.datasets import load_dataset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import write_text
+from edge_retina.input_pipeline.anchor_objects import drawn_objects
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.prepare import open_run, prepare_run, read_data
 
@@ -46,7 +49,7 @@ def test_config_and_labels_are_saved_with_anchors_and_a_whole_path(
     assert [len(level) for level in context.grid.shapes] == [2, 2, 2]
     assert run.load_anchors() == context.grid
     assert run.load_labels() == load_dataset(data).labels
-    assert [len(split) for split in context.data.splits] == [6, 3, 4]
+    assert [len(split) for split in context.data.splits] == [18, 3, 4]
 
 
 def test_the_same_again_is_the_same(config: Config, run: RunDirectory) -> None:
@@ -112,6 +115,31 @@ def test_what_comes_after_the_training_may_change(
     assert run.load_config() == context.config
 
 
+def test_begun_anchors_are_not_fitted_again(
+    config: Config, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version may fit a little differently; the weights are for what is there."""
+    prepare_run(config, run)
+    pretend_it_is_trained(run)
+    begun = run.load_anchors()
+    moved = tuple(tuple((h + 1, w) for h, w in level) for level in begun.shapes)
+    run.save_anchors(dataclasses.replace(begun, shapes=moved))
+    assert prepare_run(config, run).grid.shapes == moved
+    with pytest.raises(RunError, match="was begun with other anchors"):
+        prepare_run(changed(config, "anchors.evolve", 1), run)
+
+
+def test_anchors_are_fitted_to_objects_as_training_draws_them(
+    config: Config, run: RunDirectory
+) -> None:
+    context = prepare_run(config, run)
+    drawn = drawn_objects(
+        context.data.train, image_hw=(64, 64), settings=config.augmentation, seed=config.seed
+    )
+    expected = fit_anchors(drawn, image_hw=(64, 64), levels=(3, 4, 5), per_cell=2, seed=config.seed)
+    assert context.grid == expected.grid
+
+
 def test_until_something_is_trained_everything_may_change(
     config: Config, run: RunDirectory
 ) -> None:
@@ -164,7 +192,7 @@ def test_a_broken_picture_is_found_before_the_training(
     )
     assert not run.root.exists()
     context = prepare_run(changed(config, "data.skip_invalid", True), run)
-    assert len(context.data.train) == 5
+    assert len(context.data.train) == 17
 
 
 def test_a_split_without_objects_is_refused(config: Config, run: RunDirectory, data: Path) -> None:

@@ -137,9 +137,17 @@ def _anchors(study: AnchorStudy | None) -> dict[str, Any] | None:
     return {
         "levels": list(study.levels),
         "sets": {
-            name: {"shapes": shapes, **study.coverage[name].to_dict()}
+            name: {
+                "shapes": shapes,
+                **study.coverage[name].to_dict(),
+                "as_drawn": study.drawn[name].to_dict(),
+                "held_out": study.held_out[name].to_dict(),
+            }
             for name, shapes in study.shapes.items()
         },
+        "held_out_objects": study.held_out_name,
+        "square_reach": study.square.to_dict(),
+        "fitted_objects": study.fitted_objects,
         "curve": [point.to_dict() for point in study.curve],
         "recommended_per_cell": knee(study.curve),
     }

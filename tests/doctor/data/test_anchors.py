@@ -5,27 +5,32 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.boxes.fitting import coverage_curve, knee
-from tests.doctor.made import VocSet, codes, diagnose
+from edge_retina.input_pipeline.anchor_objects import drawn_objects
+from tests.doctor.made import BOX, VocSet, codes, diagnose
 
 
 def test_the_curve_is_that_of_the_anchors_command(tmp_path: Path) -> None:
     voc = VocSet(tmp_path)
     rng = np.random.default_rng(0)
-    for number in range(4):
-        corners = rng.integers(2, 40, (6, 2)).tolist()
-        sizes = rng.integers(8, 50, (6, 2)).tolist()
+    for number in range(8):
+        corners = rng.integers(2, 40, (8, 2)).tolist()
+        sizes = rng.integers(8, 50, (8, 2)).tolist()
         voc.add(
             f"{number}.jpg",
             *[("cat", x, y, x + w, y + h) for (x, y), (w, h) in zip(corners, sizes, strict=True)],
         )
     diagnosis = diagnose(voc.root)
     known, study = diagnosis.survey, diagnosis.anchors
-    boxes = np.concatenate([item.boxes_at((96, 96)) for item in known.training])
-    expected = coverage_curve(boxes, image_hw=(96, 96), levels=study.levels, seed=known.config.seed)
-    assert [point.per_cell for point in study.curve] == list(range(1, 10))
+    config = known.config
+    drawn = drawn_objects(
+        known.training, image_hw=(96, 96), settings=config.augmentation, seed=config.seed
+    )
+    expected = coverage_curve(drawn, image_hw=(96, 96), levels=study.levels, seed=config.seed)
+    assert len(study.curve) >= 2
     assert study.curve == expected
     advised = {item.key: item.value for item in diagnosis.advice}
     assert advised["model.image_hw"] == [96, 96]  # so the advice is about the same study
+    assert advised["anchors.kind"] == "fitted"
     assert advised["anchors.per_cell"] == knee(expected)
 
 
@@ -38,3 +43,57 @@ def test_objects_without_an_anchor_are_found(tmp_path: Path) -> None:
     assert found["default-anchors-miss"].count == 20
     assert found["fitted-anchors-miss"].severity == "warning"
     assert "best possible recall" in found["fitted-anchors-miss"].cases[0].detail
+
+
+def with_rods(root: Path, rods: int) -> VocSet:
+    """Twenty objects, some of them 12 : 1."""
+    voc = VocSet(root)
+    for number in range(20):
+        shape = (10, 20, 82, 26) if number < rods else BOX[1:]
+        voc.add(f"{number}.jpg", ("rod", *shape))
+    return voc
+
+
+STILL = {"augmentation.scale": [1, 1], "augmentation.aspect": 0, "augmentation.translate": 0}
+
+
+def test_squares_are_advised_where_they_reach_the_objects(tmp_path: Path) -> None:
+    advice = {item.key: item for item in diagnose(with_rods(tmp_path, 1).root, **STILL).advice}
+    assert advice["anchors.kind"].value == "square"
+    assert advice["matching.assigner"].value == "atss"
+    assert "anchors.per_cell" not in advice, "it says nothing about squares"
+    assert advice["anchors.kind"].reason.startswith(
+        "only 5.0% of the objects, as training draws them, are longer than 3.1 : 1"
+    )
+
+
+def test_fitted_anchors_are_advised_for_long_objects(tmp_path: Path) -> None:
+    diagnosis = diagnose(with_rods(tmp_path, 2).root, **STILL)
+    advice = {item.key: item for item in diagnosis.advice}
+    assert advice["anchors.kind"].value == "fitted"
+    assert advice["anchors.kind"].reason.startswith("10.0% of the objects")
+    assert advice["anchors.per_cell"].value == knee(diagnosis.anchors.curve)
+    assert "matching.assigner" not in advice
+    assert diagnosis.to_dict()["anchors"]["square_reach"]["too_long"] == 0.1
+
+
+def test_objects_are_judged_as_training_draws_them(tmp_path: Path) -> None:
+    """The files' rods are just within a square's reach; stretched ones are not."""
+    voc = VocSet(tmp_path)
+    for number in range(10):
+        voc.add(f"{number}.jpg", ("rod", 10, 30, 84, 50))  # 2.8 : 1 at a square input
+    still = diagnose(voc.root, **STILL).anchors.square
+    stretched = diagnose(voc.root, **{**STILL, "augmentation.aspect": 0.5}).anchors.square
+    assert still.too_long == 0
+    assert stretched.too_long > 0.2
+
+
+def test_held_out_objects_are_those_of_the_validation_split(tmp_path: Path) -> None:
+    voc = VocSet(tmp_path)
+    voc.add_sound(6)
+    before = diagnose(voc.root).anchors
+    assert (before.held_out_name, before.held_out["fitted"].objects) == ("5 folds by picture", 6)
+    voc.add_sound(2, split="val", first=6)
+    study = diagnose(voc.root).anchors
+    assert study.held_out_name == "split 'val'"
+    assert {item.objects for item in study.held_out.values()} == {2}

@@ -29,7 +29,7 @@ def advise(
         *training.skip_invalid(survey),
         size,
         *levels,
-        *network.anchors_per_cell(study),
+        *network.anchors(study),
         network.zoom(at_size),
         *training.schedule(survey),
         *detections.max_detections(survey, objects),

@@ -9,9 +9,10 @@ import numpy as np
 from edge_retina.boxes.anchors import size_text
 from edge_retina.boxes.fitting import WORTHWHILE_GAIN, knee
 from edge_retina.boxes.kmeans import nearest_level
+from edge_retina.boxes.square_reach import LONGEST_ASPECT, REACH_IOU
 from edge_retina.config import AugmentationConfig
 from edge_retina.doctor.advice import Advice
-from edge_retina.doctor.data.checks.anchors import AnchorStudy, study_anchors
+from edge_retina.doctor.data.checks.anchors import AnchorStudy, anchor_objects, study_anchors
 from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistics
 from edge_retina.doctor.data.survey import Survey
 
@@ -23,6 +24,9 @@ _MEDIAN_PX = 16.0
 _CLASS_BOXES = 20  # a class with fewer has no median worth following
 _LEVEL_SHARE = 0.01  # of the objects; a level for fewer costs more than it finds
 _LEVEL_LOSS = 0.005  # of best possible recall
+# Share of objects too long for any square from which fitted shapes are advised. To be confirmed by
+# trainings with one square and ATSS on data sets on both sides of it.
+_SQUARE_MISSES = 0.05
 
 
 def input_size(survey: Survey, objects: ObjectStatistics) -> Advice:
@@ -95,9 +99,13 @@ def levels(
     high = max(used[-1], min(low + 1, possible[-1]))
     needed = tuple(range(low, high + 1))
     full = known
+    drawn = None
     if objects.image_hw != known.image_hw:
-        full = study_anchors(survey, objects.image_hw)
-    lean = full if needed == full.levels else study_anchors(survey, objects.image_hw, levels=needed)
+        drawn = anchor_objects(survey, objects.image_hw)
+        full = study_anchors(survey, objects.image_hw, objects=drawn)
+    lean = full
+    if needed != full.levels:
+        lean = study_anchors(survey, objects.image_hw, levels=needed, objects=drawn)
     lost = _recall(full) - _recall(lean)
     study = full if lost > _LEVEL_LOSS else lean
     sides = np.percentile(objects.sides, (1, 99))
@@ -125,7 +133,37 @@ def _recall(study: AnchorStudy) -> float:
     )
 
 
-def anchors_per_cell(study: AnchorStudy) -> list[Advice]:
+def anchors(study: AnchorStudy) -> list[Advice]:
+    """Return advice on the kind of anchors, their number, and how objects are matched to them.
+
+    Squares where they reach the objects; else fitted shapes, as many as the knee of the coverage
+    curve says.
+    """
+    square = study.square
+    told = (
+        f"{square.too_long:.1%} of the objects, as training draws them, are longer than "
+        f"{LONGEST_ASPECT:.1f} : 1, where no square reaches IoU {REACH_IOU:g}"
+    )
+    if square.too_long > _SQUARE_MISSES:
+        kind = Advice("anchors.kind", "fitted", f"{told}; squares suit up to {_SQUARE_MISSES:.0%}")
+        return [kind, *_per_cell(study)]
+    reach = (
+        f"; with one square per cell {square.beyond_reach:.1%} have no anchor of IoU {REACH_IOU:g}"
+    )
+    if square.too_small > 0:
+        reach += f", {square.too_small:.1%} because they are small, where ATSS goes by the place"
+    return [
+        Advice("anchors.kind", "square", f"only {told}{reach}"),
+        Advice(
+            "matching.assigner",
+            "atss",
+            "fixed IoU thresholds leave too many objects without a positive square; ATSS takes the "
+            "best of those near each object",
+        ),
+    ]
+
+
+def _per_cell(study: AnchorStudy) -> list[Advice]:
     """Return advice on `anchors.per_cell`: the knee of the coverage curve."""
     enough = knee(study.curve)
     if enough is None:

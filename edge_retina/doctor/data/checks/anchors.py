@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes, size_text
+from edge_retina.boxes.anchors import AnchorGrid, Shape, default_shapes, size_text, square_shapes
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou
-from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, sample_boxes
+from edge_retina.boxes.evolution import MOST_OBJECTS
+from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, held_out_coverage
+from edge_retina.boxes.samples import BoxSample, HeldOut
+from edge_retina.boxes.square_reach import SquareCoverage, square_coverage
 from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
+from edge_retina.input_pipeline.anchor_objects import drawn_objects, held_out_objects
 
 _ENOUGH_RECALL = 0.95  # one object in twenty without an anchor shows in the metrics
 WORST_SHOWN = 12
@@ -24,7 +29,7 @@ POOR_DEFAULT = Kind(
     "note",
     "Objects that no RetinaNet default anchor matches at IoU 0.5",
     "an object that no anchor matches is trained only through its single best anchor, if at all",
-    "use fitted anchors (anchors.fit = true, the default)",
+    "use other anchors (anchors.kind); see the advice",
 )
 POOR_FITTED = Kind(
     "fitted-anchors-miss",
@@ -51,10 +56,17 @@ class AnchorStudy:
     Attributes:
         image_hw: height and width of the input in pixels.
         levels: feature levels, finest first.
-        shapes: by name of the set ("default", "fitted", "configured"), shapes by level.
-        coverage: by name of the set.
-        curve: coverage of the training split by 1 to 9 fitted anchors per cell; its knee is also
-            what `edge-retina anchors --curve` recommends.
+        shapes: by name of the set ("default", "square", "fitted", "configured"), shapes by level.
+        coverage: by name of the set, of the objects of all splits as they stand in the files.
+        drawn: by name of the set, of the training split's objects as training draws them, which
+            anchors are fitted to.
+        held_out: by name of the set, of objects as they stand in the files that no anchors were
+            fitted to.
+        held_out_name: what those objects are.
+        square: how the training split's objects, as training draws them, are reached by squares.
+        fitted_objects: by level and fitted shape, how many objects it was fitted to.
+        curve: coverage of the training split, as drawn, by 1 to 9 fitted anchors per cell; its knee
+            is also what `edge-retina anchors --curve` recommends.
         worst: the objects that the fitted anchors cover worst.
     """
 
@@ -62,12 +74,21 @@ class AnchorStudy:
     levels: tuple[int, ...]
     shapes: dict[str, Shapes]
     coverage: dict[str, AnchorCoverage]
+    drawn: dict[str, AnchorCoverage]
+    held_out: dict[str, AnchorCoverage]
+    held_out_name: str
+    square: SquareCoverage
+    fitted_objects: tuple[tuple[int, ...], ...]
     curve: tuple[CurvePoint, ...]
     worst: tuple[WorstObject, ...]
 
 
 def study_anchors(
-    survey: Survey, image_hw: tuple[int, int], *, levels: tuple[int, ...] | None = None
+    survey: Survey,
+    image_hw: tuple[int, int],
+    *,
+    levels: tuple[int, ...] | None = None,
+    objects: tuple[BoxSample, HeldOut] | None = None,
 ) -> AnchorStudy:
     """Fit anchors to the training split and measure them on the objects of all splits.
 
@@ -75,35 +96,71 @@ def study_anchors(
         survey: the data set.
         image_hw: height and width of the network input in pixels.
         levels: feature levels; by default the config's.
+        objects: of `anchor_objects` at this size; drawn if they are not given.
     """
     config = survey.config
     levels = levels or config.model.levels
-    boxes = boxes_at_input(survey.usable, image_hw)
-    training = boxes_at_input(survey.training, image_hw)
-    # A sample will do here; `edge-retina anchors` and training fit to all.
-    fitted_to = sample_boxes(training if len(training) else boxes, seed=config.seed)
-    fitted = fit_anchors(
-        fitted_to,
-        image_hw=image_hw,
-        levels=levels,
-        per_cell=config.anchors.per_cell,
-        evolve=config.anchors.evolve,
-        seed=config.seed,
-    )
-    sets = {"default": default_shapes(levels), "fitted": fitted.shapes}
+    how: dict[str, Any] = {"image_hw": image_hw, "levels": levels, "seed": config.seed}
+    fit: dict[str, Any] = {
+        "per_cell": config.anchors.per_cell,
+        "evolve": config.anchors.evolve,
+        **how,
+    }
+    drawn, held_out = objects or anchor_objects(survey, image_hw)
+    found = fit_anchors(drawn, **fit)
+    squares: dict[str, Any] = {
+        "strides": config.anchors.square_strides,
+        "scales": config.anchors.square_scales,
+    }
+    sets = {
+        "default": default_shapes(levels),
+        "square": square_shapes(levels, **squares),
+        "fitted": found.grid.shapes,
+    }
     if len(config.anchors.shapes) == len(levels):
         sets["configured"] = config.anchors.shapes
-    best = {
-        name: best_iou(AnchorGrid(image_hw, levels[0], shapes), boxes)
-        for name, shapes in sets.items()
-    }
+    grids = {name: AnchorGrid(image_hw, levels[0], shapes) for name, shapes in sets.items()}
+    boxes = boxes_at_input(survey.usable, image_hw)
+    best = {name: best_iou(grid, boxes) for name, grid in grids.items()}
+    others = held_out.boxes_px
     return AnchorStudy(
         image_hw=image_hw,
         levels=levels,
         shapes=sets,
         coverage={name: AnchorCoverage.of(iou) for name, iou in best.items()},
-        curve=coverage_curve(fitted_to, image_hw=image_hw, levels=levels, seed=config.seed),
+        drawn={
+            name: AnchorCoverage.of(best_iou(grid, drawn.boxes_px)) for name, grid in grids.items()
+        },
+        held_out={
+            name: held_out_coverage(held_out, **fit)
+            if name == "fitted"
+            else AnchorCoverage.of(best_iou(grid, others))
+            for name, grid in grids.items()
+        },
+        held_out_name=held_out.name,
+        square=square_coverage(drawn.boxes_px, image_hw=image_hw, levels=levels, **squares),
+        fitted_objects=found.objects,
+        curve=coverage_curve(drawn, **how),
         worst=_worst(survey.usable, best["fitted"]),
+    )
+
+
+def anchor_objects(survey: Survey, image_hw: tuple[int, int]) -> tuple[BoxSample, HeldOut]:
+    """Return the objects to fit to at an input size, and others; a sample of each will do here."""
+    config = survey.config
+    train = survey.training
+    if not any((~example.ignored).any() for example in train):
+        train = survey.usable
+    how: dict[str, Any] = {
+        "image_hw": image_hw,
+        "settings": config.augmentation,
+        "seed": config.seed,
+    }
+    name = config.data.val_split
+    drawn = drawn_objects(train, **how).at_most(MOST_OBJECTS, seed=config.seed)
+    other = survey.examples.get(name, ())
+    return drawn, held_out_objects(train, drawn, other, other_name=name, **how).at_most(
+        MOST_OBJECTS, seed=config.seed
     )
 
 

@@ -41,7 +41,7 @@ ASPECT = Kind(
     "note",
     f"Objects with an aspect ratio beyond {_EXTREME_ASPECT:.0f} : 1 at the network's input",
     "no default anchor reaches IoU 0.5 with them",
-    "use fitted anchors (anchors.fit = true)",
+    'use fitted anchors (anchors.kind = "fitted")',
 )
 MANY = Kind(
     "too-many-objects",

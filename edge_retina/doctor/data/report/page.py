@@ -15,7 +15,7 @@ from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistic
 from edge_retina.doctor.data.examine import Diagnosis
 from edge_retina.doctor.data.report.pictures import samples, worst_crops
 from edge_retina.doctor.data.report.plots import histogram, shape_scatter
-from edge_retina.doctor.data.report.text import coverage_table
+from edge_retina.doctor.data.report.text import coverage_notes, coverage_table
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.findings import SEVERITIES, of_severity
 from edge_retina.report.charts import BarGroup, Chart, Series, bar_chart, line_chart
@@ -52,6 +52,7 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
         advice=_advice(diagnosis),
         distributions=_distributions(diagnosis),
         coverage=study and coverage_table(study),
+        coverage_notes=coverage_notes(study) if study else [],
         curve=study and _curve(study),
         scatter=study and _scatter(diagnosis, study),
         worst=worst_crops(known, study) if study else [],
@@ -153,7 +154,7 @@ def _curve(study: AnchorStudy) -> Chart | None:
     recall = [(float(p.per_cell), p.coverage.best_possible_recall) for p in study.curve]
     iou = [(float(p.per_cell), p.coverage.mean_best_iou) for p in study.curve]
     return line_chart(
-        "Coverage by fitted anchors",
+        "Coverage by fitted anchors, objects as drawn in training",
         [Series("best possible recall at IoU 0.5", tuple(recall)), Series("mean IoU", tuple(iou))],
         x_label="anchors per cell",
     )

@@ -18,6 +18,7 @@ def text_blocks(diagnosis: Diagnosis) -> list[str | Table]:
         blocks.append("No problems found.")
     if diagnosis.anchors is not None:
         blocks.append(coverage_table(diagnosis.anchors))
+        blocks.append("\n".join(coverage_notes(diagnosis.anchors)))
     if diagnosis.advice:
         blocks.append(_advice(diagnosis))
     return blocks
@@ -31,6 +32,9 @@ def coverage_table(study: AnchorStudy) -> Table:
         Column("recall@0.5"),
         Column("recall@0.4"),
         Column("mean IoU"),
+        Column("as drawn@0.5"),
+        Column("held-out@0.5"),
+        Column("held-out IoU"),
     )
     rows = [
         (
@@ -39,6 +43,9 @@ def coverage_table(study: AnchorStudy) -> Table:
             score(item.best_possible_recall),
             score(item.recall_at_40),
             score(item.mean_best_iou),
+            score(study.drawn[name].best_possible_recall),
+            score(study.held_out[name].best_possible_recall),
+            score(study.held_out[name].mean_best_iou),
         )
         for name, item in study.coverage.items()
     ]
@@ -46,6 +53,16 @@ def coverage_table(study: AnchorStudy) -> Table:
         f"Anchors at {size_text(study.image_hw)} px, levels {study.levels[0]}-{study.levels[-1]}"
     )
     return Table(columns, rows, title=title)
+
+
+def coverage_notes(study: AnchorStudy) -> list[str]:
+    """Return one line for each group of columns of the coverage table: what was measured."""
+    return [
+        "recall, IoU: the objects of all splits as in the files",
+        "as drawn: those of the training split as training draws them; shapes are fitted to these",
+        f"held out: {study.held_out['fitted'].objects:,} objects not fitted to, as in the files: "
+        f"{study.held_out_name}",
+    ]
 
 
 def _headline(diagnosis: Diagnosis) -> str:
