@@ -3,29 +3,29 @@
     python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
 
 Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
-the config; augmentation moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of
-IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs, without
+the config. Best possible recall is the share of objects with an anchor of IoU >= 0.5, in the images
+as they are and as augmentation changes them. Images are drawn as in training, with the settings of benchmarks/configs, without
 transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from edge_retina.benchmark.environment import read_environment
-from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.coverage import AnchorCoverage, best_iou
-from edge_retina.config import AugmentationConfig, load_config
-from edge_retina.datasets import Example, load_dataset
-from edge_retina.datasets.objects import boxes_at_input
+from edge_retina.config import load_config
+from edge_retina.datasets import load_dataset
 from edge_retina.files import write_json, write_text
-from edge_retina.input_pipeline.sample_source import SampleSource
+from edge_retina.input_pipeline.augmentation_effect import (
+    MOVING,
+    AugmentationEffect,
+    measure_effect,
+    switched_off,
+)
 from edge_retina.workflow.anchors import resolve_anchors
 
 _DATA_SETS = ("bccd", "chess", "vehicles5")
@@ -65,41 +65,21 @@ def _measure(root: Path, name: str, draws: int, seed: int) -> dict[str, Any]:
     config = load_config(_CONFIGS / f"{name}.toml", overrides=(f"data.path='{root.resolve()}'",))
     train = load_dataset(root, skip_invalid=True).split(config.data.train_split)
     grid = resolve_anchors(config, train)
-    row: dict[str, Any] = {
-        "images": len(train),
-        "unaugmented": _figures(grid, boxes_at_input(train, grid.image_hw), 0),
-    }
+    plain = switched_off(config.augmentation, *MOVING)
+    effect = measure_effect(train, grid, plain, seed=seed, draws=len(train))
+    row: dict[str, Any] = {"images": len(train), "unaugmented": _figures(effect)}
     for form, transpose in (("without_transpose", 0.0), ("with_transpose", _TRANSPOSE)):
         settings = dataclasses.replace(config.augmentation, transpose=transpose)
-        row[form] = _draw(train, grid, settings, draws, seed)
+        row[form] = _figures(measure_effect(train, grid, settings, seed=seed, draws=draws))
     return row
 
 
-def _draw(
-    train: Sequence[Example],
-    grid: AnchorGrid,
-    settings: AugmentationConfig,
-    draws: int,
-    seed: int,
-) -> dict[str, Any]:
-    source = SampleSource(
-        train, image_hw=grid.image_hw, settings=settings, seed=seed, cache_mb=2048
-    )
-    boxes, ignored = [], 0
-    for number in range(draws):
-        sample = source.draw(number)
-        boxes.append(sample.boxes_px[~sample.ignored])
-        ignored += int(sample.ignored.sum())
-    return _figures(grid, np.concatenate(boxes), ignored)
-
-
-def _figures(grid: AnchorGrid, boxes_px: np.ndarray, ignored: int) -> dict[str, Any]:
-    coverage = AnchorCoverage.of(best_iou(grid, boxes_px))
+def _figures(effect: AugmentationEffect) -> dict[str, Any]:
     return {
-        "objects": coverage.objects,
-        "ignored": ignored,
-        "best_possible_recall": coverage.best_possible_recall,
-        "mean_best_iou": coverage.mean_best_iou,
+        "objects": effect.coverage.objects,
+        "ignored": effect.objects - effect.coverage.objects,
+        "best_possible_recall": effect.coverage.best_possible_recall,
+        "mean_best_iou": effect.coverage.mean_best_iou,
     }
 
 

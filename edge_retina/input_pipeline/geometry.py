@@ -19,6 +19,7 @@ class PlacedObjects:
         boxes_px: (G, 4) float32 yxyx in pixels of the input, cut at the border.
         classes: (G,) int32.
         ignored: (G,) bool.
+        too_little: (G,) bool; ignored because too little of it is visible, and for nothing else.
         visible: (G,) share of each object that is not cut off or covered.
         growth: (G,) area of each box before the cut, over that of its object had it only been
             stretched as the image was; 1 while edges stay parallel to the axes.
@@ -27,6 +28,7 @@ class PlacedObjects:
     boxes_px: np.ndarray
     classes: np.ndarray
     ignored: np.ndarray
+    too_little: np.ndarray
     visible: np.ndarray
     growth: np.ndarray
 
@@ -43,11 +45,13 @@ def place(sample: Sample, image_hw: tuple[int, int], *, min_visible: float) -> P
     matrix = affine_to_input(sample, image_hw)
     boxes, share = move_boxes(sample.boxes_px, matrix, image_hw)
     left = share > 0
-    visible = (sample.visible * share)[left]
+    visible, ignored = (sample.visible * share)[left], sample.ignored[left]
+    too_little = ~ignored & (visible < min_visible - _ROUNDING)
     return PlacedObjects(
         boxes_px=boxes[left],
         classes=sample.classes[left],
-        ignored=sample.ignored[left] | (visible < min_visible - _ROUNDING),
+        ignored=ignored | too_little,
+        too_little=too_little,
         visible=visible,
         growth=box_growth(sample.boxes_px[left], matrix),
     )

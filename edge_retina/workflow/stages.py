@@ -6,6 +6,7 @@ data are reported before those seconds have passed, and a finished run doesn't s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from edge_retina.workflow.microscope import examine_quantization
 from edge_retina.workflow.prepare import FREE_FIELDS, prepare_run
 from edge_retina.workflow.report import write_run_report
 from edge_retina.workflow.stage import Stage, StageGraph
+
+log = logging.getLogger(__name__)
 
 _MICROSCOPE_IMAGES = 4
 _TRAINED_BY = ("seed", "model", "matching", "augmentation", "loss", "train")
@@ -49,13 +52,19 @@ def _train_inputs(context: RunContext) -> Any:
 
 
 def _train(context: RunContext) -> dict[str, Any]:
+    from edge_retina.input_pipeline.augmentation_effect import augmentation_warnings
     from edge_retina.quantization.quantize import check_recipe
     from edge_retina.training.trainer import Trainer
 
     # A recipe that doesn't fit the network is refused before an hour of training.
     check_recipe(context.config, grid=context.grid, num_classes=len(context.labels))
+    config = context.config
+    for line in augmentation_warnings(
+        context.data.train, context.grid, config.augmentation, seed=config.seed
+    ):
+        log.warning("%s", line)
     trainer = Trainer(
-        context.config,
+        config,
         grid=context.grid,
         labels=context.labels,
         train=context.data.train,

@@ -9,6 +9,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.drawing import (
     PALETTE,
     colour_of,
+    draw_boxes,
     draw_detections,
     draw_ground_truth,
 )
@@ -89,3 +90,16 @@ def test_ignored_objects_are_grey(flag: str) -> None:
     assert tuple(drawn[50, 10]) == PALETTE[0]
     red, green, blue = drawn[80, 60]
     assert red == green == blue > 0
+
+
+def test_labels_that_would_touch_a_later_one_are_left_out() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    boxes = np.array([(40, 20, 60, 40), (42, 30, 62, 50), (42, 120, 62, 140)], float)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+
+    def above_boxes(labels_overlap: bool) -> list[bool]:
+        drawn = draw_boxes(image, boxes, ["one"] * 3, colours, labels_overlap=labels_overlap)
+        return [has_colour(drawn[:38], colour) for colour in colours]
+
+    assert above_boxes(True) == [True, True, True]
+    assert above_boxes(False) == [False, True, True]

@@ -5,11 +5,11 @@ import pytest
 
 from edge_retina.input_pipeline.augmentation import Draw
 from edge_retina.input_pipeline.augmentations.copy_paste import (
+    _choose,
     _cut_out,
     _paste,
     _ramp,
     _shares,
-    _uncovered,
     copy_paste,
 )
 from edge_retina.input_pipeline.sample import Picture, Sample
@@ -36,9 +36,10 @@ def test_ramp_by_hand():
 
 def test_covered_ignored_and_flat_objects_are_not_pasted():
     sample = sample_of(black(50, 50), (0, 0, 10, 10), (0, 5, 10, 15), (0, 30, 10, 40), (9, 9, 9, 9))
-    assert _uncovered(sample).tolist() == [False, False, True, False]
+    rng = np.random.default_rng(0)
+    assert _choose(sample, 3, rng) == [2]
     crowd = Sample(sample.picture, sample.boxes_px, sample.classes, np.ones(4, bool))
-    assert not _uncovered(crowd).any()
+    assert _choose(crowd, 3, rng) == []
 
 
 def test_a_pasted_object_by_hand():

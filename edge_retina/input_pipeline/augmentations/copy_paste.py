@@ -19,6 +19,7 @@ _ZOOM = 1.25  # up to this, either way
 _MARGIN = 0.1  # of the object's sides, pasted around it: it fades from there to the object's edge
 _MOST_COVERED = 0.2  # share of any object that is there already
 _PLACES = 10  # tried for each object
+_CANDIDATES = 20  # objects of the other image looked at; bounds the time in crowded ones
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,8 @@ def copy_paste(sample: Sample, draw: Draw) -> Sample:
     if not draw.happens(draw.settings.copy_paste):
         return sample
     other = draw.draw_another(draw.rng)
-    candidates = np.flatnonzero(_uncovered(other))
-    count = min(int(draw.rng.integers(1, _MOST_PASTED + 1)), len(candidates))
     patches: list[_Patch] = []
-    for index in draw.rng.choice(candidates, count, replace=False).tolist() if count else ():
+    for index in _choose(other, int(draw.rng.integers(1, _MOST_PASTED + 1)), draw.rng):
         box = _find_place(sample, _size_at(other, index, sample.image_hw), draw.rng)
         if box is not None:
             patches.append(_cut_out(other, index, box))
@@ -65,21 +64,25 @@ def copy_paste(sample: Sample, draw: Draw) -> Sample:
     return dataclasses.replace(sample, picture=picture) if patches else sample
 
 
-def _uncovered(sample: Sample) -> np.ndarray:
-    """Return which objects (G,) are usable and hardly overlapped by others.
+def _choose(sample: Sample, count: int, rng: np.random.Generator) -> list[int]:
+    """Return up to `count` objects that are usable and hardly overlapped by others.
 
     Parts of others would come along without a box.
     """
-    usable = ~sample.ignored & (_sizes(sample.boxes_px) >= 1).all(axis=1)
-    for index in np.flatnonzero(usable):
-        covered = _shares(sample.boxes_px[index : index + 1], np.delete(sample.boxes_px, index, 0))
-        usable[index] = covered.sum() <= _MOST_COVERED
-    return usable
+    usable = np.flatnonzero(~sample.ignored & (_sizes(sample.boxes_px) >= 1).all(axis=1))
+    chosen: list[int] = []
+    for index in rng.permutation(usable)[:_CANDIDATES].tolist():
+        others = np.delete(sample.boxes_px, index, axis=0)
+        if _shares(sample.boxes_px[[index]], others).sum() <= _MOST_COVERED:
+            chosen.append(index)
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 def _size_at(sample: Sample, index: int, image_hw: tuple[int, int]) -> np.ndarray:
     """Return height and width of an object when its image is stretched to `image_hw`."""
-    return _sizes(sample.boxes_px[index : index + 1])[0] * np.divide(image_hw, sample.image_hw)
+    return _sizes(sample.boxes_px[[index]])[0] * np.divide(image_hw, sample.image_hw)
 
 
 def _find_place(sample: Sample, size: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

@@ -15,6 +15,9 @@ from edge_retina.input_pipeline.render import warp
 from edge_retina.input_pipeline.sample import Picture, Sample
 
 _CENTRE = (0.3, 0.7)  # where the four meet, in image sides
+# The smallest factor of an image, as when four equal ones share the frame. With less, and `scale`
+# on top of it, too many objects are too small to be learned.
+_LEAST_ZOOM = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ def mosaic(sample: Sample, draw: Draw) -> Sample:
     """Make an image of four with probability `settings.mosaic`; the sample is the first of them.
 
     The four meet at a random point. Each is stretched to the size of the first, as it would be to
-    the network's input, and then shrunk: at the most until it just fills its rectangle, at the
-    least not at all. Of what is too large, a random part is shown. Objects cut by a rectangle's
-    edge are treated as those cut by the border of the image.
+    the network's input, and then shrunk: at the most until it just fills its rectangle and not
+    below a half, at the least not at all. Of what is too large, a random part is shown. Objects
+    cut by a rectangle's edge are treated as those cut by the border of the image.
 
     Source: Bochkovskiy et al., "YOLOv4", 2020, section 3.3.
     Deviation: YOLO shows the corners where the four images meet and leaves the zoom to other
@@ -68,7 +71,7 @@ def _draw_part(
     rectangle_hw: tuple[int, int],
 ) -> np.ndarray:
     """Return a map (2, 3) of x, y from an image of `source_hw` that fills a rectangle."""
-    least = max(np.divide(rectangle_hw, image_hw))
+    least = max(_LEAST_ZOOM, *np.divide(rectangle_hw, image_hw))
     zoom = math.exp(rng.uniform(math.log(least), 0))
     scale = zoom * np.divide(image_hw, source_hw)
     surplus = (np.multiply(scale, source_hw) - rectangle_hw).clip(0)
