@@ -31,15 +31,20 @@ def render(sample: Sample, image_hw: tuple[int, int], *, min_visible: float) -> 
         that lie outside are dropped.
     """
     matrix = affine_to_input(sample, image_hw)
-    image = warp(sample.image_rgb, matrix, image_hw)
     boxes, visible = move_boxes(sample.boxes_px, matrix, image_hw)
     left = visible > 0
     return Sample(
-        image_rgb=cv2.transform(image, sample.colours[:3]),
+        image_rgb=render_image(sample, image_hw),
         boxes_px=boxes[left],
         classes=sample.classes[left],
         ignored=(sample.ignored | (visible < min_visible - _ROUNDING))[left],
     )
+
+
+def render_image(sample: Sample, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the image (H, W, 3) uint8 of a sample with its changes, stretched to `image_hw`."""
+    image: np.ndarray = warp(sample.image_rgb, affine_to_input(sample, image_hw), image_hw)
+    return cv2.transform(image, sample.colours[:3])
 
 
 def affine_to_input(sample: Sample, image_hw: tuple[int, int]) -> np.ndarray:

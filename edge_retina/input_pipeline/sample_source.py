@@ -9,9 +9,10 @@ import numpy as np
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
-from edge_retina.input_pipeline.augment import augment
+from edge_retina.input_pipeline.augment import collect_changes
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
+from edge_retina.input_pipeline.render import render, render_image
 from edge_retina.input_pipeline.sample import Sample
 from edge_retina.runtime.image import load_image
 
@@ -48,13 +49,27 @@ class SampleSource:
 
     def draw(self, number: int) -> Sample:
         """Return the `number`-th sample, at the network's input size; see `augment`."""
+        sample, _ = self.draw_with_views(number, ())
+        return sample
+
+    def draw_with_views(
+        self, number: int, views_hw: Sequence[tuple[int, int]]
+    ) -> tuple[Sample, list[np.ndarray]]:
+        """Return what `draw` does, and the same image (h, w, 3) at other sizes.
+
+        All are rendered from the original pixels, so a larger one shows what the smaller can't.
+        """
+        changed = self._changed(number)
+        sample = render(changed, self._image_hw, min_visible=self._settings.min_visible)
+        return sample, [render_image(changed, image_hw) for image_hw in views_hw]
+
+    def _changed(self, number: int) -> Sample:
         epoch, position = divmod(number, len(self._examples))
         rng = np.random.default_rng([self._seed, number])
-        return augment(
+        return collect_changes(
             self._read(int(self._order(epoch)[position])),
             Draw(self._settings, rng, draw_another=self._draw_another),
-            image_hw=self._image_hw,
-            augmentations=self._augmentations,
+            self._augmentations,
         )
 
     def _draw_another(self, rng: np.random.Generator) -> Sample:

@@ -44,7 +44,11 @@ def _train_inputs(context: RunContext) -> Any:
     sections["train"] = {
         key: value for key, value in tree["train"].items() if f"train.{key}" not in FREE_FIELDS
     }
-    return [context.data.fingerprint, sections, context.grid.shapes]
+    inputs = [context.data.fingerprint, sections, context.grid.shapes]
+    if not context.teacher_sha256:
+        del sections["train"]["teacher_weight"]  # of nothing
+        return inputs
+    return [*inputs, context.teacher_sha256]
 
 
 def _train(context: RunContext) -> dict[str, Any]:
@@ -61,7 +65,8 @@ def _train(context: RunContext) -> dict[str, Any]:
         val=context.data.val,
         run=context.run,
     )
-    return trainer.fit()
+    teacher = {"teacher": context.teacher_sha256} if context.teacher_sha256 else {}
+    return {**trainer.fit(), **teacher}
 
 
 def _quantize_inputs(method: str) -> Callable[[RunContext], Any]:
