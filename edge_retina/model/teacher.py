@@ -24,9 +24,9 @@ _ALIKE_IOU = 0.4
 class Teacher:
     """Runs a detector in inference mode and gives its outputs for the anchors of another grid.
 
-    A gradient never passes, and its weights are no part of a checkpoint of the other model. It
-    costs the memory of its weights and of the activations of one inference on the batch: in a
-    compiled step each is freed as soon as the next layer has read it.
+    As long as no gradient is taken through it, it costs the memory of its weights and of one
+    inference on the batch: in a compiled step an activation is freed once the next layers have read
+    it, where the model that is trained must keep its own.
 
     Attributes:
         input_hw: its own input size.
@@ -41,7 +41,6 @@ class Teacher:
             own: its A' anchors.
             grid: the A anchors that outputs are given for.
         """
-        model.trainable = False
         self._model = model
         self.input_hw = own.image_hw
         counterparts = find_counterparts(grid, own)

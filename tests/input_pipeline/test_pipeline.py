@@ -74,6 +74,7 @@ def batches(
     seed: int = 0,
     cache_mb: int = 100,
     first_step: int = 0,
+    teacher_hw: tuple[int, int] | None = None,
 ) -> list[tuple]:
     from edge_retina.input_pipeline.pipeline import training_batches
 
@@ -86,6 +87,7 @@ def batches(
         batch_size=BATCH,
         seed=seed,
         first_step=first_step,
+        teacher_hw=teacher_hw,
     )
     return list(islice(dataset.as_numpy_iterator(), count))
 
@@ -135,6 +137,18 @@ def test_a_resumed_training_gets_the_batches_it_would_have_got(examples: list[Ex
         for a, b in zip(expected, found, strict=True):
             np.testing.assert_array_equal(a, b)
     assert (whole[0][0] != whole[1][0]).any()
+
+
+def test_a_teacher_gets_its_own_view_of_the_same_images(examples: list[Example]):
+    alone = batches(examples, 3, augmentation=AugmentationConfig())
+    both = batches(examples, 3, augmentation=AugmentationConfig(), teacher_hw=(96, 160))
+    for expected, (*found, views) in zip(alone, both, strict=True):
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert (views.shape, views.dtype) == ((BATCH, 96, 160, 3), np.uint8)
+        # Each image is of one colour where it isn't the grey beyond its border.
+        for image, view in zip(found[0], views, strict=True):
+            np.testing.assert_array_equal(image[32, 32], view[48, 80])
 
 
 def test_each_epoch_shows_every_image_once(examples: list[Example]):

@@ -95,3 +95,15 @@ def test_another_image_comes_from_the_whole_split(examples: list[Example]):
     drawn = [samples.draw(number).classes.tolist() for number in range(60)]
     assert {len(classes) for classes in drawn} == {2}
     assert {classes[1] for classes in drawn} == set(range(6))
+
+
+def test_a_view_is_the_same_draw_from_the_original_pixels(examples: list[Example]):
+    """Not the small picture made larger: it is what a source of that size would have drawn."""
+    settings = AugmentationConfig(rotation=20)
+    small = source(examples, settings)
+    large = SampleSource(examples, image_hw=(80, 64), settings=settings, seed=0, cache_mb=100)
+    for number in range(8):
+        sample, (view, same) = small.draw_with_views(number, [(80, 64), (32, 32)])
+        assert equal(sample, small.draw(number))
+        np.testing.assert_array_equal(view, large.draw(number).image_rgb)
+        np.testing.assert_array_equal(same, sample.image_rgb)
