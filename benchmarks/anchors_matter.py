@@ -33,8 +33,8 @@ def main(name: str, config: Path, overrides: tuple[str, ...], runs: Path) -> Non
     """Compare default and fitted anchors on the data set of CONFIG."""
     base = load_config(config, overrides=overrides)
     kinds = {
-        "default": dataclasses.replace(base.anchors, fit=False, shapes=()),
-        "fitted": dataclasses.replace(base.anchors, fit=True, shapes=()),
+        "default": dataclasses.replace(base.anchors, kind="retinanet", shapes=()),
+        "fitted": dataclasses.replace(base.anchors, kind="fitted", fit=True, shapes=()),
     }
     result = {
         "config": config.name,

@@ -1,6 +1,6 @@
 """What a config chooses by name: one line each, as "module:object".
 
-The objects are TensorFlow code, the names are not: a config is checked against them in an instant,
+Most objects are TensorFlow code, the names are not: a config is checked against them in an instant,
 on machines without TensorFlow too. To add one, write its file and its line here.
 """
 
@@ -22,6 +22,7 @@ BOX_LOSSES: dict[str, str] = {
 # Functions of the class logits and their targets: see model/class_losses.
 CLASS_LOSSES: dict[str, str] = {
     "focal": "edge_retina.model.class_losses.focal:focal_loss",
+    "quality_focal": "edge_retina.model.class_losses.quality_focal:quality_focal_loss",
 }
 
 # Functions that build one from the `TrainConfig`: see training/optimizer.
@@ -35,6 +36,14 @@ OPTIMIZERS: dict[str, str] = {
 ASSIGNERS: dict[str, str] = {
     "max_iou": "edge_retina.input_pipeline.assigners.max_iou:assign",
     "atss": "edge_retina.input_pipeline.assigners.atss:assign",
+    "dynamic_k": "edge_retina.input_pipeline.assigners.dynamic_k:assign",
+}
+
+# Functions that choose the anchors of a network: see boxes/sources.
+ANCHOR_SOURCES: dict[str, str] = {
+    "fitted": "edge_retina.boxes.sources:fitted",
+    "square": "edge_retina.boxes.sources:square",
+    "retinanet": "edge_retina.boxes.sources:retinanet",
 }
 
 

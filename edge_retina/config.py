@@ -2,7 +2,9 @@
 
 Every field stands here once, with its default, its range and its explanation. A preset or a user's
 file says only what differs. `load_config` resolves, in this order: defaults, the preset, the file,
-`--set` overrides. Paths become absolute as they are read: those of a file against its directory,
+`--set` overrides. An `augmentation.level` is a base under the single fields: one of the file or of
+`--set` replaces the preset's augmentation and gives way to every field of the file or of `--set`.
+Paths become absolute as they are read: those of a file against its directory,
 those of `--set` against the working directory.
 """
 
@@ -17,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.choices import ASSIGNERS, BOX_LOSSES, CLASS_LOSSES, OPTIMIZERS
+from edge_retina.choices import (
+    ANCHOR_SOURCES,
+    ASSIGNERS,
+    BOX_LOSSES,
+    CLASS_LOSSES,
+    OPTIMIZERS,
+)
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 
@@ -27,6 +35,10 @@ else:
     import tomli as tomllib
 
 PRESETS = ("fast", "balanced", "accurate", "demo")
+AUGMENTATION_LEVELS = ("none", "light", "moderate", "strong")
+PRESET_DIR = Path(__file__).parent / "presets"
+# Fields that a level leaves as they are, unless its section names them; the file explains.
+_NO_MATTER_OF_LEVEL = ("level", "min_visible", "vertical_flip", "transpose")
 _ANY = math.inf
 
 
@@ -85,16 +97,36 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AnchorConfig:
-    """Anchor shapes. Empty `shapes` and `fit = false` give RetinaNet's nine default shapes."""
+    """Anchor shapes: those of `shapes`; where it is empty, of `kind`; where that is too, by `fit`.
 
-    fit: bool = option(True, "choose shapes by k-means on the training boxes")
+    `fit` is the older form of `kind`: true means "fitted", false means "retinanet".
+    """
+
+    kind: str = option(
+        "",
+        '"fitted": by k-means on the training boxes; "square": squares of `square_strides`; '
+        '"retinanet": its nine default shapes; "" = as `fit` says',
+        choices=("", *ANCHOR_SOURCES),
+    )
+    fit: bool = option(True, 'without `kind`: true = "fitted", false = "retinanet"')
     per_cell: int = option(4, "shapes per cell, when fitted", low=1, high=16)
     evolve: int = option(
         0, "rounds of improvement after k-means; 2000 take some seconds", low=0, high=100_000
     )
-    shapes: tuple[tuple[tuple[float, float], ...], ...] = option(
-        (), "by level: (height, width) in pixels; empty = fit them, or take the default ones"
+    square_strides: float = option(
+        4.0, "square: side in strides of its level; of the smallest, if several", low=0.5, high=32
     )
+    square_scales: int = option(
+        1, "square: sizes per cell, in equal steps over an octave", low=1, high=8
+    )
+    shapes: tuple[tuple[tuple[float, float], ...], ...] = option(
+        (), "by level: (height, width) in pixels, for all that `kind` says; empty = as `kind` says"
+    )
+
+    @property
+    def source(self) -> str:
+        """The kind of anchors, a key of `choices.ANCHOR_SOURCES`; `shapes` go before it."""
+        return self.kind or ("fitted" if self.fit else "retinanet")
 
 
 @dataclass(frozen=True)
@@ -103,7 +135,8 @@ class MatchingConfig:
 
     assigner: str = option(
         "max_iou",
-        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it',
+        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it; '
+        '"dynamic_k": as many anchors of an object as are about as good as its best one',
         choices=tuple(ASSIGNERS),
     )
     positive_iou: float = option(
@@ -114,8 +147,21 @@ class MatchingConfig:
     )
     force_match: bool = option(
         True,
-        "the best anchor of every object is positive, whatever its IoU; with atss, of every object "
-        "without another one",
+        "the best anchor of every object is positive, whatever its IoU; with atss and dynamic_k, "
+        "of every object without another one",
+    )
+    min_positives: int = option(
+        1,
+        "max_iou with force_match: so many of an object's best anchors are positive, if their IoU "
+        "is at least min_positive_iou",
+        low=1,
+        high=100,
+    )
+    min_positive_iou: float = option(
+        0.25, "of the second and later anchors of min_positives", low=0, high=0.95
+    )
+    most_positives: int = option(
+        13, "dynamic_k: the anchors of an object that are looked at, best first", low=1, high=100
     )
 
 
@@ -123,6 +169,15 @@ class MatchingConfig:
 class AugmentationConfig:
     """Random changes to training images. Ranges are around "unchanged"; 0 switches one off."""
 
+    level: str = option(
+        "",
+        'sets the fields below: "none", "light", "moderate" or "strong"; fields that are given '
+        'count more; "" = only those count',
+    )
+    mosaic: float = option(0.0, "probability of joining four training images in one", low=0, high=1)
+    copy_paste: float = option(
+        0.0, "probability of pasting objects of another training image", low=0, high=1
+    )
     horizontal_flip: float = option(0.5, "probability", low=0, high=1)
     vertical_flip: float = option(
         0.0, "probability; for images without an up, such as microscopy", low=0, high=1
@@ -136,11 +191,24 @@ class AugmentationConfig:
         low=0,
         high=180,
     )
+    shear: float = option(
+        0.0,
+        "up to so many degrees along x and along y; boxes are refitted as for rotation",
+        low=0,
+        high=45,
+    )
     scale: tuple[float, float] = option(
         (0.75, 1.33), "zoom factor, log-uniform; (1, 1) = off", low=0.1, high=10
     )
     aspect: float = option(0.1, "height/width changes by up to 1 + aspect", low=0, high=1)
     translate: float = option(0.1, "shift in image sides", low=0, high=0.5)
+    crop: float = option(
+        0.0,
+        "probability of a random window, of 30 to 100% of the area, that keeps at least one object "
+        "whole",
+        low=0,
+        high=1,
+    )
     min_visible: float = option(
         0.3, "share of a box's area; objects with less left in the image are ignored", low=0, high=1
     )
@@ -148,16 +216,34 @@ class AugmentationConfig:
     contrast: float = option(0.2, "relative change", low=0, high=0.9)
     saturation: float = option(0.3, "relative change", low=0, high=1)
     hue: float = option(0.03, "in turns of the colour circle", low=0, high=0.5)
+    blur: float = option(
+        0.0, "probability of a Gaussian blur of 0.4 to 1.6 pixels of the input", low=0, high=1
+    )
+    noise: float = option(
+        0.0, "sensor noise: standard deviation up to so much of the full range", low=0, high=0.5
+    )
+    jpeg: float = option(
+        0.0, "probability of JPEG compression with a quality of 30 to 90", low=0, high=1
+    )
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """What is minimised; both losses are divided by the number of positive anchors."""
 
-    cls_loss: str = option("focal", "loss of the classes", choices=tuple(CLASS_LOSSES))
-    focal_alpha: float = option(0.25, "weight of objects against background", low=0, high=1)
+    cls_loss: str = option(
+        "focal",
+        '"focal": objects are 1; "quality_focal": objects are the IoU of their boxes',
+        choices=tuple(CLASS_LOSSES),
+    )
+    quality: float = option(
+        1.0, "quality_focal: share q of the IoU in an object's target, 1 - q + q IoU", low=0, high=1
+    )
+    focal_alpha: float = option(0.25, "focal: weight of objects against background", low=0, high=1)
     focal_gamma: float = option(2.0, "how much easy anchors are played down", low=0, high=10)
-    label_smoothing: float = option(0.0, "class targets become 1 - s/2 and s/2", low=0, high=0.5)
+    label_smoothing: float = option(
+        0.0, "focal: class targets become 1 - s/2 and s/2", low=0, high=0.5
+    )
     box_loss: str = option("giou", "loss of the boxes", choices=tuple(BOX_LOSSES))
     huber_delta: float = option(0.1, "where Huber's loss becomes linear", low=1e-6, high=10)
     box_weight: float = option(1.0, "weight of the box loss", low=0, high=1000)
@@ -313,6 +399,7 @@ def load_config(
     *,
     overrides: typing.Sequence[str] = (),
     preset: str | None = None,
+    resolved: bool = False,
 ) -> Config:
     """Read a config file and apply overrides.
 
@@ -322,6 +409,8 @@ def load_config(
         overrides: `section.field=value` texts, values in TOML (bare words are taken as strings).
             Their relative paths are taken from the working directory.
         preset: starts from this preset unless the file names its own.
+        resolved: the file is the saved config of a RUN. It gives every field, so none counts as the
+            user's choice against an `augmentation.level` of `overrides`.
 
     Raises:
         ConfigError: unreadable file, unknown key, wrong type or a value out of range.
@@ -334,18 +423,18 @@ def load_config(
         tree = read_toml(path)
     preset = tree.pop("preset", preset)
     _expand_image_size(tree, where)
-    if preset is not None:
-        tree = _merge(_read_preset(preset), tree)
     if path is not None:
         _make_paths_absolute(tree, path.parent)
+    base = {} if preset is None else _read_preset(preset)
     changes: dict[str, Any] = {}
     for text in overrides:
-        _apply_override(changes, tree, text)
+        _apply_override(changes, _merge(base, tree), text)
     _expand_image_size(changes, "--set")
     _make_paths_absolute(changes, Path.cwd())
-    return config_from_dict(
-        _merge(tree, changes), where=where, origins=dict.fromkeys(_keys(changes), "--set")
-    )
+    if resolved:
+        base, tree = tree, {}
+    tree = _merge_levels(base, tree, changes, where)
+    return config_from_dict(tree, where=where, origins=dict.fromkeys(_keys(changes), "--set"))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -379,7 +468,62 @@ def config_from_dict(
     """
     tree = dict(tree)
     _expand_image_size(tree, where)
+    tree = _with_level(tree, where)
     return Reader(where, ConfigError, origins=origins or {}).read(Config, tree)
+
+
+def augmentation_level(name: str) -> dict[str, Any]:
+    """Return the fields of `AugmentationConfig` that a level sets, as in TOML.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    _check_level(name)
+    defaults = to_plain(AugmentationConfig())
+    fields = {key: defaults[key] for key in defaults if key not in _NO_MATTER_OF_LEVEL}
+    return {**fields, **read_toml(PRESET_DIR / "augmentation_levels.toml")[name]}
+
+
+def _merge_levels(
+    base: dict[str, Any], chosen: dict[str, Any], changes: dict[str, Any], where: str
+) -> dict[str, Any]:
+    """Merge a preset, a user's file and `--set`, with the level of augmentation written out.
+
+    A level gives way to all fields that the user gave, wherever the level itself was given.
+    """
+    levels = [_fields_of(tree, "augmentation").get("level") for tree in (chosen, changes)]
+    if levels[1]:
+        _refuse_idle_level(levels[1], _fields_of(chosen, "augmentation"), where)
+        where = "--set"
+    chosen = _merge(chosen, changes)
+    if levels != [None, None]:
+        base = {**base, "augmentation": {**_fields_of(base, "augmentation"), "level": ""}}
+    return _merge(_with_level(base, where), _with_level(chosen, where))
+
+
+def _with_level(tree: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a tree in which the level of its augmentation, if it has one, is written out."""
+    name = _fields_of(tree, "augmentation").get("level")
+    if not name:
+        return tree
+    try:
+        return _merge({"augmentation": augmentation_level(name)}, tree)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _refuse_idle_level(name: Any, given: dict[str, Any], where: str) -> None:
+    """Refuse a level of `--set` for a file that gives all fields: it would change nothing."""
+    if name in AUGMENTATION_LEVELS and given.keys() >= augmentation_level(name).keys():
+        raise ConfigError(
+            f"--set augmentation.level={name} would change nothing, because {where} gives every "
+            "field that it sets; delete them from the file's [augmentation]"
+        )
+
+
+def _fields_of(tree: dict[str, Any], section: str) -> dict[str, Any]:
+    fields = tree.get(section)
+    return fields if isinstance(fields, dict) else {}
 
 
 def is_path(text: str) -> bool:
@@ -390,7 +534,7 @@ def is_path(text: str) -> bool:
 def _read_preset(name: Any) -> dict[str, Any]:
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is unknown; {choices_hint(str(name), PRESETS)}")
-    tree = read_toml(Path(__file__).parent / "presets" / f"{name}.toml")
+    tree = read_toml(PRESET_DIR / f"{name}.toml")
     _expand_image_size(tree, f"preset {name}")
     return tree
 
@@ -460,6 +604,12 @@ def _keys(tree: dict[str, Any], prefix: str = "") -> typing.Iterator[str]:
             yield from _keys(value, f"{prefix}{key}.")
 
 
+def _check_level(name: Any) -> None:
+    if name not in AUGMENTATION_LEVELS:
+        hint = choices_hint(str(name), AUGMENTATION_LEVELS)
+        raise ConfigError(f"augmentation.level {name!r} is unknown; {hint}")
+
+
 def _check_relations(config: Config) -> None:
     model, matching = config.model, config.matching
     widths = BACKBONES[model.backbone].widths
@@ -485,11 +635,18 @@ def _check_relations(config: Config) -> None:
         )
     if matching.negative_iou > matching.positive_iou:
         raise ConfigError("matching.negative_iou must not be above matching.positive_iou")
+    if config.augmentation.level:
+        _check_level(config.augmentation.level)
     low, high = config.augmentation.scale
     if low > high:
         raise ConfigError(f"augmentation.scale must be [low, high], got {low}, {high}")
     if not config.name or any(c in config.name for c in "/\\\0"):
         raise ConfigError(f"name must be usable in file names, got {config.name!r}")
+    if config.anchors.kind == "fitted" and not config.anchors.fit:
+        raise ConfigError(
+            'anchors.kind "fitted" contradicts anchors.fit false; leave out anchors.fit, '
+            "which anchors.kind replaces"
+        )
     _check_shapes(config.anchors.shapes, model)
 
 

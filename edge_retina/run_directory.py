@@ -121,7 +121,7 @@ class RunDirectory:
                 f"{self.root}: not a run directory (no config.toml); "
                 "create one with 'edge-retina train'"
             )
-        return load_config(self.config_file, overrides=overrides)
+        return load_config(self.config_file, overrides=overrides, resolved=True)
 
     def save_anchors(self, grid: AnchorGrid) -> None:
         """Write the anchors."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 import tomli_w
 
-from edge_retina.config import PRESETS, Config, config_from_dict, load_config
+import edge_retina.config
+from edge_retina.config import (
+    AUGMENTATION_LEVELS,
+    PRESETS,
+    AugmentationConfig,
+    Config,
+    augmentation_level,
+    config_from_dict,
+    load_config,
+    read_toml,
+)
 from edge_retina.errors import ConfigError
 
 
@@ -181,6 +192,11 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
         ("name=a/b", "name must be usable in file names, got 'a/b'"),
         ("name=", "name must be usable in file names, got ''"),
         ("anchors.shapes=[[[8, 8]]]", "anchors.shapes must be 5 lists (levels 3..7)"),
+        (
+            "anchors={kind = 'fitted', fit = false}",
+            'anchors.kind "fitted" contradicts anchors.fit false; leave out anchors.fit',
+        ),
+        ("anchors.kind=squares", "anchors.kind must be one of"),
         ("train.epochs", "--set train.epochs: expected section.field=value"),
         ("=3", "--set =3: expected section.field=value"),
         ("name.first=x", "name must be a string, got {'first': 'x'}"),
@@ -236,3 +252,135 @@ def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_levels_go_from_the_finest_to_the_coarsest() -> None:
     model = load_config(overrides=["model.min_level=4", "model.max_level=6"]).model
     assert model.levels == (4, 5, 6)
+
+
+NAMED = '[augmentation]\nlevel = "{}"\n{}'
+ALL_OFF = AugmentationConfig(
+    level="none",
+    horizontal_flip=0,
+    scale=(1, 1),
+    aspect=0,
+    translate=0,
+    brightness=0,
+    contrast=0,
+    saturation=0,
+    hue=0,
+)
+
+
+def test_moderate_is_the_default_and_none_is_nothing(tmp_path: Path) -> None:
+    def of(level: str) -> AugmentationConfig:
+        return load_config(overrides=[f"augmentation.level={level}"]).augmentation
+
+    assert dataclasses.replace(of("moderate"), level="") == AugmentationConfig()
+    assert of("none") == ALL_OFF
+    assert of("") == AugmentationConfig()
+
+
+def test_each_level_goes_further_than_the_one_before() -> None:
+    def strength(value: object) -> float:
+        return value[1] / value[0] if isinstance(value, list) else float(value)  # type: ignore
+
+    levels = [augmentation_level(name) for name in AUGMENTATION_LEVELS]
+    for weaker, stronger in itertools.pairwise(levels):
+        fields = weaker.keys() & stronger.keys() - {"vertical_flip", "transpose"}
+        assert all(strength(stronger[key]) >= strength(weaker[key]) for key in fields)
+        assert any(strength(stronger[key]) > strength(weaker[key]) for key in fields)
+
+
+def test_levels_are_those_of_the_table() -> None:
+    path = Path(edge_retina.config.__file__).parent / "presets" / "augmentation_levels.toml"
+    assert tuple(read_toml(path)) == AUGMENTATION_LEVELS
+
+
+@pytest.mark.parametrize(
+    "text, overrides, preset, want",
+    [
+        # A field that is given counts more than the level, wherever each of them is given.
+        (NAMED.format("none", "hue = 0.2"), [], "", {"hue": 0.2, "contrast": 0}),
+        (
+            "[augmentation]\nhue = 0.2",
+            ["augmentation.level=none"],
+            "",
+            {"hue": 0.2, "scale": (1, 1)},
+        ),
+        (NAMED.format("none", ""), ["augmentation.hue=0.2"], "", {"hue": 0.2, "contrast": 0}),
+        (NAMED.format("none", "hue = 0.2"), ["augmentation.hue=0.3"], "", {"hue": 0.3}),
+        (NAMED.format("none", ""), ["augmentation.level=light"], "", {"contrast": 0.1}),
+        (NAMED.format("none", ""), ["augmentation.level="], "", {"contrast": 0.2}),
+        # Flips that the data allow stay, but not with "none".
+        (NAMED.format("strong", "vertical_flip = 0.5"), [], "", {"vertical_flip": 0.5}),
+        ("", ["augmentation.level=strong"], "vertical_flip = 0.5", {"vertical_flip": 0.5}),
+        ("", ["augmentation.level=none"], "vertical_flip = 0.5", {"vertical_flip": 0}),
+        # A preset's level and fields give way to a level and to fields of the user's.
+        ("", [], 'level = "none"', {"contrast": 0}),
+        ("", [], 'level = "none"\nhue = 0.2', {"contrast": 0, "hue": 0.2}),
+        ("", ["augmentation.hue=0.1"], 'level = "none"\nhue = 0.2', {"contrast": 0, "hue": 0.1}),
+        (
+            NAMED.format("light", ""),
+            [],
+            'level = "none"\nhue = 0.2',
+            {"contrast": 0.1, "hue": 0.015},
+        ),
+        ("", ["augmentation.level="], 'level = "none"\nhue = 0.2', {"contrast": 0.2, "hue": 0.2}),
+    ],
+)
+def test_where_a_level_stands(
+    text: str,
+    overrides: list[str],
+    preset: str,
+    want: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    levels = edge_retina.config.PRESET_DIR / "augmentation_levels.toml"
+    write(tmp_path / "augmentation_levels.toml", levels.read_text(encoding="utf-8"))
+    write(tmp_path / "fast.toml", f"[augmentation]\n{preset}")
+    monkeypatch.setattr("edge_retina.config.PRESET_DIR", tmp_path)
+    path = write(tmp_path / "c.toml", text)
+    found = load_config(path, overrides=overrides, preset="fast").augmentation
+    assert {name: getattr(found, name) for name in want} == want
+
+
+def test_a_level_survives_toml_and_gives_way_to_one_of_a_run_s_command(tmp_path: Path) -> None:
+    config = load_config(overrides=["augmentation.level=strong", "augmentation.hue=0.2"])
+    path = write(tmp_path / "c.toml", tomli_w.dumps(config.to_dict()))
+    assert load_config(path) == config
+    off = load_config(path, overrides=["augmentation.level=none"], resolved=True)
+    assert off.augmentation == ALL_OFF
+    with pytest.raises(
+        ConfigError, match=r"level=none would change nothing, because .*c\.toml gives"
+    ):
+        load_config(path, overrides=["augmentation.level=none"])
+
+
+@pytest.mark.parametrize(
+    "text, overrides, message",
+    [
+        (
+            NAMED.format("storng", ""),
+            [],
+            "{path}: augmentation.level 'storng' is unknown; did you mean 'strong'?",
+        ),
+        (
+            "",
+            ["augmentation.level=max"],
+            "--set: augmentation.level 'max' is unknown; allowed: light, moderate, none, strong",
+        ),
+        (
+            "[augmentation]\nlevel = 3",
+            [],
+            "{path}: augmentation.level 3 is unknown; allowed: light",
+        ),
+    ],
+)
+def test_unknown_levels(text: str, overrides: list[str], message: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "c.toml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides=overrides)
+    assert str(caught.value).startswith(message.format(path=path))
+
+
+def test_a_level_that_no_file_names_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'strng' is unknown; did you mean 'strong'"):
+        Config(augmentation=AugmentationConfig(level="strng"))

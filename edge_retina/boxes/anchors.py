@@ -79,6 +79,25 @@ def size_text(image_hw: tuple[int, int]) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
+def square_shapes(
+    levels: tuple[int, ...], *, strides: float = _BASE_STRIDES, scales: int = 1
+) -> tuple[tuple[Shape, ...], ...]:
+    """Return squares for each level, in pixels, smallest first.
+
+    Args:
+        levels: feature levels, finest first.
+        strides: side of the smallest one in strides of its level.
+        scales: squares per cell; their sides grow in equal steps over an octave, after which the
+            next level begins.
+
+    Source: ATSS (Zhang et al. 2020) trains RetinaNet with a single square of 8 strides; here the
+    base is RetinaNet's, 4 strides.
+    """
+    steps = [strides * 2 ** (step / scales) for step in range(scales)]
+    sides = [[round(step * 2**level, 2) for step in steps] for level in levels]
+    return tuple(tuple((side, side) for side in of_level) for of_level in sides)
+
+
 def default_shapes(levels: tuple[int, ...]) -> tuple[tuple[Shape, ...], ...]:
     """Return RetinaNet's nine shapes for each level, in pixels."""
     return tuple(

@@ -29,14 +29,14 @@ def augment(
         Boxes are float32 yxyx in pixels of `image_hw`, cut at the border. Objects outside are
         dropped; objects with less than `settings.min_visible` of their area left are ignored.
     """
-    changed = collect_changes(sample, draw, augmentations)
-    return render(changed, image_hw, min_visible=draw.settings.min_visible)
+    sample = change(sample, draw, augmentations)
+    return render(sample, image_hw, min_visible=draw.settings.min_visible)
 
 
-def collect_changes(
+def change(
     sample: Sample, draw: Draw, augmentations: Sequence[Augmentation] = AUGMENTATIONS
 ) -> Sample:
-    """Return a sample with random changes, to be rendered; at several sizes, if need be."""
+    """Return a sample with random changes that are still to be made, by `render` or `place`."""
     for augmentation in augmentations:
         sample = augmentation(sample, draw)
     return sample

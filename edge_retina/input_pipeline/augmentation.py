@@ -1,10 +1,15 @@
 """What every augmentation is: a function (sample, draw) -> sample.
 
-It changes a sample in one of three ways:
+It changes a sample in one of four ways:
 - geometry: `sample.transform(matrix)`, in pixels of the image, about its centre;
 - colour: `sample.recolour(matrix)`;
+- pixels at the network's input size: `sample.finish(step)`, where all that is random in the step
+  has been drawn already;
 - anything else, another image's pixels included: return a new `Sample`. Such a function comes
   before all others in the table, for it sees the image without their changes.
+
+Boxes are also drawn without pixels, so nothing but a `Picture.read` and a pixel step reads any, and
+nothing that is drawn depends on them.
 """
 
 from __future__ import annotations

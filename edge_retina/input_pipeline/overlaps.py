@@ -16,17 +16,29 @@ def pairwise_iou(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     return common / (_area(boxes)[:, None] + _area(anchors)[None, :] - common)
 
 
-def force_best(matched_gt: tf.Tensor, iou: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """Return a matching (A,) in which chosen objects have the anchors that share their best IoU.
+def force_unmatched(matched_gt: tf.Tensor, iou: tf.Tensor) -> tf.Tensor:
+    """Return a matching (A,) in which objects without an anchor have those of their best IoU.
 
     Args:
         matched_gt: (A,) int32.
         iou: (G, A), G at least 1.
-        chosen: (G,) bool. An object whose best IoU is 0 gets none; where two claim one anchor, the
-            one with the higher IoU has it.
     """
-    best_of_gt = tf.reduce_max(iou, axis=1, keepdims=True)
-    forced = (iou == best_of_gt) & (best_of_gt > 0) & chosen[:, None]
+    numbers = tf.range(tf.shape(iou)[0])
+    found = tf.reduce_any(matched_gt[None, :] == numbers[:, None], axis=1)
+    best = tf.reduce_max(iou, axis=1)
+    return force_from(matched_gt, iou, tf.where(found, 2.0, best)[:, None])
+
+
+def force_from(matched_gt: tf.Tensor, iou: tf.Tensor, lowest: tf.Tensor) -> tf.Tensor:
+    """Return a matching (A,) in which objects have every anchor from an IoU of `lowest` on.
+
+    Args:
+        matched_gt: (A,) int32.
+        iou: (G, A), G at least 1.
+        lowest: (G, 1). An IoU of 0 is never enough; where two objects claim one anchor, the one
+            with the higher IoU has it.
+    """
+    forced = (iou >= lowest) & (iou > 0)
     claim = tf.argmax(tf.where(forced, iou, -1.0), axis=0, output_type=tf.int32)
     return tf.where(tf.reduce_any(forced, axis=0), claim, matched_gt)
 

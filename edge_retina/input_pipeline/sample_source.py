@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -9,11 +11,12 @@ import numpy as np
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
-from edge_retina.input_pipeline.augment import collect_changes
+from edge_retina.input_pipeline.augment import change
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
+from edge_retina.input_pipeline.geometry import PlacedObjects, place
 from edge_retina.input_pipeline.render import render, render_image
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.sample import Picture, Sample
 from edge_retina.runtime.image import load_image
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,10 @@ class SampleSource:
         image_hw: tuple[int, int],
         settings: AugmentationConfig,
         seed: int,
-        cache_mb: int,
+        cache_mb: int = 0,
         augmentations: Sequence[Augmentation] = AUGMENTATIONS,
     ) -> None:
-        """`image_hw`: the network's input size; `cache_mb`: memory for decoded images."""
+        """`image_hw`: the network's input size; `cache_mb`: memory for decoded images, 0 = none."""
         self._examples = examples
         self._image_hw = image_hw
         self._settings = settings
@@ -59,25 +62,34 @@ class SampleSource:
 
         All are rendered from the original pixels, so a larger one shows what the smaller can't.
         """
-        changed = self._changed(number)
+        changed = self._change(number)
+        if views_hw:  # its pixels are made once, not for each size
+            changed = dataclasses.replace(changed, picture=Picture.of(changed.image_rgb))
         sample = render(changed, self._image_hw, min_visible=self._settings.min_visible)
         return sample, [render_image(changed, image_hw) for image_hw in views_hw]
 
-    def _changed(self, number: int) -> Sample:
+    def place(self, number: int) -> PlacedObjects:
+        """Return the objects of the `number`-th sample, without decoding or drawing any pixels."""
+        sample = self._change(number)
+        return place(sample, self._image_hw, min_visible=self._settings.min_visible)
+
+    def original(self, number: int) -> Sample:
+        """Return what the `number`-th sample is made of, as it is in the data set."""
         epoch, position = divmod(number, len(self._examples))
+        return self._read(int(self._order(epoch)[position]))
+
+    def _change(self, number: int) -> Sample:
         rng = np.random.default_rng([self._seed, number])
-        return collect_changes(
-            self._read(int(self._order(epoch)[position])),
-            Draw(self._settings, rng, draw_another=self._draw_another),
-            self._augmentations,
-        )
+        draw = Draw(self._settings, rng, draw_another=self._draw_another)
+        return change(self.original(number), draw, self._augmentations)
 
     def _draw_another(self, rng: np.random.Generator) -> Sample:
         return self._read(int(rng.integers(len(self._examples))))
 
     def _read(self, index: int) -> Sample:
         example = self._examples[index]
-        return Sample(self._decode(index), example.boxes_px, example.classes, example.ignored)
+        picture = Picture(example.image_hw, functools.partial(self._decode, index))
+        return Sample(picture, example.boxes_px, example.classes, example.ignored)
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
@@ -99,7 +111,7 @@ class SampleSource:
 
     def _fits(self, cache_mb: int) -> bool:
         needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
-        if needed_mb > cache_mb:
+        if needed_mb > cache_mb > 0:
             log.info(
                 "decoded images need %.0f MB, data.cache_mb allows %d: every epoch decodes",
                 needed_mb,

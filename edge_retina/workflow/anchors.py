@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_retina.boxes.anchors import AnchorGrid, default_shapes
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou, count_positives
-from edge_retina.boxes.fitting import fit_anchors
+from edge_retina.boxes.sources import choose_anchors
 from edge_retina.config import Config
 from edge_retina.datasets import Example
 from edge_retina.datasets.objects import boxes_at_input
 
 
 def resolve_anchors(config: Config, train: Sequence[Example]) -> AnchorGrid:
-    """Return the anchors of a config: its own, fitted ones, or the default ones."""
-    model, anchors = config.model, config.anchors
-    if anchors.fit and not anchors.shapes:
-        return fit_anchors(
-            boxes_at_input(train, model.image_hw),
-            image_hw=model.image_hw,
-            levels=model.levels,
-            per_cell=anchors.per_cell,
-            evolve=anchors.evolve,
-            seed=config.seed,
-        )
-    return AnchorGrid(
-        model.image_hw, model.min_level, anchors.shapes or default_shapes(model.levels)
+    """Return the anchors of a config: its own, or those of `anchors.kind`."""
+    model = config.model
+    return choose_anchors(
+        lambda: boxes_at_input(train, model.image_hw),
+        image_hw=model.image_hw,
+        levels=model.levels,
+        settings=config.anchors,
+        seed=config.seed,
     )
 
 

@@ -25,8 +25,13 @@ log = logging.getLogger(__name__)
 # What a trained model depends on; other sections, and the free fields of these, may change
 # afterwards.
 _TRAINED_BY = ("seed", "data", "model", "matching", "augmentation", "loss", "train")
-# The teacher may move: its content counts, wherever it is.
-FREE_FIELDS = ("data.test_split", "data.cache_mb", "train.checkpoint_minutes", "train.teacher")
+FREE_FIELDS = (
+    "data.test_split",
+    "data.cache_mb",
+    "train.checkpoint_minutes",
+    "train.teacher",  # its content is compared, wherever it is
+    "augmentation.level",  # the fields that it set are compared
+)
 
 
 def read_data(config: Config) -> PreparedData:

@@ -40,10 +40,11 @@ _CALIBRATED_BY = (
 def _train_inputs(context: RunContext) -> Any:
     tree = context.config.to_dict()
     sections = {key: tree[key] for key in _TRAINED_BY}
-    # Neither changes the weights; `prepare` lets them change after a training was begun.
-    sections["train"] = {
-        key: value for key, value in tree["train"].items() if f"train.{key}" not in FREE_FIELDS
-    }
+    # None of these changes the weights; `prepare` lets them change after a training was begun.
+    for name in ("augmentation", "train"):
+        sections[name] = {
+            key: value for key, value in tree[name].items() if f"{name}.{key}" not in FREE_FIELDS
+        }
     inputs = [context.data.fingerprint, sections, context.grid.shapes]
     if not context.teacher_sha256:
         del sections["train"]["teacher_weight"]  # of nothing

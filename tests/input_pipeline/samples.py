@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.input_pipeline.augmentation import Draw
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.sample import Picture, Sample
 
 OFF = AugmentationConfig(
     horizontal_flip=0,
@@ -45,7 +45,7 @@ def sample_of(image_rgb: np.ndarray, *boxes: tuple[float, ...]) -> Sample:
     """Return a sample with objects of classes 0, 1, 2 ..."""
     count = len(boxes)
     return Sample(
-        image_rgb,
+        Picture.of(image_rgb),
         np.array(boxes, np.float32).reshape(-1, 4),
         np.arange(count, dtype=np.int32),
         np.zeros(count, bool),

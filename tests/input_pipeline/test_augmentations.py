@@ -14,7 +14,7 @@ from edge_retina.input_pipeline.augmentations.aspect import aspect
 from edge_retina.input_pipeline.augmentations.scale import scale
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.render import render
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.sample import Picture, Sample
 from tests.input_pipeline.samples import OFF, black, draw_from, having, sample_of
 
 
@@ -26,6 +26,7 @@ def test_what_is_off_changes_nothing_and_draws_nothing(augmentation: Augmentatio
     np.testing.assert_allclose(sample.affine, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(sample.colours, np.eye(4), atol=1e-12)
     np.testing.assert_array_equal(sample.boxes_px, [(1, 2, 3, 4)])
+    assert sample.pixel_steps == ()
     assert draw.rng.bit_generator.state == before
 
 
@@ -92,7 +93,15 @@ def test_a_circle_keeps_its_shape_when_rotated(image_hw: tuple[int, int]):
 def test_rotated_boxes_stay_on_ellipses():
     rng = np.random.default_rng(0)
     draw = draw_from(
-        having(rotation=180, scale=(0.6, 1.2), aspect=0.3, transpose=0.5, horizontal_flip=0.5)
+        having(
+            rotation=180,
+            shear=10,
+            scale=(0.6, 1.2),
+            aspect=0.3,
+            transpose=0.5,
+            horizontal_flip=0.5,
+            crop=0.3,
+        )
     )
     seen = 0
     for _ in range(60):
@@ -116,6 +125,22 @@ def test_rotated_boxes_stay_on_ellipses():
     assert seen > 25
 
 
+@pytest.mark.parametrize(
+    "box, half",
+    [
+        # tan 45 = 1: x becomes x + y, then y + (x + y). A circle: sqrt(2) and sqrt(5) times 10.
+        ((40, 40, 60, 60), (22.361, 14.142)),
+        # Half-axes 20 and 10 in y and x: sqrt(10^2 + 2^2 * 20^2) and sqrt(10^2 + 20^2).
+        ((30, 40, 70, 60), (41.231, 22.361)),
+    ],
+)
+def test_sheared_boxes_by_hand(box: tuple[float, ...], half: tuple[float, float]):
+    draw = extreme(having(shear=45), up=True)
+    found = augment(sample_of(black(100, 100), box), draw, image_hw=(100, 100))
+    y, x = half
+    np.testing.assert_allclose(found.boxes_px[0], (50 - y, 50 - x, 50 + y, 50 + x), atol=1e-3)
+
+
 def test_an_object_rotated_out_of_the_image_is_ignored():
     """At the right edge of an image 100 high and 200 wide; a quarter turn puts it below."""
     sample = sample_of(black(100, 200), (40, 135, 60, 155), (40, 160, 60, 180))
@@ -135,6 +160,7 @@ def test_an_object_rotated_out_of_the_image_is_ignored():
         {"scale": (0.5, 2.0)},
         {"aspect": 0.5},
         {"translate": 0.4},
+        {"crop": 1.0},
         {
             "horizontal_flip": 0.5,
             "vertical_flip": 0.5,
@@ -240,7 +266,7 @@ def other_half(sample: Sample, draw: Draw) -> Sample:
     half = sample.image_hw[1] // 2
     on_left, on_right = sample.boxes_px[:, 3] <= half, other.boxes_px[:, 1] >= half
     return Sample(
-        np.concatenate([sample.image_rgb[:, :half], other.image_rgb[:, half:]], axis=1),
+        Picture.of(np.concatenate([sample.image_rgb[:, :half], other.image_rgb[:, half:]], axis=1)),
         np.concatenate([sample.boxes_px[on_left], other.boxes_px[on_right]]),
         np.concatenate([sample.classes[on_left], other.classes[on_right]]),
         np.concatenate([sample.ignored[on_left], other.ignored[on_right]]),

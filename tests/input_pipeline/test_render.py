@@ -5,7 +5,8 @@ import pytest
 
 from edge_retina.config import AugmentationConfig
 from edge_retina.input_pipeline.augment import augment
-from edge_retina.input_pipeline.render import move_boxes, render, warp
+from edge_retina.input_pipeline.geometry import box_growth, move_boxes
+from edge_retina.input_pipeline.render import render, warp
 from edge_retina.runtime.image import stretch
 from tests.input_pipeline.samples import black, draw_from, sample_of, soft_image
 
@@ -102,3 +103,20 @@ def test_the_callers_arrays_stay_as_they_were():
     augment(sample, draw_from(settings), image_hw=(32, 32))
     np.testing.assert_array_equal(sample.image_rgb, image)
     np.testing.assert_array_equal(sample.boxes_px, boxes)
+
+
+@pytest.mark.parametrize(
+    "degrees, box, want",
+    [
+        (0, (0, 0, 10, 20), 1.0),
+        (90, (0, 0, 10, 20), 1.0),
+        (45, (0, 0, 10, 10), 1.0),  # as a circle's
+        (45, (0, 0, 10, 20), 1.25),  # half-axes 5 and 10: (5^2 + 10^2) / (2 * 5 * 10)
+    ],
+)
+def test_how_much_a_box_grows(degrees: float, box: tuple[float, ...], want: float):
+    """Stretching it to three times the width is not growing."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
+    (found,) = box_growth(np.array([box], np.float32), np.diag([3.0, 1.0]) @ turn)
+    assert found == pytest.approx(want)

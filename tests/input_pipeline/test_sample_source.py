@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +12,8 @@ from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augmentation import Draw
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
-from edge_retina.input_pipeline.sample import Sample
+from edge_retina.input_pipeline.augmented_objects import augmented_boxes
+from edge_retina.input_pipeline.sample import Picture, Sample
 from edge_retina.input_pipeline.sample_source import SampleSource
 from tests.input_pipeline.samples import OFF, soft_image
 
@@ -68,18 +71,39 @@ def paste(sample: Sample, draw: Draw) -> Sample:
     other = draw.draw_another(draw.rng)
     half = sample.image_hw[0] // 2
     return Sample(
-        np.concatenate([other.image_rgb[:half], sample.image_rgb[half:]]),
+        Picture.of(np.concatenate([other.image_rgb[:half], sample.image_rgb[half:]])),
         np.concatenate([sample.boxes_px, other.boxes_px]),
         np.concatenate([sample.classes, other.classes]),
         np.concatenate([sample.ignored, other.ignored]),
     )
 
 
-@pytest.mark.parametrize(
-    "augmentations", [AUGMENTATIONS, (paste, *AUGMENTATIONS)], ids=["ours", "with another image"]
+EVERYTHING = AugmentationConfig(
+    mosaic=0.5,
+    copy_paste=0.5,
+    rotation=20,
+    shear=10,
+    scale=(0.5, 2.0),
+    crop=0.5,
+    min_visible=0.6,
+    blur=0.5,
+    noise=0.1,
+    jpeg=0.5,
 )
-def test_draws_depend_on_seed_and_number_only(examples: list[Example], augmentations: tuple):
-    settings = AugmentationConfig()
+
+
+@pytest.mark.parametrize(
+    "settings, augmentations",
+    [
+        (AugmentationConfig(), AUGMENTATIONS),
+        (EVERYTHING, AUGMENTATIONS),
+        (AugmentationConfig(), (paste, *AUGMENTATIONS)),
+    ],
+    ids=["default", "everything", "with another image"],
+)
+def test_draws_depend_on_seed_and_number_only(
+    examples: list[Example], settings: AugmentationConfig, augmentations: tuple
+):
     in_order = source(examples, settings, augmentations=augmentations)
     want = [in_order.draw(number) for number in range(24)]
     threaded = source(examples, settings, augmentations=augmentations)
@@ -97,11 +121,33 @@ def test_another_image_comes_from_the_whole_split(examples: list[Example]):
     assert {classes[1] for classes in drawn} == set(range(6))
 
 
+@pytest.mark.parametrize(
+    "settings", [AugmentationConfig(min_visible=0.6), EVERYTHING], ids=["default", "everything"]
+)
+def test_objects_are_placed_as_they_are_drawn_without_reading_any_image(
+    examples: list[Example], settings: AugmentationConfig
+):
+    drawn = [source(examples, settings).draw(number) for number in range(24)]
+    unreadable = [dataclasses.replace(example, path=Path("missing.png")) for example in examples]
+    for number, sample in enumerate(drawn):
+        placed = source(unreadable, settings).place(number)
+        np.testing.assert_array_equal(placed.boxes_px, sample.boxes_px)
+        np.testing.assert_array_equal(placed.ignored, sample.ignored)
+    boxes = augmented_boxes(unreadable, image_hw=(32, 32), settings=settings, seed=0, draws=24)
+    want = np.concatenate([sample.boxes_px[~sample.ignored] for sample in drawn])
+    np.testing.assert_array_equal(boxes, want)
+    assert 0 < len(boxes) < sum(len(sample.boxes_px) for sample in drawn)
+
+
+def test_no_draws_no_boxes(examples: list[Example]):
+    boxes = augmented_boxes(examples, image_hw=(32, 32), settings=OFF, seed=0, draws=0)
+    assert boxes.shape == (0, 4)
+
+
 def test_a_view_is_the_same_draw_from_the_original_pixels(examples: list[Example]):
     """Not the small picture made larger: it is what a source of that size would have drawn."""
-    settings = AugmentationConfig(rotation=20)
-    small = source(examples, settings)
-    large = SampleSource(examples, image_hw=(80, 64), settings=settings, seed=0, cache_mb=100)
+    small = source(examples, EVERYTHING)
+    large = SampleSource(examples, image_hw=(80, 64), settings=EVERYTHING, seed=0)
     for number in range(8):
         sample, (view, same) = small.draw_with_views(number, [(80, 64), (32, 32)])
         assert equal(sample, small.draw(number))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.assigners import atss, max_iou
+from edge_retina.boxes.assigners import atss, dynamic_k, max_iou
 from edge_retina.boxes.codec import encode
 from edge_retina.choices import ASSIGNERS
 from edge_retina.config import MatchingConfig
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tf
 SHAPES = ((20.0, 20.0), (32.0, 14.0))
 GRID = AnchorGrid((64, 64), 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (1, 2, 4)))
 ANCHORS = GRID.boxes_px()
-REFERENCES = {"max_iou": max_iou.assign, "atss": atss.assign}
+REFERENCES = {"max_iou": max_iou.assign, "atss": atss.assign, "dynamic_k": dynamic_k.assign}
 
 
 def image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,9 +65,24 @@ def check(found: tuple[Any, Any], want: tuple[np.ndarray, np.ndarray]) -> None:
         MatchingConfig(positive_iou=0.4, negative_iou=0.4),
         MatchingConfig(positive_iou=0.7, negative_iou=0.3),
         MatchingConfig(assigner="atss"),
+        MatchingConfig(min_positives=9),
+        MatchingConfig(min_positives=3, min_positive_iou=0.0),
         MatchingConfig(assigner="atss", force_match=False),
+        MatchingConfig(assigner="dynamic_k"),
+        MatchingConfig(assigner="dynamic_k", force_match=False, most_positives=4),
     ],
-    ids=["default", "not forced", "nothing ignored", "wide zone", "atss", "atss, not forced"],
+    ids=[
+        "default",
+        "not forced",
+        "nothing ignored",
+        "wide zone",
+        "atss",
+        "at least nine",
+        "at least three",
+        "atss, not forced",
+        "dynamic k",
+        "dynamic k, not forced",
+    ],
 )
 def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
     from edge_retina.input_pipeline.targets import make_assign_targets

@@ -56,6 +56,44 @@ def test_focal_loss(target: float, logit: float, options: dict[str, float], loss
     np.testing.assert_allclose(focal([target], [logit], **options), [loss], rtol=1e-4, atol=1e-7)
 
 
+def quality_focal(target: int, iou: float, logits: Any, **options: float) -> Any:
+    """The quality focal loss of single numbers, one class each."""
+    from edge_retina.model.class_losses.quality_focal import quality_focal_loss
+    from edge_retina.model.keras import tf
+
+    logits = tf.reshape(logits, (1, -1, 1))
+    classes = tf.fill(logits.shape[:2], 0 if target else -1)
+    quality = tf.fill(logits.shape[:2], iou)
+    return quality_focal_loss(logits, classes, lambda: quality, LossConfig(**options))[0, :, 0]
+
+
+@pytest.mark.parametrize(
+    "target, iou, logit, options, loss",
+    [
+        (1, 1.0, 0.0, {}, 0.5**2 * LN2),
+        (1, 0.9, LN9, {}, 0.0),  # the score is the IoU
+        (1, 0.5, LN9, {}, 0.4**2 * (LN10 - 0.5 * LN9)),
+        (1, 0.5, LN9, {"focal_gamma": 1.0}, 0.4 * (LN10 - 0.5 * LN9)),
+        (1, 0.8, LN9, {"quality": 0.5}, 0.0),  # 1 - .5 + .5 * .8
+        (1, 0.3, LN9, {"quality": 0.0}, 0.1**2 * (LN10 - LN9)),
+        (0, 0.0, LN9, {}, 0.9**2 * LN10),
+        (0, 0.0, LN9, {"quality": 0.5}, 0.9**2 * LN10),  # background stays 0
+    ],
+)
+def test_quality_focal_loss(
+    target: int, iou: float, logit: float, options: dict[str, float], loss: float
+):
+    found = quality_focal(target, iou, [logit], **options)
+    np.testing.assert_allclose(found, [loss], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("iou", [0.0, 0.3, 0.9])
+def test_the_quality_focal_loss_is_least_where_the_score_is_the_iou(iou: float):
+    p = np.linspace(0.01, 0.99, 99).astype(np.float32)
+    found = quality_focal(1, iou, np.log(p / (1 - p)))
+    assert p[np.argmin(found)] == pytest.approx(max(iou, 0.01), abs=1e-6)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 3.5])
 def test_focal_loss_of_hard_targets_is_that_of_the_paper(gamma: float):
     logits = np.linspace(-30, 30, 601).astype(np.float32)

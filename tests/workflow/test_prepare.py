@@ -65,6 +65,7 @@ def test_the_same_again_is_the_same(config: Config, run: RunDirectory) -> None:
         ("model.fpn_channels", 32),
         ("anchors.per_cell", 3),
         ("anchors.fit", False),
+        ("anchors.kind", "square"),
         ("matching.positive_iou", 0.6),
         ("augmentation.scale", [0.9, 1.1]),
         ("loss.focal_gamma", 1.5),

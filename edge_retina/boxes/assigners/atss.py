@@ -54,7 +54,7 @@ def assign(
         positive = _positive(box, iou[index], grid) & (iou[index] > claimed)
         matched[positive], claimed[positive] = index, iou[index, positive]
     if settings.force_match:
-        _force(matched, iou)
+        force_best(matched, iou)
     return ignore_inside(matched, anchors, ignored_boxes).astype(np.int32)
 
 
@@ -80,8 +80,13 @@ def _positive(box: np.ndarray, iou: np.ndarray, grid: AnchorGrid) -> np.ndarray:
     return candidates & (iou >= threshold) & np.repeat(np.concatenate(inside), grid.per_cell)
 
 
-def _force(matched: np.ndarray, iou: np.ndarray) -> None:
-    """Give objects without an anchor their best ones, in place; the higher IoU wins."""
+def force_best(matched: np.ndarray, iou: np.ndarray) -> None:
+    """Give objects without an anchor their best ones, in place; the higher IoU wins.
+
+    Args:
+        matched: (A,) index of the object, or a negative number.
+        iou: (G, A).
+    """
     claimed = np.zeros(len(matched), np.float32)
     for index in sorted(set(range(len(iou))) - set(matched.tolist())):
         best = (iou[index] == iou[index].max()) & (iou[index] > claimed)

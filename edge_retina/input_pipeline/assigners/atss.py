@@ -6,7 +6,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.assigners.atss import CELLS_PER_LEVEL, cell_centres
 from edge_retina.boxes.matching import NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.overlaps import force_best, ignore_inside, pairwise_iou
+from edge_retina.input_pipeline.overlaps import force_unmatched, ignore_inside, pairwise_iou
 from edge_retina.model.keras import tf
 
 
@@ -26,9 +26,7 @@ def assign(
     claim = tf.argmax(tf.where(positive, iou, -1.0), axis=0, output_type=tf.int32)
     matched = tf.where(tf.reduce_any(positive, axis=0), claim, NEGATIVE)
     if settings.force_match:
-        numbers = tf.range(tf.shape(gt_boxes)[0])
-        found = tf.reduce_any(matched[None, :] == numbers[:, None], axis=1)
-        matched = force_best(matched, iou, ~found)
+        matched = force_unmatched(matched, iou)
     return ignore_inside(matched, anchors, ignored_boxes)
 
 

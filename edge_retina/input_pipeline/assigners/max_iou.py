@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.matching import IGNORED, NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.overlaps import force_best, ignore_inside, pairwise_iou
+from edge_retina.input_pipeline.overlaps import force_from, ignore_inside, pairwise_iou
 from edge_retina.model.keras import tf
 
 
@@ -25,5 +25,12 @@ def assign(
     matched = tf.where(best_iou >= settings.positive_iou, best_gt, IGNORED)
     matched = tf.where(best_iou < settings.negative_iou, NEGATIVE, matched)
     if settings.force_match:
-        matched = force_best(matched, iou, tf.ones_like(gt_classes, tf.bool))
+        matched = force_from(matched, iou, _forced_from(iou, settings))
     return ignore_inside(matched, anchors, ignored_boxes)
+
+
+def _forced_from(iou: tf.Tensor, settings: MatchingConfig) -> tf.Tensor:
+    """Return the IoU (G, 1) from which on an object's anchors are forced."""
+    count = min(settings.min_positives, iou.shape[1])
+    ranked = tf.math.top_k(iou, count).values
+    return tf.minimum(ranked[:, :1], tf.maximum(ranked[:, -1:], settings.min_positive_iou))

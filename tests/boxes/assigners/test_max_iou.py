@@ -118,3 +118,40 @@ def test_the_order_of_objects_changes_only_their_numbers():
     shuffled = np.array(match(anchors, gt_boxes[order], force_match=True))
     np.testing.assert_array_equal(np.where(shuffled >= 0, order[shuffled], shuffled), forward)
     assert set(forward[forward >= 0]) == set(range(6))  # every object has an anchor
+
+
+def at_least(count: int, lowest: float, anchors: np.ndarray, gt_boxes: np.ndarray) -> list[int]:
+    settings = MatchingConfig(min_positives=count, min_positive_iou=lowest)
+    return assign(
+        anchors,
+        gt_boxes,
+        np.zeros(len(gt_boxes), int),
+        row(),
+        grid=GRID,
+        settings=settings,
+    ).tolist()
+
+
+@pytest.mark.parametrize(
+    "count, lowest, matched",
+    [
+        #             IoU with the one object: .818, .429, .333, .25, .053
+        (1, 0.25, [0, IGNORED, NEGATIVE, NEGATIVE, NEGATIVE]),
+        (2, 0.25, [0, 0, NEGATIVE, NEGATIVE, NEGATIVE]),
+        (3, 0.25, [0, 0, 0, NEGATIVE, NEGATIVE]),
+        (3, 0.35, [0, 0, NEGATIVE, NEGATIVE, NEGATIVE]),  # the third is too poor
+        (9, 0.25, [0, 0, 0, 0, NEGATIVE]),  # .25 itself is enough
+        (9, 0.0, [0, 0, 0, 0, 0]),
+        (9, 0.9, [0, IGNORED, NEGATIVE, NEGATIVE, NEGATIVE]),  # the best one, however poor it is
+    ],
+)
+def test_a_minimum_of_positives(count: int, lowest: float, matched: list[int]):
+    assert at_least(count, lowest, row(1, 4, 5, 6, 9), row(0)) == matched
+
+
+def test_two_objects_that_want_the_same_anchors():
+    """IoU of the objects at 0 and 6 with the anchors: .667 and .429, .429 and .667, .053 and .538.
+
+    Each wants its two best; the one in the middle goes to the higher IoU.
+    """
+    assert at_least(2, 0.25, row(2, 4, 9), row(0, 6)) == [0, 1, 1]

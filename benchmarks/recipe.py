@@ -1,0 +1,205 @@
+"""The ablation behind the default training settings: what each choice gives, over sets and seeds.
+
+    python benchmarks/recipe.py train [VARIANT ...] --runs DIR [--sets bccd,chess] [--seeds 0,1,2]
+    python benchmarks/recipe.py table
+
+`train` runs every (variant, set, seed) of `recipe.toml` that has no result yet, one after the
+other, and adds each to benchmarks/results/recipe.json; start it again to go on, or start one for
+each core (`taskset -c N`): they share the work. `table` writes benchmarks/results/recipe.md.
+
+Variants of one study have the same steps, batches, images and starting weights and differ by the
+settings in `recipe.toml` only. They are trained on `train` and measured on `val`, with the last
+averaged weights; no test split is read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_retina.config import read_toml
+from edge_retina.files import write_json, write_text
+from edge_retina.report.markdown import markdown_table
+
+_HERE = Path(__file__).parent
+_RESULTS = _HERE / "results" / "recipe.json"
+# Two-sided 95 % points of Student's t by degrees of freedom.
+_T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the ablation."""
+
+    study: str
+    variant: str
+    set_name: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Of its result."""
+        return f"{self.study}/{self.variant}/{self.set_name}/{self.seed}"
+
+
+@click.group()
+def main() -> None:
+    """Train the ablation's variants, or write its table."""
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[STUDY[/VARIANT] ...]")
+@click.option("--runs", type=click.Path(path_type=Path), required=True, help="For the RUNs.")
+@click.option("--sets", default="", help="Only these sets, by commas.")
+@click.option("--seeds", default="", help="Only these seeds, by commas.")
+def train(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
+    """Train what has no result yet."""
+    plan = read_toml(_HERE / "recipe.toml")
+    for cell in _cells(plan):
+        chosen = not names or cell.study in names or f"{cell.study}/{cell.variant}" in names
+        if not chosen or (sets and cell.set_name not in sets.split(",")):
+            continue
+        if seeds and str(cell.seed) not in seeds.split(","):
+            continue
+        with _claim(runs / f"{cell.key}.lock") as free:
+            if free and cell.key not in _read_results():
+                _train(cell, plan, runs / cell.key)
+
+
+@main.command()
+def table() -> None:
+    """Write the table from the results."""
+    plan, results = read_toml(_HERE / "recipe.toml"), _read_results()
+    parts = [f"# {plan['title']}\n\n{plan['text'].strip()}\n"]
+    for name, study in plan["studies"].items():
+        parts.append(f"## {study['question']}\n\n{study['text'].strip()}\n")
+        parts.append(_study_table(name, study, plan, results))
+        parts.append(f"{study['answer'].strip()}\n")
+    write_text(_RESULTS.with_suffix(".md"), "\n".join(parts))
+    click.echo("\n".join(parts))
+
+
+def _cells(plan: dict[str, Any]) -> Iterator[Cell]:
+    """Yield the whole ablation; all variants of a seed come before the next seed."""
+    for study, content in plan["studies"].items():
+        for seed in content["seeds"]:
+            for variant in content["variants"]:
+                for set_name in content.get("sets", plan["sets"]):
+                    yield Cell(study, variant["name"], set_name, seed)
+
+
+def _train(cell: Cell, plan: dict[str, Any], run: Path) -> None:
+    study = plan["studies"][cell.study]
+    (variant,) = (v for v in study["variants"] if v["name"] == cell.variant)
+    settings = [
+        *plan["set"],
+        *plan["sets"][cell.set_name].get("set", []),
+        *study.get("set", []),
+        *variant["set"],
+        f"train.steps={study['steps']}",
+        f"seed={cell.seed}",
+    ]
+    config = _HERE / "configs" / f"{cell.set_name}.toml"
+    command = [
+        sys.executable,
+        "-m",
+        "edge_retina.cli.main",
+        "train",
+        str(config),
+        "--out",
+        str(run),
+    ]
+    click.echo(f"{cell.key}: {' '.join(variant['set'])}")
+    subprocess.run(command + [part for text in settings for part in ("--set", text)], check=True)
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
+    _add_result(cell, {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]})
+
+
+def _read_results() -> dict[str, Any]:
+    if not _RESULTS.exists():
+        return {}
+    results: dict[str, Any] = json.loads(_RESULTS.read_text(encoding="utf-8"))["results"]
+    return results
+
+
+def _add_result(cell: Cell, figures: dict[str, Any]) -> None:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=_HERE, check=True, capture_output=True
+    )
+    figures["commit"] = commit.stdout.decode().strip()
+    with open(_RESULTS.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = _read_results() | {cell.key: figures}
+        ordered = dict(sorted(results.items()))
+        write_json(_RESULTS, {"schema_version": 1, "results": ordered})
+    _RESULTS.with_suffix(".lock").unlink(missing_ok=True)
+
+
+@contextmanager
+def _claim(path: Path) -> Iterator[bool]:
+    """Hold a cell while it is trained; False if another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            lock.write(str(os.getpid()))
+            yield True
+
+
+def _study_table(
+    name: str, study: dict[str, Any], plan: dict[str, Any], results: dict[str, Any]
+) -> str:
+    sets = list(study.get("sets", plan["sets"]))
+    rows, first = [], study["variants"][0]["name"]
+    for variant in study["variants"]:
+        found = _values(name, variant["name"], sets, study["seeds"], results)
+        if not found:
+            continue
+        base = _values(name, first, sets, study["seeds"], results)
+        cells = [_spread([v for (s, _), v in found.items() if s == set_name]) for set_name in sets]
+        pairs = [100 * (found[key] - base[key]) for key in found.keys() & base.keys()]
+        gain = "" if variant["name"] == first else _interval(pairs)
+        rows.append([variant["label"], *cells, gain])
+    return markdown_table(["", *sets, "points gained"], rows)
+
+
+def _values(
+    study: str, variant: str, sets: list[str], seeds: list[int], results: dict[str, Any]
+) -> dict[tuple[str, int], float]:
+    cells = [Cell(study, variant, set_name, seed) for set_name in sets for seed in seeds]
+    return {(c.set_name, c.seed): results[c.key]["mAP"] for c in cells if c.key in results}
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "–"
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+
+
+def _interval(pairs: list[float]) -> str:
+    """Return the mean of paired differences with its 95 % interval (Student's t)."""
+    if len(pairs) < 2:
+        return f"{pairs[0]:+.1f}" if pairs else ""
+    degrees = min(len(pairs) - 1, len(_T95))
+    half = _T95[degrees - 1] * statistics.stdev(pairs) / len(pairs) ** 0.5
+    return f"{statistics.mean(pairs):+.1f} ± {half:.1f} ({len(pairs)})"
+
+
+if __name__ == "__main__":
+    main()
