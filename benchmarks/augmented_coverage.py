@@ -4,8 +4,8 @@
 
 Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
 the config. Best possible recall is the share of objects with an anchor of IoU >= 0.5, in the images
-as they are and as augmentation changes them. Images are drawn as in training, with the settings of benchmarks/configs, without
-transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
+as they are and as augmentation changes them: without transpose, and with it (probability 0.5,
+whatever the config says). Needs no TensorFlow.
 """
 
 from __future__ import annotations

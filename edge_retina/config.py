@@ -324,6 +324,19 @@ class TrainConfig:
         5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
     )
     tensorboard: bool = option(True, "write TensorBoard event files too")
+    teacher: str = option(
+        "",
+        "RUN of a larger detector of the same classes, to learn from beside the labels; it sees "
+        'each training image at its own input size; "" = none',
+        path="directory",
+    )
+    teacher_weight: float = option(
+        1.0,
+        "weight of the distance to the teacher's outputs; at 1 it counts about as much as the "
+        "labels",
+        low=1e-6,
+        high=1000,
+    )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     plain_from: int | None = None,
+    teacher_hw: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Return an endless dataset of training batches.
 
@@ -41,9 +42,12 @@ def training_batches(
         seed: of the order of images and their augmentation.
         first_step: where a resumed training goes on; it gets the batches it would have got.
         plain_from: the first step with plain pictures (see `plain_settings`); None for none.
+        teacher_hw: input size of a teacher that is to see the same images; None for no teacher, or
+            one of the same input size.
 
     Yields:
-        images (B, H, W, 3) uint8, cls_targets (B, A) int32, box_targets (B, A, 4) float32.
+        images (B, H, W, 3) uint8, cls_targets (B, A) int32, box_targets (B, A, 4) float32 and, with
+        `teacher_hw`, teacher_images (B, h, w, 3) uint8.
 
     Raises:
         TrainingError: there are no examples.
@@ -61,19 +65,24 @@ def training_batches(
     )
     assign_targets = make_assign_targets(grid, matching)
 
+    views_hw = [] if teacher_hw is None else [teacher_hw]
+
     def draw_sample(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        sample = source.draw(int(number))
-        return sample.image_rgb, sample.boxes_px, sample.classes, sample.ignored
+        sample, views = source.draw_with_views(int(number), views_hw)
+        return sample.image_rgb, sample.boxes_px, sample.classes, sample.ignored, *views
 
     def draw(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, boxes, classes, ignored = tf.numpy_function(
-            draw_sample, [number], (tf.uint8, tf.float32, tf.int32, tf.bool)
+        image, boxes, classes, ignored, *views = tf.numpy_function(
+            draw_sample,
+            [number],
+            (tf.uint8, tf.float32, tf.int32, tf.bool, *(tf.uint8 for _ in views_hw)),
         )
-        image.set_shape((*grid.image_hw, 3))
+        for picture, image_hw in zip((image, *views), (grid.image_hw, *views_hw), strict=True):
+            picture.set_shape((*image_hw, 3))
         boxes.set_shape((None, 4))
         classes.set_shape((None,))
         ignored.set_shape((None,))
-        return image, *assign_targets(boxes, classes, ignored)
+        return image, *assign_targets(boxes, classes, ignored), *views
 
     return (
         tf.data.Dataset.counter(start=first_step * batch_size)

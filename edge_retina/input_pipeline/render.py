@@ -30,13 +30,17 @@ def render(sample: Sample, image_hw: tuple[int, int], *, min_visible: float) -> 
         that lie outside are dropped.
     """
     placed = place(sample, image_hw, min_visible=min_visible)
+    picture = Picture.of(render_image(sample, image_hw))
+    return Sample(picture, placed.boxes_px, placed.classes, placed.ignored, placed.visible)
+
+
+def render_image(sample: Sample, image_hw: tuple[int, int]) -> np.ndarray:
+    """Return the image (H, W, 3) uint8 of a sample, with its changes and of size `image_hw`."""
     image = warp(sample.image_rgb, affine_to_input(sample, image_hw), image_hw)
     image = cv2.transform(image, sample.colours[:3])
     for step in sample.pixel_steps:
         image = step(image)
-    return Sample(
-        Picture.of(image), placed.boxes_px, placed.classes, placed.ignored, placed.visible
-    )
+    return image
 
 
 def warp(image_rgb: np.ndarray, matrix: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from edge_retina.input_pipeline.augment import change
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.geometry import PlacedObjects, place
-from edge_retina.input_pipeline.render import render
+from edge_retina.input_pipeline.render import render, render_image
 from edge_retina.input_pipeline.repeat_factors import draw_repeats, epoch_length, repeat_factors
 from edge_retina.input_pipeline.sample import Picture, Sample
 from edge_retina.runtime.image import load_image
@@ -77,8 +78,21 @@ class SampleSource:
 
     def draw(self, number: int) -> Sample:
         """Return the `number`-th sample, at the network's input size; see `augment`."""
-        sample = self._change(number)
-        return render(sample, self._image_hw, min_visible=self._settings.min_visible)
+        sample, _ = self.draw_with_views(number, ())
+        return sample
+
+    def draw_with_views(
+        self, number: int, views_hw: Sequence[tuple[int, int]]
+    ) -> tuple[Sample, list[np.ndarray]]:
+        """Return what `draw` does, and the same image (h, w, 3) at other sizes.
+
+        All are rendered from the original pixels, so a larger one shows what the smaller can't.
+        """
+        changed = self._change(number)
+        if views_hw:  # its pixels are made once, not for each size
+            changed = dataclasses.replace(changed, picture=Picture.of(changed.image_rgb))
+        sample = render(changed, self._image_hw, min_visible=self._settings.min_visible)
+        return sample, [render_image(changed, image_hw) for image_hw in views_hw]
 
     def place(self, number: int) -> PlacedObjects:
         """Return the objects of the `number`-th sample, without decoding or drawing any pixels."""

@@ -10,9 +10,12 @@ from edge_retina.config import LossConfig
 from edge_retina.model.distillation import distillation_loss
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.losses import DetectionLoss
+from edge_retina.model.teacher import Teacher
 from edge_retina.runtime.image import MEAN, STD
 
 Objective = Callable[..., dict[str, tf.Tensor]]
+# (cls_logits, box_deltas, teacher_logits, teacher_deltas) -> scalar
+Distance = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def detection_objective(
@@ -20,8 +23,9 @@ def detection_objective(
     *,
     anchors_px: np.ndarray,
     loss: LossConfig,
-    teacher: keras.Model | None = None,
+    teacher: keras.Model | Teacher | None = None,
     distillation: float = 0.0,
+    distance: Distance = distillation_loss,
 ) -> Objective:
     """Return the function that computes the losses of `model` on a batch.
 
@@ -29,19 +33,24 @@ def detection_objective(
         model: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
         anchors_px: (A, 4) yxyx in pixels.
         loss: kinds and weights.
-        teacher: a model with the same outputs to stay close to; None for no such loss.
+        teacher: gives the same outputs, to stay close to; None for no such loss.
         distillation: weight of the distance to the teacher.
+        distance: of the model's outputs to those of the teacher.
 
     Returns:
-        A function of images (B, H, W, 3) uint8, cls_targets (B, A) and box_targets (B, A, 4) that
-        returns scalars to be added up: `cls_loss`, `box_loss` and, with a teacher, `distance`.
+        A function of images (B, H, W, 3) uint8, cls_targets (B, A), box_targets (B, A, 4) and, if
+        the teacher has another input size, teacher_images (B, h, w, 3) uint8. It returns scalars to
+        be added up: `cls_loss`, `box_loss` and, with a teacher, `distance`.
     """
     anchors, detection_loss = tf.constant(anchors_px), DetectionLoss(loss)
 
     def losses(
-        images: tf.Tensor, cls_targets: tf.Tensor, box_targets: tf.Tensor
+        images: tf.Tensor,
+        cls_targets: tf.Tensor,
+        box_targets: tf.Tensor,
+        teacher_images: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        normalised = (tf.cast(images, tf.float32) - MEAN) / STD
+        normalised = _normalise(images)
         cls_logits, box_deltas = model(normalised, training=True)
         named = detection_loss(
             cls_logits,
@@ -51,8 +60,13 @@ def detection_objective(
             anchors=anchors,
         )
         if teacher is not None:
-            expected = [tf.stop_gradient(x) for x in teacher(normalised, training=False)]
-            named["distance"] = distillation * distillation_loss(cls_logits, box_deltas, *expected)
+            seen = normalised if teacher_images is None else _normalise(teacher_images)
+            expected = [tf.stop_gradient(x) for x in teacher(seen, training=False)]
+            named["distance"] = distillation * distance(cls_logits, box_deltas, *expected)
         return named
 
     return losses
+
+
+def _normalise(images: tf.Tensor) -> tf.Tensor:
+    return (tf.cast(images, tf.float32) - MEAN) / STD

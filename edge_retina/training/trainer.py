@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
@@ -14,8 +15,10 @@ from edge_retina.datasets.schema import Example
 from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
+from edge_retina.model.distillation import ImitationLoss
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
+from edge_retina.model.teacher import load_teacher
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.batchnorm import (
@@ -72,6 +75,9 @@ class Trainer:
             train: the training split.
             val: the validation split; may be empty.
             run: where the training is logged, checkpointed and saved.
+
+        Raises:
+            RunError: the weights of the teacher don't fit its network.
         """
         self.config, self.run = config, run
         self._labels, self._train = labels, train
@@ -98,6 +104,9 @@ class Trainer:
             if val
             else None
         )
+        # After the network, whose random weights are so the same with and without a teacher.
+        teacher = config.train.teacher
+        self._teacher = load_teacher(RunDirectory(Path(teacher)), grid=grid) if teacher else None
         self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
         self._total_steps = total_steps(
             config.train, images=len(train), batch_size=config.train.batch_size
@@ -152,6 +161,7 @@ class Trainer:
     ) -> TrainingLoop:
         """Return the loop of a training of `total` steps that goes on from step `first`."""
         settings = self.config.train
+        teacher_hw = self._teacher.input_hw if self._teacher is not None else None
         batches = training_batches(
             self._train,
             grid=self._grid,
@@ -162,6 +172,7 @@ class Trainer:
             seed=self.config.seed,
             first_step=first,
             plain_from=plain_from(settings, total),
+            teacher_hw=teacher_hw if teacher_hw != self._grid.image_hw else None,
         )
         self._batches = iter(batches)
         return TrainingLoop(
@@ -183,10 +194,24 @@ class Trainer:
 
     def make_step(self) -> TrainStep:
         """Return the compiled step."""
+        anchors_px, teacher = self._grid.boxes_px(), self._teacher
+        if teacher is None:
+            objective = detection_objective(
+                self.model, anchors_px=anchors_px, loss=self.config.loss
+            )
+        else:
+            objective = detection_objective(
+                self.model,
+                anchors_px=anchors_px,
+                loss=self.config.loss,
+                teacher=teacher,
+                distillation=self.config.train.teacher_weight,
+                distance=ImitationLoss(
+                    self.config.loss, anchors_px=anchors_px, counted=teacher.knows
+                ),
+            )
         return TrainStep(
-            detection_objective(
-                self.model, anchors_px=self._grid.boxes_px(), loss=self.config.loss
-            ),
+            objective,
             self.model.trainable_variables,
             self.optimizer,
             average=MovingAverage(

@@ -13,6 +13,7 @@ from edge_retina.datasets import Dataset, Example, annotations_sha256, pictures_
 from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.teacher import teacher_sha256
 
 _VERIFIED_IMAGES = 16
 
@@ -92,6 +93,11 @@ class RunContext:
             return ""
         known = {example.image_id for example in self.data.train}
         return read_pinned(Path(path), known=known).sha256
+
+    @cached_property
+    def teacher_sha256(self) -> str:
+        """Hash of the teacher's weights and anchors; "" if there is no teacher."""
+        return teacher_sha256(self.config.train.teacher, run=self.run, labels=self.labels)
 
     @property
     def measured_split(self) -> tuple[str, tuple[Example, ...]]:

@@ -19,6 +19,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.image import load_image
 from edge_retina.workflow.anchors import anchor_coverage, resolve_anchors
 from edge_retina.workflow.context import PreparedData, RunContext
+from edge_retina.workflow.teacher import teacher_sha256
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ FREE_FIELDS = (
     "data.test_split",
     "data.cache_mb",
     "train.checkpoint_minutes",
+    "train.teacher",  # its content is compared, wherever it is
     "augmentation.level",  # the fields that it set are compared
 )
 
@@ -83,13 +85,19 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
 
     Raises:
         ConfigError: a recipe or a pinned calibration set that can't be used.
-        RunError: the RUN holds a model that was trained with other settings or on other data.
+        RunError: the RUN holds a model that was trained with other settings, on other data or by
+            another teacher; or the teacher can't be used.
     """
     if config.data.path:
         path = str(Path(config.data.path).resolve())
         config = config.replace(data=dataclasses.replace(config.data, path=path))
+    if config.train.teacher:
+        path = str(Path(config.train.teacher).resolve())
+        config = config.replace(train=dataclasses.replace(config.train, teacher=path))
     load_recipe(config.quantize.recipe).check_method(config.quantize.method)
-    prepared = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
+    prepared = read_data(config)
+    teacher = teacher_sha256(config.train.teacher, run=run, labels=prepared.dataset.labels)
+    prepared = check_data(prepared, skip_invalid=config.data.skip_invalid)
     fingerprint = sha256_json(prepared.fingerprint)
     if _is_begun(run):
         _refuse_other_settings(config, run, _TRAINED_BY)
@@ -97,6 +105,11 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
             raise RunError(
                 f"{run.root}: images or labels in {prepared.dataset.root} have changed since it "
                 "was begun; restore the data, or train in another directory"
+            )
+        if run.details("prepare").get("teacher", "") != teacher:
+            raise RunError(
+                f"{run.root}: was begun with another teacher, or the teacher's weights have "
+                "changed; restore train.teacher, or train in another directory"
             )
         grid = _anchors_of_begun(config, run, prepared)
     else:
@@ -106,7 +119,9 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
     run.save_anchors(grid)
-    run.mark_done("prepare", {"fingerprint": fingerprint})
+    run.mark_done(
+        "prepare", {"fingerprint": fingerprint} | ({"teacher": teacher} if teacher else {})
+    )
     coverage = anchor_coverage(grid, prepared.train)
     log.info(
         "%s: %d training images, %d classes; %.1f %% of the objects have an anchor with IoU >= 0.5",

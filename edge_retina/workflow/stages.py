@@ -48,7 +48,11 @@ def _train_inputs(context: RunContext) -> Any:
         sections[name] = {
             key: value for key, value in tree[name].items() if f"{name}.{key}" not in FREE_FIELDS
         }
-    return [context.data.fingerprint, sections, context.grid.shapes]
+    inputs = [context.data.fingerprint, sections, context.grid.shapes]
+    if not context.teacher_sha256:
+        del sections["train"]["teacher_weight"]  # of nothing
+        return inputs
+    return [*inputs, context.teacher_sha256]
 
 
 def _train(context: RunContext) -> dict[str, Any]:
@@ -71,7 +75,8 @@ def _train(context: RunContext) -> dict[str, Any]:
         val=context.data.val,
         run=context.run,
     )
-    return trainer.fit()
+    teacher = {"teacher": context.teacher_sha256} if context.teacher_sha256 else {}
+    return {**trainer.fit(), **teacher}
 
 
 def _quantize_inputs(method: str) -> Callable[[RunContext], Any]:

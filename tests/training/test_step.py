@@ -16,16 +16,18 @@ GRID = AnchorGrid((32, 32), 3, (((12.0, 12.0),),))  # 4 x 4 cells, one shape
 ANCHORS = GRID.boxes_px()
 
 
-def network() -> Any:
+def network(side: int = 32, seed: int = 0) -> Any:
     """A detector of two layers, with a BatchNorm."""
     from edge_retina.model.keras import keras
 
-    keras.utils.set_random_seed(0)
-    image = keras.Input((32, 32, 3))
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((side, side, 3))
     x = keras.layers.Conv2D(16, 8, strides=8)(image)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     outputs = [
-        keras.layers.Reshape((16, width))(keras.layers.Conv2D(width, 3, padding="same")(x))
+        keras.layers.Reshape(((side // 8) ** 2, width))(
+            keras.layers.Conv2D(width, 3, padding="same")(x)
+        )
         for width in (2, 4)
     ]
     return keras.Model(image, outputs)
@@ -221,3 +223,43 @@ def test_nothing_is_computed_in_frozen_layers_and_nothing_changes_there(frozen: 
     kinds = [operation.type for operation in graph.get_operations()]
     assert kinds.count("Conv2DBackpropFilter") == (2 if frozen else 3)
     assert kinds.count("FusedBatchNormGradV3") == (0 if frozen else 1)
+
+
+def test_a_model_comes_near_a_teacher_of_another_input_size():
+    """By the distance alone, which the labels would disturb; labels are all ignored."""
+    from edge_retina.boxes.matching import IGNORED
+    from edge_retina.model.distillation import ImitationLoss
+    from edge_retina.model.keras import tf
+    from edge_retina.model.teacher import Teacher
+    from edge_retina.training.objective import detection_objective
+    from edge_retina.training.optimizer import build_optimizer
+    from edge_retina.training.step import TrainStep
+
+    model = network()
+    source = network(side=48, seed=1)
+    (classes,) = (layer for layer in source.layers if getattr(layer, "filters", 0) == 2)
+    classes.bias.assign([1.0, -1.0])  # scores that are not all alike
+    teacher = Teacher(source, own=AnchorGrid((48, 48), 3, (((18.0, 18.0),),)), grid=GRID)
+    objective = detection_objective(
+        model,
+        anchors_px=ANCHORS,
+        loss=LossConfig(),
+        teacher=teacher,
+        distillation=1.0,
+        distance=ImitationLoss(LossConfig(), anchors_px=ANCHORS, counted=teacher.knows),
+    )
+    images, cls_targets, box_targets = batch()
+    rng = np.random.default_rng(1)
+    views = tf.constant(rng.integers(0, 256, (2, 48, 48, 3)).astype(np.uint8))
+    ignored = tf.fill(tf.shape(cls_targets), IGNORED)
+    optimizer = build_optimizer(TrainConfig(), model.trainable_variables)
+    step = TrainStep(objective, model.trainable_variables, optimizer)
+    kept = source.get_weights()
+    losses = [
+        step(images, ignored, box_targets, views, learning_rate=0.01).losses for _ in range(60)
+    ]
+    assert list(losses[0]) == ["cls_loss", "box_loss", "distance"]
+    assert losses[0]["distance"] > 0.5
+    assert losses[-1]["distance"] < losses[0]["distance"] / 4
+    for found, want in zip(source.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(found, want)

@@ -194,3 +194,71 @@ def saved(trainer: Any, layer: str) -> set[float]:
     model = trainer._build()
     model.load_weights(str(trainer.run.float_weights))
     return {float(x) for weight in model.get_layer(layer).get_weights() for x in weight.ravel()}
+
+
+def make_teacher(config: Config, dataset: Dataset, root: Path) -> RunDirectory:
+    """A RUN whose detector has another input size and sees something everywhere."""
+    from edge_retina.model.retinanet import build_retinanet
+
+    run = RunDirectory(root)
+    grid = AnchorGrid((96, 96), 3, (((24.0, 24.0),), ((40.0, 56.0),), ((96.0, 96.0),)))
+    model = build_retinanet(
+        dataclasses.replace(config.model, image_hw=(96, 96)),
+        num_classes=len(dataset.labels),
+        anchors=grid,
+    )
+    kernel, bias = model.get_layer("cls_out_pw").get_weights()
+    model.get_layer("cls_out_pw").set_weights([kernel, np.zeros_like(bias)])
+    run.save_config(config.replace(model=dataclasses.replace(config.model, image_hw=(96, 96))))
+    run.save_labels(dataset.labels)
+    run.save_anchors(grid)
+    run.float_weights.parent.mkdir(parents=True)
+    model.save_weights(str(run.float_weights))
+    return run
+
+
+def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
+    config: Config, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_retina.model.keras import tf
+    from edge_retina.training import trainer as module
+
+    teacher = make_teacher(config, dataset, tmp_path / "teacher")
+    content = teacher.float_weights.read_bytes()
+    few = dataclasses.replace(config.train, steps=4, eval_every_epochs=10)
+    alone = trainer_of(config.replace(train=few), dataset, tmp_path / "alone")
+    config = config.replace(train=dataclasses.replace(few, teacher=str(teacher.root)))
+    undisturbed = trainer_of(config, dataset, tmp_path / "whole")
+    for value, same in zip(undisturbed.model.weights, alone.model.weights, strict=True):
+        np.testing.assert_array_equal(value, same, err_msg="a teacher changes the start")
+    undisturbed.fit()
+    assert [line["distance"] > 0.01 for line in logged(undisturbed) if "loss" in line] == [True]
+    names = [
+        name for name, _ in tf.train.list_variables(str(undisturbed.run.checkpoint_dir / "step-4"))
+    ]
+    assert {name.split("/")[0] for name in names} <= {
+        "model",
+        "average",
+        "optimizer",
+        "state",
+        "_CHECKPOINTABLE_OBJECT_GRAPH",
+    }
+
+    class CutShort(module.Checkpoints):
+        def save(self, step: int) -> None:
+            super().save(step)
+            if step == 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Checkpoints", CutShort)
+        with pytest.raises(KeyboardInterrupt):
+            trainer_of(config, dataset, tmp_path / "cut").fit()
+    resumed = trainer_of(config, dataset, tmp_path / "cut")
+    resumed.fit()
+    assert logged(resumed) == logged(undisturbed)
+    expected, found = everything(undisturbed), everything(resumed)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert teacher.float_weights.read_bytes() == content
