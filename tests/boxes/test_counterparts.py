@@ -29,6 +29,12 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(found.iou, 10 / (2 * 18 - 10), rtol=1e-5)
 
 
+def test_of_equally_near_ones_the_first_counts() -> None:
+    grid = AnchorGrid((16, 16), 3, (((8.0, 4.0),),))
+    twice = AnchorGrid((16, 16), 3, (((8.0, 4.0), (8.0, 4.0)),))
+    assert find_counterparts(grid, twice).index.tolist() == [0, 2, 4, 6]
+
+
 def test_size_decides_between_levels() -> None:
     grid = AnchorGrid((32, 32), 3, (((7.0, 9.0),), ((30.0, 40.0),)))
     other = AnchorGrid((64, 64), 4, (((16.0, 16.0),), ((64.0, 64.0),)))  # of the same cells
