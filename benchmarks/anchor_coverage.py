@@ -2,8 +2,8 @@
 
     python benchmarks/anchor_coverage.py ../shared/data --out benchmarks/results/anchor_coverage
 
-Writes OUT.json and OUT.md. Anchors (levels 3-7) are fitted to the training split's boxes as training
-draws them, with the default augmentation, and measured on its boxes as they stand in the files
+Writes OUT.json and OUT.md. Anchors (levels 3-7) are fitted to the training split's boxes as drawn
+in training, with the default augmentation, and measured on its boxes as they stand in the files
 ("best possible recall" is what training can reach), and on the boxes of all other splits together,
 which they never saw. "evolved" is k-means and 2,000 trials of `evolve_shapes`; "square" is one
 square of 4 strides per cell.

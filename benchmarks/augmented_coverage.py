@@ -3,8 +3,8 @@
     python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
 
 Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
-the config; augmentation moves and reshapes the boxes. Best possible recall is the share of objects with an anchor of
-IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs, without
+the config; augmentation moves and reshapes the boxes. Best possible recall is the share of objects
+with an anchor of IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs, without
 transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
 """
 
