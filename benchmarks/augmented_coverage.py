@@ -4,8 +4,9 @@
 
 Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
 the config; augmentation moves and reshapes the boxes. Best possible recall is the share of objects
-with an anchor of IoU >= 0.5. Images are drawn as in training, with the settings of benchmarks/configs,
-without transpose and with it (probability 0.5, whatever the config says). Needs no TensorFlow.
+with an anchor of IoU >= 0.5. Images are drawn as in training,
+with the settings of benchmarks/configs, without transpose and with it (probability 0.5, whatever
+the config says). Needs no TensorFlow.
 """
 
 from __future__ import annotations
