@@ -14,7 +14,7 @@ from edge_retina.input_pipeline.augmented_objects import augmented_boxes
 
 _LEAST_DRAWS, _DRAWS_PER_PICTURE = 2000, 8
 _MOST_OF_A_PICTURE = 50  # more draws of a handful of pictures show nothing new
-_MOST_DRAWS = 20_000  # of the pictures of a large data set; a minute of drawing for nothing else
+_MOST_DRAWS = 8000  # of a large data set: two or three seconds
 _MOST_BOXES = 20_000  # k-means over more of them gives the same shapes
 _FOLDS = 5
 
@@ -36,7 +36,7 @@ def drawn_objects(
 
     Returns:
         Boxes of 2,000 images, or of 8 of each picture if that is more, cut at the border and
-        without ignored ones; at most 50 of a picture, 20,000 images and 20,000 boxes.
+        without ignored ones; at most 50 of a picture, 8,000 images and 20,000 boxes.
     """
     return _drawn(
         examples,

@@ -58,11 +58,8 @@ def test_it_is_said_what_was_measured_and_what_shapes_were_fitted_to(data: Path)
     assert where in lines
     level = {line.split()[0]: line for line in lines if line.startswith("P")}
     assert level["P7"].count("(filler)") == 2, "no object is so large"
-    counts = [
-        int(word.strip("()"))
-        for word in level["P3"].split()
-        if word[0] == "(" and word != "(filler)"
-    ]
+    words = [word for word in level["P3"].split() if word[0] == "(" and word != "(filler)"]
+    counts = [int(word.strip("()")) for word in words]
     assert len(counts) == 2
     assert min(counts) >= 10
 
