@@ -145,32 +145,33 @@ def measure_effect(
     return AugmentationEffect.of(placed, grid)
 
 
-def augmentation_warnings(
+def examine_augmentation(
     examples: Sequence[Example],
     grid: AnchorGrid,
     settings: AugmentationConfig,
     *,
     seed: int,
     draws: int = DRAWS,
-) -> list[str]:
-    """Return one line for each figure that crosses its limit; see `measure_effect`.
+) -> tuple[AugmentationEffect, list[str]]:
+    """Measure what augmentation does, and warn of each figure that crosses its limit.
 
-    It names the setting without which the figure is within the limit. Where there is no such
-    setting, it names the one that does most.
+    A warning names the setting without which the figure is within the limit. Where there is no such
+    setting, it names the one that does most. Arguments are those of `measure_effect`.
+
+    Returns:
+        the effect; one line for each figure that crosses its limit.
     """
 
     def measure(settings: AugmentationConfig) -> AugmentationEffect:
         return measure_effect(examples, grid, settings, seed=seed, draws=draws)
 
-    if not examples:
-        return []
     effect, plain = measure(settings), measure(switched_off(settings, *MOVING))
     crossed = [limit for limit in _LIMITS if limit.excess(effect, plain) > 0]
     if not crossed:
-        return []
+        return effect, []
     active = [name for name in MOVING if switched_off(settings, name) != settings]
     without = {name: measure(switched_off(settings, name)) for name in active}
-    return [_warning(limit, effect, plain, without) for limit in crossed]
+    return effect, [_warning(limit, effect, plain, without) for limit in crossed]
 
 
 def switched_off(settings: AugmentationConfig, *names: str) -> AugmentationConfig:

@@ -28,9 +28,12 @@ def augmented_objects(
         settings: ranges and probabilities.
         seed: that of the training, for the very images that it will see.
         draws: images; every image once comes before any twice.
+
+    Returns:
+        No objects if there are no examples.
     """
     source = SampleSource(examples, image_hw=image_hw, settings=settings, seed=seed)
-    drawn = [source.place(number) for number in range(draws)]
+    drawn = [source.place(number) for number in range(draws if examples else 0)]
     return PlacedObjects(
         boxes_px=np.concatenate([np.zeros((0, 4), np.float32), *(o.boxes_px for o in drawn)]),
         classes=np.concatenate([np.zeros(0, np.int32), *(o.classes for o in drawn)]),

@@ -11,13 +11,12 @@ import cv2
 
 from edge_retina.boxes.anchors import size_text
 from edge_retina.config import AugmentationConfig, Config
-from edge_retina.errors import ConfigError
+from edge_retina.errors import ConfigError, DatasetError
 from edge_retina.files import write_bytes
 from edge_retina.input_pipeline.augmentation_effect import (
     DRAWS,
     AugmentationEffect,
-    augmentation_warnings,
-    measure_effect,
+    examine_augmentation,
 )
 from edge_retina.input_pipeline.contact_sheet import ContactSheet, contact_sheet
 from edge_retina.workflow.anchors import resolve_anchors
@@ -33,7 +32,7 @@ class AugmentationPreview:
     Attributes:
         sheet: what was drawn.
         effect: on the objects of the first `DRAWS` draws.
-        warnings: see `augmentation_warnings`.
+        warnings: see `examine_augmentation`.
     """
 
     sheet: ContactSheet
@@ -64,6 +63,8 @@ def preview_augmentation(config: Config, target: Path) -> AugmentationPreview:
             f"--preview-augmentation {target}: the file's name must end in {', '.join(_SUFFIXES)}"
         )
     data = check_data(read_data(config), skip_invalid=config.data.skip_invalid)
+    if not data.train:
+        raise DatasetError(f"{data.dataset.root}: the train split has no sound images to preview")
     grid, settings = resolve_anchors(config, data.train), config.augmentation
     sheet = contact_sheet(
         data.train,
@@ -76,11 +77,8 @@ def preview_augmentation(config: Config, target: Path) -> AugmentationPreview:
     )
     _, pixels = cv2.imencode(target.suffix, cv2.cvtColor(sheet.image_rgb, cv2.COLOR_RGB2BGR))
     write_bytes(target, pixels.tobytes())
-    return AugmentationPreview(
-        sheet,
-        measure_effect(data.train, grid, settings, seed=config.seed),
-        augmentation_warnings(data.train, grid, settings, seed=config.seed),
-    )
+    effect, warnings = examine_augmentation(data.train, grid, settings, seed=config.seed)
+    return AugmentationPreview(sheet, effect, warnings)
 
 
 def settings_text(settings: AugmentationConfig) -> str:

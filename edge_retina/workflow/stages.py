@@ -56,16 +56,17 @@ def _train_inputs(context: RunContext) -> Any:
 
 
 def _train(context: RunContext) -> dict[str, Any]:
-    from edge_retina.input_pipeline.augmentation_effect import augmentation_warnings
+    from edge_retina.input_pipeline.augmentation_effect import examine_augmentation
     from edge_retina.quantization.quantize import check_recipe
     from edge_retina.training.trainer import Trainer
 
     # A recipe that doesn't fit the network is refused before an hour of training.
     check_recipe(context.config, grid=context.grid, num_classes=len(context.labels))
     config = context.config
-    for line in augmentation_warnings(
+    _, warnings = examine_augmentation(
         context.data.train, context.grid, config.augmentation, seed=config.seed
-    ):
+    )
+    for line in warnings:
         log.warning("%s", line)
     trainer = Trainer(
         config,

@@ -64,10 +64,9 @@ def test_level_and_seed_reach_the_preview(data: Path, tmp_path: Path):
         assert result.exit_code == 0, result.output
         return target.read_bytes()
 
-    strong = ("--set", "augmentation.level=strong")
-    assert pixels(*strong) == pixels(*strong)
-    assert pixels(*strong) != pixels("--set", "augmentation.level=none")
-    assert pixels(*strong) != pixels(*strong, "--seed", "1")
+    plain = ("--set", "augmentation.level=none")
+    assert pixels(*plain) == pixels(*plain)
+    assert len({pixels(*plain), pixels(*plain, "--seed", "1"), pixels()}) == 3
 
 
 def test_another_suffix_is_refused(data: Path, tmp_path: Path):

@@ -12,7 +12,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augmentation_effect import (
     MOVING,
     AugmentationEffect,
-    augmentation_warnings,
+    examine_augmentation,
     measure_effect,
     switched_off,
 )
@@ -39,7 +39,7 @@ def grid(*shapes: tuple[float, float]) -> AnchorGrid:
 def warnings(
     examples: list[Example], settings: AugmentationConfig, *shapes: tuple[float, float]
 ) -> list[str]:
-    return augmentation_warnings(examples, grid(*shapes), settings, seed=0)
+    return examine_augmentation(examples, grid(*shapes), settings, seed=0)[1]
 
 
 def test_figures_by_hand():

@@ -31,8 +31,9 @@ def test_a_window_fills_the_image():
     ],
 )
 def test_spoiled_objects_by_hand(box: tuple[float, ...], visible: float, spoiled: int):
-    window = np.array([0, 0, 0.5, 0.5])
-    assert _count_spoiled(window, np.array([box]), np.array([visible]), 0.3) == spoiled
+    windows = np.array([(0, 0, 0.5, 0.5), (0, 0, 1, 1)])
+    found = _count_spoiled(windows, np.array([box]), np.array([visible]), 0.3)
+    assert found.tolist() == [spoiled, 0]
 
 
 def test_every_crop_keeps_an_object_and_nearly_the_shape():

@@ -10,8 +10,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import tomli_w
 
-from edge_retina.config import Config
+from edge_retina.config import Config, load_config
 from edge_retina.errors import ConfigError, RunError
 from edge_retina.files import write_json, write_text
 from edge_retina.run_directory import RunDirectory
@@ -332,3 +333,29 @@ def test_a_bad_recipe_stops_before_anything_is_done(
     with pytest.raises(ConfigError, match="unknown key 'weight'; did you mean 'weights'"):
         run_all(config, run)
     assert done == []
+
+
+@pytest.mark.parametrize(
+    "change, warned", [("scale=[0.1, 0.2]", ["augmentation.scale"]), ("level=none", [])]
+)
+def test_a_training_starts_with_what_its_augmentation_overdoes(
+    config: Config,
+    run: RunDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: str,
+    warned: list[str],
+) -> None:
+    quantize, trainer = ModuleType("quantize"), ModuleType("trainer")
+    quantize.check_recipe = lambda *_, **__: None  # type: ignore[attr-defined]
+    trainer.Trainer = lambda *_, **__: SimpleNamespace(fit=dict)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "edge_retina.quantization.quantize", quantize)
+    monkeypatch.setitem(sys.modules, "edge_retina.training.trainer", trainer)
+    path = run.root.parent / "c.toml"
+    tree = config.to_dict()
+    del tree["augmentation"]
+    write_text(path, tomli_w.dumps(tree))
+    context = prepare_run(load_config(path, overrides=[f"augmentation.{change}"]), run)
+    assert stages._train(context) == {}
+    lines = [r.getMessage() for r in caplog.records if "augmentation" in r.getMessage()]
+    assert [line.partition(":")[0] for line in lines][:1] == warned

@@ -70,14 +70,11 @@ def _choose(sample: Sample, count: int, rng: np.random.Generator) -> list[int]:
     Parts of others would come along without a box.
     """
     usable = np.flatnonzero(~sample.ignored & (_sizes(sample.boxes_px) >= 1).all(axis=1))
-    chosen: list[int] = []
-    for index in rng.permutation(usable)[:_CANDIDATES].tolist():
-        others = np.delete(sample.boxes_px, index, axis=0)
-        if _shares(sample.boxes_px[[index]], others).sum() <= _MOST_COVERED:
-            chosen.append(index)
-        if len(chosen) == count:
-            break
-    return chosen
+    candidates = rng.permutation(usable)[:_CANDIDATES]
+    covered = _shares(sample.boxes_px[candidates], sample.boxes_px)
+    covered[np.arange(len(candidates)), candidates] = 0  # by itself
+    alone = candidates[covered.sum(axis=1) <= _MOST_COVERED]
+    return [int(index) for index in alone[:count]]
 
 
 def _size_at(sample: Sample, index: int, image_hw: tuple[int, int]) -> np.ndarray:
@@ -92,12 +89,10 @@ def _find_place(sample: Sample, size: np.ndarray, rng: np.random.Generator) -> n
     """
     zoom = math.exp(rng.uniform(-1, 1) * math.log(_ZOOM))
     size = np.clip(np.rint(size * zoom), 1, sample.image_hw)
-    for _ in range(_PLACES):
-        corner = np.floor(rng.random(2) * (sample.image_hw - size + 1))
-        box = np.concatenate([corner, corner + size])
-        if (_shares(sample.boxes_px, box[None]) <= _MOST_COVERED).all():
-            return box
-    return None
+    corners = np.floor(rng.random((_PLACES, 2)) * (sample.image_hw - size + 1))
+    boxes = np.concatenate([corners, corners + size], axis=1)
+    free = (_shares(sample.boxes_px, boxes) <= _MOST_COVERED).all(axis=0)
+    return boxes[np.argmax(free)] if free.any() else None
 
 
 def _cut_out(other: Sample, index: int, box: np.ndarray) -> _Patch:

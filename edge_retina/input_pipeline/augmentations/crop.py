@@ -33,8 +33,8 @@ def crop(sample: Sample, draw: Draw) -> Sample:
         return sample
     boxes, visible, usable = _objects_in_frame(sample, draw.settings.min_visible)
     windows = _draw_windows(draw.rng, boxes[usable])
-    spoiled = [_count_spoiled(w, boxes, visible, draw.settings.min_visible) for w in windows]
-    return sample.transform(_enlarge(windows[int(np.argmin(spoiled))], sample.image_hw))
+    spoiled = _count_spoiled(windows, boxes, visible, draw.settings.min_visible)
+    return sample.transform(_enlarge(windows[np.argmin(spoiled)], sample.image_hw))
 
 
 def _objects_in_frame(
@@ -58,30 +58,30 @@ def _objects_in_frame(
 
 def _draw_windows(rng: np.random.Generator, kept: np.ndarray) -> np.ndarray:
     """Return candidates (10, 4), yxyx in image sides, each with one of the boxes `kept` (N, 4)."""
-    windows = np.empty((_CANDIDATES, 4))
-    for window in windows:
-        area, ratio = rng.uniform(*_AREA), math.exp(rng.uniform(-1, 1) * math.log(_ASPECT))
-        size = np.sqrt(area * np.array([ratio, 1 / ratio]))
-        low, high = np.ones(2), np.zeros(2)  # of what the window has to hold: nothing
-        if len(kept):
-            box = kept[rng.integers(len(kept))]
-            low, high = box[:2], box[2:]
-            size *= max(1.0, *((high - low) / size))
-        size = np.minimum(size, 1)  # of two sides, this makes the longer one shorter
-        first, last = np.maximum(high - size, 0), np.minimum(low, 1 - size)
-        window[:2] = first + rng.random(2) * np.maximum(last - first, 0)
-        window[2:] = window[:2] + size
-    return windows
+    area = rng.uniform(*_AREA, _CANDIDATES)
+    ratio = np.exp(rng.uniform(-1, 1, _CANDIDATES) * math.log(_ASPECT))
+    sizes = np.sqrt(np.stack([area * ratio, area / ratio], axis=1))
+    # What a window has to hold: from `low` to `high`; without any box nothing
+    low, high = np.ones((_CANDIDATES, 2)), np.zeros((_CANDIDATES, 2))
+    if len(kept):
+        boxes = kept[rng.integers(len(kept), size=_CANDIDATES)]
+        low, high = boxes[:, :2], boxes[:, 2:]
+        sizes *= ((high - low) / sizes).max(axis=1, initial=1, keepdims=True)
+    sizes = np.minimum(sizes, 1)  # of two sides, this makes the longer one shorter
+    first, last = np.maximum(high - sizes, 0), np.minimum(low, 1 - sizes)
+    corners = first + rng.random((_CANDIDATES, 2)) * np.maximum(last - first, 0)
+    return np.concatenate([corners, corners + sizes], axis=1)
 
 
 def _count_spoiled(
-    window: np.ndarray, boxes: np.ndarray, visible: np.ndarray, min_visible: float
-) -> int:
-    """Count the boxes (N, 4) of which a window (4,) leaves something, but not enough."""
-    sides = np.minimum(boxes[:, 2:], window[2:]) - np.maximum(boxes[:, :2], window[:2])
+    windows: np.ndarray, boxes: np.ndarray, visible: np.ndarray, min_visible: float
+) -> np.ndarray:
+    """Return (W,) of how many boxes (N, 4) each window (W, 4) leaves something, but not enough."""
+    high = np.minimum(boxes[:, 2:], windows[:, None, 2:])
+    low = np.maximum(boxes[:, :2], windows[:, None, :2])
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    share = visible * sides.clip(0).prod(axis=1) / whole
-    return int(((share > _EDGE) & (share < min_visible - _EDGE)).sum())
+    share = visible * (high - low).clip(0).prod(axis=2) / whole
+    return ((share > _EDGE) & (share < min_visible - _EDGE)).sum(axis=1)
 
 
 def _enlarge(window: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
