@@ -8,6 +8,10 @@ import numpy as np
 
 from edge_retina.datasets.schema import Example
 
+# A side in pixels of the network input. Below the stride of the finest level an object has less
+# than one cell of the feature map to itself.
+LEARNABLE_PX = 8.0
+
 
 def boxes_at_input(examples: Iterable[Example], image_hw: tuple[int, int]) -> np.ndarray:
     """Return all boxes, (N, 4) float32 yxyx in pixels of a network input of `image_hw`."""

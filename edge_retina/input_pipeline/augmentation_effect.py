@@ -17,8 +17,8 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou
 from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.datasets.schema import Example
-from edge_retina.doctor.data.checks.objects import LEARNABLE_PX
 from edge_retina.input_pipeline.augmented_objects import augmented_objects
 from edge_retina.input_pipeline.geometry import PlacedObjects
 

@@ -11,9 +11,10 @@ from edge_retina.boxes.fitting import WORTHWHILE_GAIN, knee
 from edge_retina.boxes.kmeans import nearest_level
 from edge_retina.boxes.square_reach import LONGEST_ASPECT, REACH_IOU
 from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.doctor.advice import Advice
 from edge_retina.doctor.data.checks.anchors import AnchorStudy, anchor_objects, study_anchors
-from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistics
+from edge_retina.doctor.data.checks.objects import ObjectStatistics
 from edge_retina.doctor.data.survey import Survey
 
 _LARGEST_SIZE = 640  # px; the largest input that a phone runs several times a second

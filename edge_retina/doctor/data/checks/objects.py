@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge_retina.boxes.nms import non_max_suppression
-from edge_retina.datasets.objects import boxes_at_input, object_classes
+from edge_retina.datasets.objects import LEARNABLE_PX, boxes_at_input, object_classes
 from edge_retina.doctor.data.checks.boxes import duplicate_mask
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
-# Below the finest level's stride an object has less than one cell of the feature map to itself.
-LEARNABLE_PX = 8.0
 _SMALL_SHARE = 0.02  # objects below it cost less than two points of recall at the most
 COCO_SMALL_PX = 32.0
 _EXTREME_ASPECT = 5.0  # the default anchors end at 2; IoU 0.5 is out of their reach from 4 on

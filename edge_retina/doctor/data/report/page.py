@@ -9,9 +9,10 @@ from urllib.parse import quote
 import numpy as np
 
 from edge_retina.boxes.anchors import size_text
+from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.doctor.data.checks.anchors import AnchorStudy
 from edge_retina.doctor.data.checks.classes import box_counts
-from edge_retina.doctor.data.checks.objects import LEARNABLE_PX, ObjectStatistics
+from edge_retina.doctor.data.checks.objects import ObjectStatistics
 from edge_retina.doctor.data.examine import Diagnosis
 from edge_retina.doctor.data.report.pictures import samples, worst_crops
 from edge_retina.doctor.data.report.plots import histogram, shape_scatter
