@@ -12,6 +12,7 @@ import numpy as np
 import edge_retina
 from edge_retina.boxes.fitting import knee
 from edge_retina.config import Config
+from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.doctor.advice import Advice
 from edge_retina.doctor.data.advice.advise import advise
 from edge_retina.doctor.data.checks.anchors import AnchorStudy, check_anchors, study_anchors
@@ -21,7 +22,6 @@ from edge_retina.doctor.data.checks.duplicates import check_duplicates
 from edge_retina.doctor.data.checks.formats import check_formats
 from edge_retina.doctor.data.checks.images import check_images
 from edge_retina.doctor.data.checks.objects import (
-    LEARNABLE_PX,
     ObjectStatistics,
     check_objects,
     measure_objects,
