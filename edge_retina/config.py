@@ -281,14 +281,14 @@ class TrainConfig:
     )
     backbone_learning_rate: float = option(
         1.0,
-        "learning rate of the backbone's layers, as a multiple of that of the rest",
+        "learning rate of a pretrained backbone's layers, as a multiple of that of the rest",
         low=0,
         high=10,
     )
     frozen_stages: int = option(
         0,
-        "so many stages of the backbone keep their weights: 1 = up to stride 2, 2 = up to stride 4 "
-        "... 5 = all of it; steps take less time. 0 = train everything",
+        "so many stages of a pretrained backbone keep their weights: 1 = up to stride 2, 2 = up to "
+        "stride 4 ... 5 = all of it; steps take less time. 0 = train everything",
         low=0,
         high=5,
     )

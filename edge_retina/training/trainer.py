@@ -92,12 +92,11 @@ class Trainer:
         )
         for network in (self.model, self.average):
             self._freeze(network)
-        self._warn_of_frozen_noise()
         self.average.set_weights(self.model.get_weights())
         self.optimizer = build_optimizer(
             config.train,
             self.model.trainable_variables,
-            backbone=backbone_variables(self.model, config.model.backbone),
+            backbone=self._fine_tuned(),
         )
         self._validation = (
             Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
@@ -284,15 +283,19 @@ class Trainer:
         settings, backbone = self.config.train, self.config.model.backbone
         if settings.freeze_backbone_batchnorm:
             freeze_batchnorms(network, backbone)
-        freeze_stages(network, backbone=backbone, stages=settings.frozen_stages)
+        if self._is_pretrained:
+            freeze_stages(network, backbone=backbone, stages=settings.frozen_stages)
 
-    def _warn_of_frozen_noise(self) -> None:
-        settings, model = self.config.train, self.config.model
-        if settings.frozen_stages and model.pretrained == "none":
-            log.warning(
-                'train.frozen_stages keeps random weights: model.pretrained is "none"; set it to '
-                '"imagenet" or an .h5 file, or train.frozen_stages to 0'
-            )
+    def _fine_tuned(self) -> list[tf.Variable]:
+        """Return the variables that have a learning rate of their own."""
+        if not self._is_pretrained:
+            return []
+        return backbone_variables(self.model, self.config.model.backbone)
+
+    @property
+    def _is_pretrained(self) -> bool:
+        """Whether the backbone knows anything that is worth keeping."""
+        return self.config.model.pretrained != "none"
 
     def _build(self) -> keras.Model:
         return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)

@@ -102,6 +102,48 @@ SCHEDULED = {
 }
 
 
+@pytest.fixture(scope="module")
+def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stands in for ImageNet weights."""
+    from edge_retina.model.keras import keras
+
+    path = tmp_path_factory.mktemp("weights") / "backbone.h5"
+    keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None).save_weights(path)
+    return path
+
+
+def test_only_a_pretrained_backbone_is_spared(
+    config: Config, dataset: Dataset, tmp_path: Path, imagenet_file: Path
+):
+    """One of random weights has nothing to lose, and frozen it would never learn."""
+    train = dataclasses.replace(config.train, frozen_stages=2, backbone_learning_rate=0.1)
+    config = config.replace(train=train)
+    from_noise = trainer_of(config, dataset, tmp_path / "noise")
+    model = dataclasses.replace(config.model, pretrained=str(imagenet_file))
+    tuned = trainer_of(config.replace(model=model), dataset, tmp_path / "tuned")
+    counts = [len(trainer.model.trainable_variables) for trainer in (from_noise, tuned)]
+    assert counts[0] > counts[1]
+    assert all(layer.trainable for layer in from_noise.model.layers)
+
+    moved = []
+    for trainer in (from_noise, tuned):
+        kernel = trainer.model.get_layer("block_16_project").kernel
+        before = kernel.numpy()
+        trainer.optimizer.learning_rate.assign(0.01)
+        gradients = [tf_ones_like(v) for v in trainer.model.trainable_variables]
+        trainer.optimizer.apply_gradients(
+            zip(gradients, trainer.model.trainable_variables, strict=True)
+        )
+        moved.append(np.abs(kernel.numpy() - before).max())
+    assert moved[1] == pytest.approx(moved[0] / 10, rel=0.01)
+
+
+def tf_ones_like(variable: Any) -> Any:
+    from edge_retina.model.keras import tf
+
+    return tf.ones_like(variable)
+
+
 @pytest.mark.parametrize("options", [{}, SCHEDULED], ids=["default", "scheduled"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
     config: Config,
@@ -109,10 +151,14 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
+    imagenet_file: Path,
 ) -> None:
     from edge_retina.training import trainer as module
 
-    config = config.replace(train=dataclasses.replace(config.train, **options))
+    config = config.replace(
+        train=dataclasses.replace(config.train, **options),
+        model=dataclasses.replace(config.model, pretrained=str(imagenet_file)),
+    )
     undisturbed = trainer_of(config, dataset, tmp_path / "whole")
     results = undisturbed.fit()
     assert results.pop("seconds") > 0
