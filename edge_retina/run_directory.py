@@ -6,7 +6,9 @@ and when a stage counts as done.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +104,18 @@ class RunDirectory:
     def mark_undone(self, stage: str) -> None:
         """Delete the marker of a stage before the stage is redone."""
         self.marker(stage).unlink(missing_ok=True)
+
+    def require_directory(self) -> None:
+        """Refuse a path that no directory can have, before any work is done for it.
+
+        Raises:
+            NotADirectoryError: the path, or one that leads to it, is that of a file.
+        """
+        for path in (self.root, *self.root.parents):
+            if path.is_dir():
+                return
+            if path.exists():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
     def save_config(self, config: Config) -> None:
         """Write the resolved config."""

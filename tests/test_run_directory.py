@@ -101,3 +101,14 @@ def test_everything_lies_inside_the_run(run: RunDirectory) -> None:
     ]
     assert all(path.is_relative_to(run.root) for path in paths)
     assert len(set(paths)) == len(paths)
+
+
+@pytest.mark.parametrize("path", ["file", "file/run", "file/runs/run"])
+def test_a_file_in_the_way_is_named(tmp_path: Path, path: str):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError) as caught:
+        RunDirectory(tmp_path / path).require_directory()
+    assert caught.value.filename == str(tmp_path / "file")
+    RunDirectory(tmp_path / "new" / "run").require_directory()
+    RunDirectory(tmp_path).require_directory()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -94,6 +94,7 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
     if config.train.teacher:
         path = str(Path(config.train.teacher).resolve())
         config = config.replace(train=dataclasses.replace(config.train, teacher=path))
+    run.require_directory()
     load_recipe(config.quantize.recipe).check_method(config.quantize.method)
     prepared = read_data(config)
     teacher = teacher_sha256(config.train.teacher, run=run, labels=prepared.dataset.labels)
