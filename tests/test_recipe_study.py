@@ -1,0 +1,61 @@
+"""benchmarks/recipe.toml and the table that benchmarks/recipe.py makes of its results."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_retina.config import load_config, read_toml
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PLAN = read_toml(BENCHMARKS / "recipe.toml")
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("recipe")
+
+
+@pytest.mark.parametrize("study", PLAN["studies"])
+def test_every_variant_is_a_config(study: str):
+    """A misspelt setting would only be found hours later, when its turn comes."""
+    content = PLAN["studies"][study]
+    for set_name in content.get("sets", PLAN["sets"]):
+        for variant in content["variants"]:
+            of_set = PLAN["sets"][set_name].get("set", [])
+            settings = [*PLAN["set"], *of_set, *content.get("set", []), *variant["set"]]
+            config = load_config(BENCHMARKS / "configs" / f"{set_name}.toml", overrides=settings)
+            assert (config.data.train_split, config.data.val_split) == ("train", "val")
+            assert config.model.image_hw == (256, 256)
+            assert config.train.batch_size == 8
+
+
+def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
+    study = {
+        "seeds": [0, 1],
+        "variants": [
+            {"name": "old", "label": "before"},
+            {"name": "new", "label": "after"},
+            {"name": "planned", "label": "not trained yet"},
+        ],
+    }
+    values = {"old/a/0": 0.5, "old/a/1": 0.52, "old/b/0": 0.3, "new/a/0": 0.53, "new/b/0": 0.31}
+    results = {f"study/{key}": {"mAP": value} for key, value in values.items()}
+    lines = recipe._study_table("study", study, {"sets": {"a": {}, "b": {}}}, results).splitlines()
+    assert lines[0] == "|  | a | b | points gained |"
+    assert lines[2] == "| before | 0.510 ± 0.014 | 0.300 |  |"
+    # Pairs are 3 and 1 points: mean 2, deviation sqrt(2), over sqrt(2) times t(1) = 12.71.
+    assert lines[3] == "| after | 0.530 | 0.310 | +2.0 ± 12.7 (2) |"
+    assert len(lines) == 4
+
+
+def test_one_process_has_a_cell(recipe: Any, tmp_path: Path):
+    lock = tmp_path / "runs" / "cell.lock"
+    with recipe._claim(lock) as first, recipe._claim(lock) as second:
+        assert (first, second) == (True, False)
+    with recipe._claim(lock) as again:
+        assert again
