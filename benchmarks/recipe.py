@@ -36,6 +36,7 @@ _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results" / "recipe.json"
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
+_FEWEST_PAIRS = 4  # the interval of fewer is so wide that it says nothing
 
 
 @dataclass(frozen=True)
@@ -193,12 +194,15 @@ def _spread(values: list[float]) -> str:
 
 
 def _interval(pairs: list[float]) -> str:
-    """Return the mean of paired differences with its 95 % interval (Student's t)."""
-    if len(pairs) < 2:
-        return f"{pairs[0]:+.1f}" if pairs else ""
-    degrees = min(len(pairs) - 1, len(_T95))
-    half = _T95[degrees - 1] * statistics.stdev(pairs) / len(pairs) ** 0.5
-    return f"{statistics.mean(pairs):+.1f} ± {half:.1f} ({len(pairs)})"
+    """Return the mean of paired differences and, if there are enough, its 95 % interval."""
+    if not pairs:
+        return ""
+    mean, count = f"{statistics.mean(pairs):+.1f}", len(pairs)
+    if count < _FEWEST_PAIRS:
+        return f"{mean} ({count})"
+    degrees = min(count - 1, len(_T95))
+    half = _T95[degrees - 1] * statistics.stdev(pairs) / count**0.5
+    return f"{mean} ± {half:.1f} ({count})"
 
 
 if __name__ == "__main__":

@@ -48,9 +48,22 @@ def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
     lines = recipe._study_table("study", study, {"sets": {"a": {}, "b": {}}}, results).splitlines()
     assert lines[0] == "|  | a | b | points gained |"
     assert lines[2] == "| before | 0.510 ± 0.014 | 0.300 |  |"
-    # Pairs are 3 and 1 points: mean 2, deviation sqrt(2), over sqrt(2) times t(1) = 12.71.
-    assert lines[3] == "| after | 0.530 | 0.310 | +2.0 ± 12.7 (2) |"
+    assert lines[3] == "| after | 0.530 | 0.310 | +2.0 (2) |"  # pairs of 3 and 1 points
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    "pairs, text",
+    [
+        ([], ""),
+        ([1.25], "+1.2 (1)"),
+        ([-1.0, -1.0, 0.5], "-0.5 (3)"),
+        # mean 2, deviation sqrt(2 / 3), over 2 times t(3) = 3.18
+        ([1.0, 2.0, 2.0, 3.0], "+2.0 ± 1.3 (4)"),
+    ],
+)
+def test_intervals(recipe: Any, pairs: list[float], text: str):
+    assert recipe._interval(pairs) == text
 
 
 def test_one_process_has_a_cell(recipe: Any, tmp_path: Path):
