@@ -35,12 +35,21 @@ def force_from(matched_gt: tf.Tensor, iou: tf.Tensor, lowest: tf.Tensor) -> tf.T
     Args:
         matched_gt: (A,) int32.
         iou: (G, A), G at least 1.
-        lowest: (G, 1). An IoU of 0 is never enough; where two objects claim one anchor, the one
-            with the higher IoU has it.
+        lowest: (G, 1). An IoU of 0 is never enough.
     """
-    forced = (iou >= lowest) & (iou > 0)
-    claim = tf.argmax(tf.where(forced, iou, -1.0), axis=0, output_type=tf.int32)
-    return tf.where(tf.reduce_any(forced, axis=0), claim, matched_gt)
+    return claim(matched_gt, iou, (iou >= lowest) & (iou > 0))
+
+
+def claim(matched_gt: tf.Tensor | int, iou: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """Return a matching (A,) int32 in which objects have the anchors that they want.
+
+    Args:
+        matched_gt: (A,) int32, or one number, for anchors that no object wants.
+        iou: (G, A), G at least 1. An anchor that several objects want goes to the highest.
+        wanted: (G, A) bool.
+    """
+    best = tf.argmax(tf.where(wanted, iou, -1.0), axis=0, output_type=tf.int32)
+    return tf.where(tf.reduce_any(wanted, axis=0), best, matched_gt)
 
 
 def ignore_inside(matched_gt: tf.Tensor, anchors: tf.Tensor, ignored_boxes: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.assigners.atss import CELLS_PER_LEVEL, cell_centres
 from edge_retina.boxes.matching import NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.overlaps import force_unmatched, ignore_inside, pairwise_iou
+from edge_retina.input_pipeline.overlaps import claim, force_unmatched, ignore_inside, pairwise_iou
 from edge_retina.model.keras import tf
 
 
@@ -23,8 +23,7 @@ def assign(
     iou = pairwise_iou(gt_boxes, anchors)
     candidates, inside = _near_and_inside(gt_boxes, grid)
     positive = candidates & inside & (iou >= _threshold(iou, candidates)) & (iou > 0)
-    claim = tf.argmax(tf.where(positive, iou, -1.0), axis=0, output_type=tf.int32)
-    matched = tf.where(tf.reduce_any(positive, axis=0), claim, NEGATIVE)
+    matched = claim(NEGATIVE, iou, positive)
     if settings.force_match:
         matched = force_unmatched(matched, iou)
     return ignore_inside(matched, anchors, ignored_boxes)

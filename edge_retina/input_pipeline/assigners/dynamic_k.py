@@ -10,6 +10,7 @@ from edge_retina.boxes.assigners.dynamic_k import ROUNDING
 from edge_retina.boxes.matching import NEGATIVE
 from edge_retina.config import MatchingConfig
 from edge_retina.input_pipeline.overlaps import (
+    claim,
     force_unmatched,
     ignore_inside,
     pairwise_iou,
@@ -33,8 +34,7 @@ def assign(
     inside = tf.reduce_all((centres > low) & (centres < high), axis=-1)
     quality = tf.where(inside, iou, 0.0)
     positive = (quality >= _lowest(quality, settings.most_positives)) & (quality > 0)
-    claim = tf.argmax(tf.where(positive, quality, -1.0), axis=0, output_type=tf.int32)
-    matched = tf.where(tf.reduce_any(positive, axis=0), claim, NEGATIVE)
+    matched = claim(NEGATIVE, quality, positive)
     if settings.force_match:
         matched = force_unmatched(matched, iou)
     return ignore_inside(matched, anchors, ignored_boxes)
