@@ -47,7 +47,7 @@ def test_all_results_go_where_they_are_wanted(data: Path, tmp_path: Path) -> Non
     assert tree["images"] == {"train": 4}
     assert tree["boxes"] == {"cat": 5}
     assert tree["findings"][0]["code"] == "zero-area-box"
-    assert set(tree["anchors"]["sets"]) == {"default", "fitted"}
+    assert set(tree["anchors"]["sets"]) == {"default", "square", "fitted"}
     config = load_config(advice)
     assert config.data.skip_invalid
     assert config.data.path == str(data)
@@ -68,11 +68,13 @@ def test_a_rectangular_input(data: Path) -> None:
     assert advice["model.image_hw"] == [64, 128]
 
 
-def test_seed_and_settings_reach_the_examination(data: Path) -> None:
-    tree = json.loads(doctor(data, "--json", "-", "--seed", "3").stdout)
-    other = json.loads(doctor(data, "--json", "-", "--set", "anchors.per_cell=7").stdout)
-    assert len(tree["anchors"]["sets"]["fitted"]["shapes"][0]) == 4
-    assert len(other["anchors"]["sets"]["fitted"]["shapes"][0]) == 7
+def test_settings_reach_the_examination(data: Path) -> None:
+    tree = json.loads(doctor(data, "--json", "-").stdout)
+    other = json.loads(
+        doctor(data, "--json", "-", "--seed", "3", "--set", "anchors.square_scales=3").stdout
+    )
+    assert len(tree["anchors"]["sets"]["square"]["shapes"][0]) == 1
+    assert len(other["anchors"]["sets"]["square"]["shapes"][0]) == 3
 
 
 @pytest.mark.parametrize(
