@@ -158,7 +158,7 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     config = config.replace(train=dataclasses.replace(config.train, **options))
     before_cut, cut = CUT - 1, CUT
     if options:
-        # Some are for pretrained backbones only. Checkpoints only at evaluations: each takes seconds.
+        # Some are for pretrained backbones only. Checkpoints take seconds: only at evaluations.
         before_cut, cut = 4, 8
         config = config.replace(
             train=dataclasses.replace(config.train, checkpoint_minutes=0.0),
