@@ -156,14 +156,14 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     from edge_retina.training import trainer as module
 
     config = config.replace(train=dataclasses.replace(config.train, **options))
-    before_cut, cut = CUT - 1, CUT
+    before_cut, cut, often = CUT - 1, CUT, config
+    # A checkpoint takes seconds: where there is no need for more, only at evaluations.
+    config = config.replace(train=dataclasses.replace(config.train, checkpoint_minutes=0.0))
     if options:
-        # Some are for pretrained backbones only. Checkpoints take seconds: only at evaluations.
-        before_cut, cut = 4, 8
-        config = config.replace(
-            train=dataclasses.replace(config.train, checkpoint_minutes=0.0),
-            model=dataclasses.replace(config.model, pretrained=str(imagenet_file)),
-        )
+        # Some of them are for pretrained backbones only.
+        model = dataclasses.replace(config.model, pretrained=str(imagenet_file))
+        config = config.replace(model=model)
+        before_cut, cut, often = 4, 8, config
     undisturbed = trainer_of(config, dataset, tmp_path / "whole")
     results = undisturbed.fit()
     assert results.pop("seconds") > 0
@@ -177,7 +177,7 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     with monkeypatch.context() as patch:
         patch.setattr(module, "Checkpoints", CutShort)
         with pytest.raises(KeyboardInterrupt):
-            trainer_of(config, dataset, tmp_path / "cut").fit()
+            trainer_of(often, dataset, tmp_path / "cut").fit()
     checkpoints = {path.stem for path in (tmp_path / "cut/float/checkpoint").glob("*.index")}
     assert checkpoints == {f"step-{before_cut}", f"step-{cut}"}
     resumed = trainer_of(config, dataset, tmp_path / "cut")
