@@ -75,7 +75,8 @@ def train(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
             continue
         with _claim(runs / f"{cell.key}.lock") as free:
             if free and cell.key not in _read_results():
-                _train(cell, plan, runs / cell.key)
+                figures = _train(cell, plan, runs / cell.key)
+                _add_result(cell, figures, lock=runs / "results.lock")
 
 
 @main.command()
@@ -100,7 +101,7 @@ def _cells(plan: dict[str, Any]) -> Iterator[Cell]:
                     yield Cell(study, variant["name"], set_name, seed)
 
 
-def _train(cell: Cell, plan: dict[str, Any], run: Path) -> None:
+def _train(cell: Cell, plan: dict[str, Any], run: Path) -> dict[str, Any]:
     study = plan["studies"][cell.study]
     (variant,) = (v for v in study["variants"] if v["name"] == cell.variant)
     settings = [
@@ -125,7 +126,7 @@ def _train(cell: Cell, plan: dict[str, Any], run: Path) -> None:
     subprocess.run(command + [part for text in settings for part in ("--set", text)], check=True)
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
-    _add_result(cell, {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]})
+    return {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]}
 
 
 def _read_results() -> dict[str, Any]:
@@ -135,17 +136,17 @@ def _read_results() -> dict[str, Any]:
     return results
 
 
-def _add_result(cell: Cell, figures: dict[str, Any]) -> None:
+def _add_result(cell: Cell, figures: dict[str, Any], *, lock: Path) -> None:
+    """Add a result; `lock` is a file that stays, since one that is deleted would lock nothing."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_HERE, check=True, capture_output=True
     )
-    figures["commit"] = commit.stdout.decode().strip()
-    with open(_RESULTS.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    figures = {**figures, "commit": commit.stdout.decode().strip()}
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         results = _read_results() | {cell.key: figures}
         ordered = dict(sorted(results.items()))
         write_json(_RESULTS, {"schema_version": 1, "results": ordered})
-    _RESULTS.with_suffix(".lock").unlink(missing_ok=True)
 
 
 @contextmanager

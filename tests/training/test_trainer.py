@@ -116,6 +116,8 @@ def test_only_a_pretrained_backbone_is_spared(
     config: Config, dataset: Dataset, tmp_path: Path, imagenet_file: Path
 ):
     """One of random weights has nothing to lose, and frozen it would never learn."""
+    from edge_retina.model.keras import tf
+
     train = dataclasses.replace(config.train, frozen_stages=2, backbone_learning_rate=0.1)
     config = config.replace(train=train)
     from_noise = trainer_of(config, dataset, tmp_path / "noise")
@@ -130,18 +132,12 @@ def test_only_a_pretrained_backbone_is_spared(
         kernel = trainer.model.get_layer("block_16_project").kernel
         before = kernel.numpy()
         trainer.optimizer.learning_rate.assign(0.01)
-        gradients = [tf_ones_like(v) for v in trainer.model.trainable_variables]
+        gradients = [tf.ones_like(v) for v in trainer.model.trainable_variables]
         trainer.optimizer.apply_gradients(
             zip(gradients, trainer.model.trainable_variables, strict=True)
         )
         moved.append(np.abs(kernel.numpy() - before).max())
     assert moved[1] == pytest.approx(moved[0] / 10, rel=0.01)
-
-
-def tf_ones_like(variable: Any) -> Any:
-    from edge_retina.model.keras import tf
-
-    return tf.ones_like(variable)
 
 
 @pytest.mark.parametrize("options", [{}, SCHEDULED], ids=["default", "scheduled"])
