@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_retina.config import LossConfig
+from edge_retina.model.class_losses.modulation import modulation
 from edge_retina.model.keras import tf
-
-# The power of a smaller distance has no finite slope for every gamma.
-_SMALLEST_DISTANCE = 1e-12
 
 
 def focal_loss(
@@ -35,6 +33,4 @@ def focal_loss(
     weight = one_hot * alpha + (1 - one_hot) * (1 - alpha)
     if not gamma:
         return weight * cross_entropy
-    # y - p = y (1 - p) - (1 - y) p, which loses no digits where p is next to 0 or 1.
-    distance = tf.abs(target * tf.sigmoid(-cls_logits) - (1 - target) * tf.sigmoid(cls_logits))
-    return weight * tf.maximum(distance, _SMALLEST_DISTANCE) ** gamma * cross_entropy
+    return weight * modulation(target, cls_logits, gamma) * cross_entropy

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_retina.config import LossConfig
+from edge_retina.model.class_losses.modulation import modulation
 from edge_retina.model.keras import tf
-
-# The power of a smaller distance has no finite slope for every gamma.
-_SMALLEST_DISTANCE = 1e-12
 
 
 def quality_focal_loss(
@@ -30,6 +28,4 @@ def quality_focal_loss(
     quality = 1 - settings.quality + settings.quality * iou()
     target = one_hot * quality[..., None]
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=cls_logits)
-    # y - p = y (1 - p) - (1 - y) p, which loses no digits where p is next to 0 or 1.
-    distance = tf.abs(target * tf.sigmoid(-cls_logits) - (1 - target) * tf.sigmoid(cls_logits))
-    return tf.maximum(distance, _SMALLEST_DISTANCE) ** settings.focal_gamma * cross_entropy
+    return modulation(target, cls_logits, settings.focal_gamma) * cross_entropy
