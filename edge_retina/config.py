@@ -285,6 +285,13 @@ class TrainConfig:
         low=0,
         high=10,
     )
+    backbone_warmup: float = option(
+        0.0,
+        "the learning rate of a pretrained backbone rises over this fraction of the steps, while "
+        "the new layers learn to use its features; 0 = it warms up with the rest",
+        low=0,
+        high=1,
+    )
     frozen_stages: int = option(
         0,
         "so many stages of a pretrained backbone keep their weights: 1 = up to stride 2, 2 = up to "

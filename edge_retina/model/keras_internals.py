@@ -114,20 +114,36 @@ class PerVariableRate:
     variable. That is Python code which runs when a step is traced.
     """
 
-    _multiple_of: Callable[[tf.Variable], float] | None = None
-    _multiple = 1.0  # of the variable that the optimizer is at
+    _multiple_of: Callable[[tf.Variable], float | None] | None = None
+    _multiple: float | None = None  # of the variable that the optimizer is at
+    _rise_steps = 0
 
-    def multiply_rate(self, variables: Sequence[tf.Variable], multiple: float) -> None:
-        """Multiply the learning rate of some variables; those of an earlier call are forgotten."""
+    def multiply_rate(
+        self, variables: Sequence[tf.Variable], multiple: float, *, rise_steps: int = 0
+    ) -> None:
+        """Multiply the learning rate of some variables; those of an earlier call are forgotten.
+
+        Args:
+            variables: of the model.
+            multiple: of the learning rate of the others.
+            rise_steps: the multiple rises in equal parts over the first so many steps.
+        """
         keys = frozenset(variable.ref() for variable in variables)
         # A function, because Keras would take a container for a part of its checkpoints.
-        self._multiple_of = lambda variable: multiple if variable.ref() in keys else 1.0
+        self._multiple_of = lambda variable: multiple if variable.ref() in keys else None
+        self._rise_steps = rise_steps
 
     @property
     def learning_rate(self) -> Any:
         """The learning rate; within an update, that of the variable at hand."""
         rate = super().learning_rate  # type: ignore[misc]  # of the optimizer
-        return rate if self._multiple == 1 else rate * self._multiple
+        if self._multiple is None:
+            return rate
+        rate = rate * self._multiple
+        if self._rise_steps:
+            done = tf.cast(self.iterations + 1, tf.float32)  # type: ignore[attr-defined]
+            rate = rate * tf.minimum(done / self._rise_steps, 1.0)
+        return rate
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
@@ -145,11 +161,11 @@ class PerVariableRate:
 
     @contextmanager
     def _at(self, variable: tf.Variable) -> Iterator[None]:
-        self._multiple = self._multiple_of(variable) if self._multiple_of else 1.0
+        self._multiple = self._multiple_of(variable) if self._multiple_of else None
         try:
             yield
         finally:
-            self._multiple = 1.0
+            self._multiple = None
 
 
 def _call(node: Any) -> LayerCall:

@@ -26,6 +26,7 @@ def build_optimizer(
     variables: Sequence[tf.Variable],
     *,
     backbone: Sequence[tf.Variable] = (),
+    steps: int = 0,
 ) -> keras.optimizers.Optimizer:
     """Build the optimizer of `settings` for some variables; the learning rate is set each step.
 
@@ -33,12 +34,14 @@ def build_optimizer(
         settings: `backbone_learning_rate` among them.
         variables: all that are trained.
         backbone: those of them whose learning rate is multiplied by `backbone_learning_rate`.
+        steps: of the training; `backbone_warmup` is a fraction of them.
 
     Source of the decay rule: Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization.
     """
     optimizer = load_choice(OPTIMIZERS, settings.optimizer)(settings)
-    if backbone and settings.backbone_learning_rate != 1:
-        optimizer.multiply_rate(backbone, settings.backbone_learning_rate)
+    rise_steps = round(settings.backbone_warmup * steps)
+    if backbone and (settings.backbone_learning_rate != 1 or rise_steps):
+        optimizer.multiply_rate(backbone, settings.backbone_learning_rate, rise_steps=rise_steps)
     optimizer.exclude_from_weight_decay(var_list=undecayed(variables))
     optimizer.build(list(variables))
     return optimizer

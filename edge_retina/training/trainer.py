@@ -82,6 +82,10 @@ class Trainer:
         self.config, self.run = config, run
         self._labels, self._train = labels, train
         self._grid = grid
+        self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
+        self._total_steps = total_steps(
+            config.train, images=len(train), batch_size=config.train.batch_size
+        )
         keras.utils.set_random_seed(config.seed)
         self.model, self.average = self._build(), self._build()
         load_pretrained(
@@ -97,6 +101,7 @@ class Trainer:
             config.train,
             self.model.trainable_variables,
             backbone=self._fine_tuned(),
+            steps=self._total_steps,
         )
         self._validation = (
             Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
@@ -106,10 +111,6 @@ class Trainer:
         # After the network, whose random weights are so the same with and without a teacher.
         teacher = config.train.teacher
         self._teacher = load_teacher(RunDirectory(Path(teacher)), grid=grid) if teacher else None
-        self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
-        self._total_steps = total_steps(
-            config.train, images=len(train), batch_size=config.train.batch_size
-        )
         self._batches: Iterator[tuple[tf.Tensor, ...]] = iter(())  # those of the last loop
         self._state, self._mark = TrainingState(), time.monotonic()
         self._checkpoints = Checkpoints(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,21 @@ def test_adamw_steps_by_the_learning_rate(network: Any):
 
 
 def steps_of(
-    network: Any, train: TrainConfig, *, rate: float, backbone: tuple[str, ...] = ()
+    network: Any,
+    train: TrainConfig,
+    *,
+    rates: Sequence[float],
+    backbone: tuple[str, ...] = (),
+    steps: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Take five compiled steps with random gradients; return each variable."""
+    """Take compiled steps with random gradients at given rates; return each variable."""
     from edge_retina.model.keras import tf
     from edge_retina.training.optimizer import build_optimizer
 
     variables = network.trainable_variables
     start = [variable.numpy() for variable in variables]
     slowed = [variable for variable in variables if variable.name in backbone]
-    optimizer = build_optimizer(train, variables, backbone=slowed)
+    optimizer = build_optimizer(train, variables, backbone=slowed, steps=steps)
 
     @tf.function
     def step(learning_rate: Any, gradients: list[Any]) -> None:
@@ -90,9 +96,9 @@ def steps_of(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
     rng = np.random.default_rng(0)
-    for number in range(1, 6):
+    for rate in rates:
         gradients = [tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables]
-        step(tf.constant(rate / number, tf.float32), gradients)
+        step(tf.constant(rate, tf.float32), gradients)
     found = {variable.name: variable.numpy() for variable in variables}
     for variable, value in zip(variables, start, strict=True):
         variable.assign(value)
@@ -107,11 +113,34 @@ def test_the_backbone_steps_as_alone_at_its_own_rate(network: Any, optimizer: st
     train = TrainConfig(
         optimizer=optimizer, weight_decay=0.1, clip_norm=1, backbone_learning_rate=multiple
     )
-    found = steps_of(network, train, rate=0.01, backbone=backbone)
-    usual = steps_of(network, train, rate=0.01)
-    scaled = steps_of(network, train, rate=0.01 * multiple)
+    rates = [0.01 / number for number in range(1, 6)]
+    found = steps_of(network, train, rates=rates, backbone=backbone)
+    usual = steps_of(network, train, rates=rates)
+    scaled = steps_of(network, train, rates=[rate * multiple for rate in rates])
     assert found.keys() > set(backbone)
     for name, value in found.items():
         want = scaled if name in backbone else usual
         np.testing.assert_array_equal(value, want[name], err_msg=name)
         assert (scaled[name] != usual[name]).any(), name
+
+
+@pytest.mark.parametrize("multiple", [0.5, 1.0])
+def test_the_backbone_warms_up_longer(network: Any, multiple: float):
+    """Over half of the eight steps: its multiple is 1/4, 2/4, 3/4, 1, 1 ... of `multiple`."""
+    backbone = ("conv/kernel:0", "bn/gamma:0")
+    train = TrainConfig(
+        weight_decay=0.1, backbone_learning_rate=multiple, backbone_warmup=0.5, clip_norm=1
+    )
+    rates = [0.01 / number for number in range(1, 9)]
+    found = steps_of(network, train, rates=rates, backbone=backbone, steps=8)
+    usual = steps_of(network, train, rates=rates)
+    rising = [
+        multiple * rate * part
+        for rate, part in zip(rates, (0.25, 0.5, 0.75, *[1] * 5), strict=True)
+    ]
+    warmed = steps_of(network, train, rates=rising)
+    for name, value in found.items():
+        np.testing.assert_allclose(
+            value, (warmed if name in backbone else usual)[name], rtol=1e-5, err_msg=name
+        )
+        assert np.abs(warmed[name] - usual[name]).max() > 1e-3, name
