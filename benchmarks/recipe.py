@@ -1,6 +1,7 @@
 """The ablation behind the default training settings: what each choice gives, over sets and seeds.
 
     python benchmarks/recipe.py train [VARIANT ...] --runs DIR [--sets bccd,chess] [--seeds 0,1,2]
+                                      [--checkout COMMIT=DIR]
     python benchmarks/recipe.py table
 
 `train` runs every (variant, set, seed) of `recipe.toml` that has no result yet, one after the
@@ -9,7 +10,9 @@ each core (`taskset -c N`): they share the work. `table` writes benchmarks/resul
 
 Variants of one study have the same steps, batches, images and starting weights and differ by the
 settings in `recipe.toml` only. They are trained on `train` and measured on `val`, with the last
-averaged weights; no test split is read.
+averaged weights. A study with `split = "test"` is measured on the test split instead, once, after
+the training; bccd is trained on train + val then. A variant with a `commit` is trained by the code
+and the configs of that commit, from a checkout of it (`git worktree add DIR COMMIT`).
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results" / "recipe.json"
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
-_FEWEST_PAIRS = 4  # the interval of fewer is so wide that it says nothing
+_FEWEST_PAIRS = 3  # the interval of fewer is so wide that it says nothing
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,28 @@ def main() -> None:
 @click.option("--runs", type=click.Path(path_type=Path), required=True, help="For the RUNs.")
 @click.option("--sets", default="", help="Only these sets, by commas.")
 @click.option("--seeds", default="", help="Only these seeds, by commas.")
-def train(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
+@click.option("--checkout", "checkouts", multiple=True, metavar="COMMIT=DIR", help="Older code.")
+def train(
+    names: tuple[str, ...], runs: Path, sets: str, seeds: str, checkouts: tuple[str, ...]
+) -> None:
     """Train what has no result yet."""
     plan = read_toml(_HERE / "recipe.toml")
+    code = {commit: Path(path) for commit, path in (text.split("=", 1) for text in checkouts)}
     for cell in _cells(plan):
         chosen = not names or cell.study in names or f"{cell.study}/{cell.variant}" in names
         if not chosen or (sets and cell.set_name not in sets.split(",")):
             continue
         if seeds and str(cell.seed) not in seeds.split(","):
             continue
+        commit = _variant(cell, plan).get("commit", "")
+        if commit and commit not in code:
+            click.echo(f"{cell.key} left out: it needs --checkout {commit}=DIR")
+            continue
         with _claim(runs / f"{cell.key}.lock") as free:
             if free and cell.key not in _read_results():
-                figures = _train(cell, plan, runs / cell.key)
-                _add_result(cell, figures, lock=runs / "results.lock")
+                root = code.get(commit, _HERE.parent).resolve()
+                figures = _train(cell, plan, (runs / cell.key).resolve(), root)
+                _add_result(cell, {**figures, "commit": _head(root)}, lock=runs / "results.lock")
 
 
 @main.command()
@@ -101,32 +113,47 @@ def _cells(plan: dict[str, Any]) -> Iterator[Cell]:
                     yield Cell(study, variant["name"], set_name, seed)
 
 
-def _train(cell: Cell, plan: dict[str, Any], run: Path) -> dict[str, Any]:
-    study = plan["studies"][cell.study]
-    (variant,) = (v for v in study["variants"] if v["name"] == cell.variant)
-    settings = [
+def settings_of(cell: Cell, plan: dict[str, Any]) -> list[str]:
+    """Return all that a cell sets over the config of its data set."""
+    study, split = plan["studies"][cell.study], plan["sets"][cell.set_name]
+    return [
         *plan["set"],
-        *plan["sets"][cell.set_name].get("set", []),
+        *(["data.val_split=test"] if study.get("split") == "test" else split.get("set", [])),
         *study.get("set", []),
-        *variant["set"],
+        *_variant(cell, plan)["set"],
         f"train.steps={study['steps']}",
         f"seed={cell.seed}",
     ]
-    config = _HERE / "configs" / f"{cell.set_name}.toml"
-    command = [
-        sys.executable,
-        "-m",
-        "edge_retina.cli.main",
-        "train",
-        str(config),
-        "--out",
-        str(run),
-    ]
-    click.echo(f"{cell.key}: {' '.join(variant['set'])}")
-    subprocess.run(command + [part for text in settings for part in ("--set", text)], check=True)
+
+
+def _variant(cell: Cell, plan: dict[str, Any]) -> dict[str, Any]:
+    variants = plan["studies"][cell.study]["variants"]
+    (variant,) = (v for v in variants if v["name"] == cell.variant)
+    return variant
+
+
+def _train(cell: Cell, plan: dict[str, Any], run: Path, code: Path) -> dict[str, Any]:
+    """Train a cell with the code of a checkout; return its figures."""
+    config = code / "benchmarks" / "configs" / f"{cell.set_name}.toml"
+    command = [sys.executable, "-m", "edge_retina.cli.main", "train", str(config)]
+    settings = settings_of(cell, plan)
+    click.echo(f"{cell.key}: {' '.join(settings)}")
+    subprocess.run(
+        [*command, "--out", str(run), *(part for text in settings for part in ("--set", text))],
+        check=True,
+        cwd=code,
+        env={**os.environ, "PYTHONPATH": str(code)},
+    )
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
     return {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]}
+
+
+def _head(code: Path) -> str:
+    """Return the short hash of the commit that is checked out."""
+    command = ["git", "rev-parse", "--short=7", "HEAD"]
+    done = subprocess.run(command, cwd=code, check=True, capture_output=True)
+    return done.stdout.decode().strip()
 
 
 def _read_results() -> dict[str, Any]:
@@ -138,10 +165,6 @@ def _read_results() -> dict[str, Any]:
 
 def _add_result(cell: Cell, figures: dict[str, Any], *, lock: Path) -> None:
     """Add a result; `lock` is a file that stays, since one that is deleted would lock nothing."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=_HERE, check=True, capture_output=True
-    )
-    figures = {**figures, "commit": commit.stdout.decode().strip()}
     with open(lock, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         results = _read_results() | {cell.key: figures}
@@ -177,6 +200,15 @@ def _study_table(
         pairs = [100 * (found[key] - base[key]) for key in found.keys() & base.keys()]
         gain = "" if variant["name"] == first else _interval(pairs)
         rows.append([variant["label"], *cells, gain])
+        if study.get("by_set") and variant["name"] != first:
+            gains = [
+                _interval([100 * (found[key] - base[key]) for key in both])
+                for both in (
+                    [k for k in sorted(found) if k in base and k[0] == set_name]
+                    for set_name in sets
+                )
+            ]
+            rows.append(["*points gained*", *gains, ""])
     return markdown_table(["", *sets, "points gained"], rows)
 
 

@@ -21,15 +21,18 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("study", PLAN["studies"])
-def test_every_variant_is_a_config(study: str):
+def test_every_variant_is_a_config(study: str, recipe: Any):
     """A misspelt setting would only be found hours later, when its turn comes."""
     content = PLAN["studies"][study]
     for set_name in content.get("sets", PLAN["sets"]):
         for variant in content["variants"]:
-            of_set = PLAN["sets"][set_name].get("set", [])
-            settings = [*PLAN["set"], *of_set, *content.get("set", []), *variant["set"]]
+            cell = recipe.Cell(study, variant["name"], set_name, seed=0)
+            settings = recipe.settings_of(cell, PLAN)
             config = load_config(BENCHMARKS / "configs" / f"{set_name}.toml", overrides=settings)
-            assert (config.data.train_split, config.data.val_split) == ("train", "val")
+            on_test = ("trainval" if set_name == "bccd" else "train", "test")
+            splits = on_test if content.get("split") == "test" else ("train", "val")
+            assert (config.data.train_split, config.data.val_split) == splits
+            assert config.train.steps == content["steps"]
             assert config.model.image_hw == (256, 256)
             assert config.train.batch_size == 8
 
@@ -45,11 +48,14 @@ def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
     }
     values = {"old/a/0": 0.5, "old/a/1": 0.52, "old/b/0": 0.3, "new/a/0": 0.53, "new/b/0": 0.31}
     results = {f"study/{key}": {"mAP": value} for key, value in values.items()}
-    lines = recipe._study_table("study", study, {"sets": {"a": {}, "b": {}}}, results).splitlines()
+    plan = {"sets": {"a": {}, "b": {}}}
+    lines = recipe._study_table("study", study, plan, results).splitlines()
     assert lines[0] == "|  | a | b | points gained |"
     assert lines[2] == "| before | 0.510 ± 0.014 | 0.300 |  |"
     assert lines[3] == "| after | 0.530 | 0.310 | +2.0 (2) |"  # pairs of 3 and 1 points
     assert len(lines) == 4
+    lines = recipe._study_table("study", {**study, "by_set": True}, plan, results).splitlines()
+    assert lines[4:] == ["| *points gained* | +3.0 (1) | +1.0 (1) |  |"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,9 @@ def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
     [
         ([], ""),
         ([1.25], "+1.2 (1)"),
-        ([-1.0, -1.0, 0.5], "-0.5 (3)"),
+        ([-1.0, 0.5], "-0.2 (2)"),
+        # mean 2, deviation 1, over the root of 3 times t(2) = 4.30
+        ([1.0, 2.0, 3.0], "+2.0 ± 2.5 (3)"),
         # mean 2, deviation sqrt(2 / 3), over 2 times t(3) = 3.18
         ([1.0, 2.0, 2.0, 3.0], "+2.0 ± 1.3 (4)"),
     ],
