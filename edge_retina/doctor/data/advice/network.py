@@ -13,7 +13,7 @@ from edge_retina.boxes.square_reach import LONGEST_ASPECT, REACH_IOU
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.doctor.advice import Advice
-from edge_retina.doctor.data.checks.anchors import AnchorStudy, anchor_objects, study_anchors
+from edge_retina.doctor.data.checks.anchors import AnchorStudy, study_anchors
 from edge_retina.doctor.data.checks.objects import ObjectStatistics
 from edge_retina.doctor.data.survey import Survey
 
@@ -100,13 +100,11 @@ def levels(
     high = max(used[-1], min(low + 1, possible[-1]))
     needed = tuple(range(low, high + 1))
     full = known
-    drawn = None
     if objects.image_hw != known.image_hw:
-        drawn = anchor_objects(survey, objects.image_hw)
-        full = study_anchors(survey, objects.image_hw, objects=drawn)
+        full = study_anchors(survey, objects.image_hw)
     lean = full
     if needed != full.levels:
-        lean = study_anchors(survey, objects.image_hw, levels=needed, objects=drawn)
+        lean = study_anchors(survey, objects.image_hw, levels=needed, objects=full.objects)
     lost = _recall(full) - _recall(lean)
     study = full if lost > _LEVEL_LOSS else lean
     sides = np.percentile(objects.sides, (1, 99))

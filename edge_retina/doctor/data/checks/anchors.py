@@ -68,6 +68,7 @@ class AnchorStudy:
         curve: coverage of the training split, as drawn, by 1 to 9 fitted anchors per cell; its knee
             is also what `edge-retina anchors --curve` recommends.
         worst: the objects that the fitted anchors cover worst.
+        objects: what anchors were fitted to, and the objects kept apart.
     """
 
     image_hw: tuple[int, int]
@@ -81,6 +82,7 @@ class AnchorStudy:
     fitted_objects: tuple[tuple[int, ...], ...]
     curve: tuple[CurvePoint, ...]
     worst: tuple[WorstObject, ...]
+    objects: tuple[BoxSample, HeldOut]
 
 
 def study_anchors(
@@ -142,6 +144,7 @@ def study_anchors(
         fitted_objects=found.objects,
         curve=coverage_curve(drawn, **how),
         worst=_worst(survey.usable, best["fitted"]),
+        objects=(drawn, held_out),
     )
 
 
