@@ -15,15 +15,21 @@ from typing import Any
 
 from edge_retina.errors import RunError
 
+_LOSSES = ("loss", "cls_loss", "box_loss", "distance")  # in the order of LossPoint
+
 
 @dataclass(frozen=True)
 class LossPoint:
-    """Losses of one step; None where the log has none or one that is not finite."""
+    """Losses of one step; None where the log has none or one that is not finite.
+
+    `distance` is that to the teacher, if there is one.
+    """
 
     step: int
     total: float | None
     cls: float | None
     box: float | None
+    distance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def _take(
         raise RunError(f"{where}: expected a 'loss' or a 'mAP', got {', '.join(record)}")
     step = record["step"]
     if "loss" in record:
-        figures = [_number(record, key, where) for key in ("loss", "cls_loss", "box_loss")]
+        figures = [_number(record, key, where) for key in _LOSSES]
         losses[step] = LossPoint(step, *figures)
     if "mAP" in record:
         accuracy[step] = AccuracyPoint(

@@ -105,13 +105,16 @@ def latency_chart(rows: Sequence[LatencyRow]) -> Chart | None:
 
 def training_charts(losses: Sequence[LossPoint], points: Sequence[AccuracyPoint]) -> list[Chart]:
     """Return losses and validation accuracy over the steps of the training."""
+    parts = [
+        _series("total", ((p.step, p.total) for p in losses)),
+        _series("class", ((p.step, p.cls) for p in losses)),
+        _series("box", ((p.step, p.box) for p in losses)),
+    ]
+    if any(p.distance is not None for p in losses):
+        parts.append(_series("distance to the teacher", ((p.step, p.distance) for p in losses)))
     loss = line_chart(
         "Training loss (logarithmic)",
-        [
-            _series("total", ((p.step, p.total) for p in losses)),
-            _series("class", ((p.step, p.cls) for p in losses)),
-            _series("box", ((p.step, p.box) for p in losses)),
-        ],
+        parts,
         x_label="step",
         log_y=True,
     )

@@ -133,6 +133,14 @@ def test_figures_of_every_section_are_in_the_text(data: ReportData) -> None:
         assert part in text, part
 
 
+def test_only_a_teacher_has_a_curve_of_its_distance(data: ReportData) -> None:
+    assert "distance to the teacher" not in render_report(data)
+    taught = dataclasses.replace(
+        data, losses=tuple(LossPoint(step, 3.0, 2.0, 0.5, 0.5) for step in (10, 20))
+    )
+    assert "distance to the teacher" in render_report(taught)
+
+
 def test_labels_never_become_markup(data: ReportData) -> None:
     html = render_report(data)
     page = Page(html)

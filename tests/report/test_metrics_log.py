@@ -25,6 +25,11 @@ def test_both_kinds_of_lines(tmp_path: Path) -> None:
     assert log.warnings == ()
 
 
+def test_a_teacher_adds_a_loss(tmp_path: Path) -> None:
+    line = LOSS.replace('"box_loss": 0.5', '"box_loss": 0.5, "distance": 0.25')
+    assert read_metrics_log(write(tmp_path, line)).losses == (LossPoint(10, 1.5, 1.0, 0.5, 0.25),)
+
+
 def test_empty_log_is_a_training_that_has_not_logged_yet(tmp_path: Path) -> None:
     log = read_metrics_log(write(tmp_path, ""))
     assert (log.losses, log.accuracy, log.warnings) == ((), (), ())
