@@ -31,7 +31,8 @@ _RESULTS = Path(__file__).parent / "results"
 @click.option("--runs", default=Path("runs/anchors"), type=click.Path(path_type=Path))
 def main(name: str, config: Path, overrides: tuple[str, ...], runs: Path) -> None:
     """Compare default and fitted anchors on the data set of CONFIG."""
-    base = load_config(config, overrides=overrides)
+    # Fixed IoU thresholds, since ATSS is meant for squares; `--set` can say otherwise.
+    base = load_config(config, overrides=("matching.assigner=max_iou", *overrides))
     kinds = {
         "default": dataclasses.replace(base.anchors, kind="retinanet", shapes=()),
         "fitted": dataclasses.replace(base.anchors, kind="fitted", fit=True, shapes=()),

@@ -104,18 +104,16 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AnchorConfig:
-    """Anchor shapes: those of `shapes`; where it is empty, of `kind`; where that is too, by `fit`.
-
-    `fit` is the older form of `kind`: true means "fitted", false means "retinanet".
-    """
+    """Anchor shapes: those of `shapes`; where it is empty, of `kind`."""
 
     kind: str = option(
         "",
-        '"fitted": by k-means on the training boxes; "square": squares of `square_strides`; '
-        '"retinanet": its nine default shapes; "" = as `fit` says',
+        '"square": squares of `square_strides`; "fitted": by k-means on the training boxes; '
+        '"retinanet": its nine default shapes; "" = "square", but "retinanet" if `fit` is false, '
+        'and "fitted" if `per_cell` or `evolve` is set',
         choices=("", *ANCHOR_SOURCES),
     )
-    fit: bool = option(True, 'without `kind`: true = "fitted", false = "retinanet"')
+    fit: bool = option(True, 'the older form of `kind`: false = "retinanet"')
     per_cell: int = option(4, "shapes per cell, when fitted", low=1, high=16)
     evolve: int = option(
         0, "rounds of improvement after k-means; 2000 take some seconds", low=0, high=100_000
@@ -133,7 +131,12 @@ class AnchorConfig:
     @property
     def source(self) -> str:
         """The kind of anchors, a key of `choices.ANCHOR_SOURCES`; `shapes` go before it."""
-        return self.kind or ("fitted" if self.fit else "retinanet")
+        if self.kind:
+            return self.kind
+        if not self.fit:
+            return "retinanet"
+        usual = (AnchorConfig.per_cell, AnchorConfig.evolve)
+        return "square" if (self.per_cell, self.evolve) == usual else "fitted"
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ class MatchingConfig:
     """Which anchors are trained to find which objects."""
 
     assigner: str = option(
-        "max_iou",
-        '"max_iou": fixed IoU thresholds; "atss": one for each object, from the anchors near it; '
+        "atss",
+        '"atss": an IoU threshold for each object, from anchors near it; "max_iou": fixed ones; '
         '"dynamic_k": as many anchors of an object as are about as good as its best one',
         choices=tuple(ASSIGNERS),
     )
@@ -268,8 +271,8 @@ class TrainConfig:
     steps: int = option(0, "if above 0: this many steps, whatever `epochs` says", low=0)
     batch_size: int = option(8, "images per step", low=1, high=4096)
     optimizer: str = option("adamw", "update rule", choices=tuple(OPTIMIZERS))
-    learning_rate: float = option(0.003, "peak, after the warm-up", low=1e-9, high=10)
-    warmup_steps: int = option(100, "steps of rising learning rate", low=0)
+    learning_rate: float = option(0.006, "peak, after the warm-up", low=1e-9, high=10)
+    warmup_steps: int = option(50, "steps of rising learning rate", low=0)
     warmup_fraction: float = option(
         0.0,
         "if above 0: the warm-up takes this fraction of all steps, whatever `warmup_steps` says",
@@ -280,20 +283,20 @@ class TrainConfig:
         0.01, "fraction of the peak at the end of the cosine", low=0, high=1
     )
     backbone_learning_rate: float = option(
-        1.0,
+        0.5,
         "learning rate of a pretrained backbone's layers, as a multiple of that of the rest",
         low=0,
         high=10,
     )
     backbone_warmup: float = option(
-        0.0,
+        0.5,
         "the learning rate of a pretrained backbone rises over this fraction of the steps, while "
         "the new layers learn to use its features; 0 = it warms up with the rest",
         low=0,
         high=1,
     )
     frozen_stages: int = option(
-        0,
+        2,
         "so many stages of a pretrained backbone keep their weights: 1 = up to stride 2, 2 = up to "
         "stride 4 ... 5 = all of it; steps take less time. 0 = train everything",
         low=0,
@@ -319,7 +322,7 @@ class TrainConfig:
         low=0,
     )
     plain_steps: float = option(
-        0.0,
+        0.3,
         "fraction of the steps, at the end, with plain pictures: flips and transposition stay, all "
         "other augmentations are off",
         low=0,

@@ -79,7 +79,7 @@ def test_given_shapes_go_before_every_kind(kind: str):
 @pytest.mark.parametrize(
     "kind, fit, source",
     [
-        ("", True, "fitted"),
+        ("", True, "square"),
         ("", False, "retinanet"),
         ("square", True, "square"),
         ("square", False, "square"),
@@ -89,6 +89,13 @@ def test_given_shapes_go_before_every_kind(kind: str):
 )
 def test_kind_goes_before_the_older_fit(kind: str, fit: bool, source: str):
     assert AnchorConfig(kind=kind, fit=fit).source == source
+
+
+@pytest.mark.parametrize("options", [{"per_cell": 3}, {"evolve": 100}])
+def test_settings_of_fitted_anchors_ask_for_them(options: dict[str, int]):
+    assert AnchorConfig(**options).source == "fitted"
+    assert AnchorConfig(kind="square", **options).source == "square"
+    assert AnchorConfig(fit=False, **options).source == "retinanet"
 
 
 def test_a_number_per_cell_that_squares_do_not_follow_is_told(caplog: pytest.LogCaptureFixture):

@@ -32,6 +32,7 @@ SETTINGS = (
     "[[8.67, 6.5], [12.33, 9.0], [20.0, 14.25]], "
     "[[17.33, 13.0], [24.67, 18.0], [40.0, 28.5]], "
     "[[34.67, 26.0], [49.33, 36.0], [80.0, 57.0]]]",
+    "matching.assigner=max_iou",  # as is usual with several shapes
     "augmentation.horizontal_flip=0",
     "augmentation.scale=[1, 1]",
     "augmentation.aspect=0",
