@@ -66,6 +66,26 @@ def test_zooming_out_stops_at_the_learnable_size(tmp_path: Path, width: int, low
     assert advice_for(voc)["augmentation.scale"].value == [low, 1.33]
 
 
+@pytest.mark.parametrize(
+    "width, objects, value",
+    [
+        (40, 1, 0.5),
+        (40, 5, None),  # five in a picture are enough
+        (13, 1, None),  # 15.8 px at the advised 128 x 128; half of that is under 8
+    ],
+)
+def test_mosaic_is_for_few_and_large_objects(
+    tmp_path: Path, width: int, objects: int, value: float | None
+) -> None:
+    voc = VocSet(tmp_path)
+    boxes = [("cat", 10 * i, 10, 10 * i + width, 10 + width) for i in range(objects)]
+    voc.add("a.jpg", *boxes)
+    found = advice_for(voc)
+    assert found["model.image_hw"].value == ([128, 128] if width == 13 else [96, 96])
+    mosaic = found.get("augmentation.mosaic")
+    assert (mosaic and mosaic.value) == value
+
+
 def with_pictures(voc: VocSet, count: int, **changes: Any) -> dict[str, Advice]:
     """Advice for a data set whose training split has its one picture `count` times."""
     known = survey(voc.root, small_config(**changes))
@@ -100,7 +120,7 @@ def test_a_training_has_enough_steps(
     assert advice["train.batch_size"].value == batch
     assert ("train.learning_rate" in advice) == (batch != 8)
     if batch != 8:
-        assert advice["train.learning_rate"].value == pytest.approx(0.003 * 2**0.5, rel=0.02)
+        assert advice["train.learning_rate"].value == pytest.approx(0.006 * 2**0.5, rel=0.02)
     assert "train.epochs" not in advice
     assert advice["train.steps"].value == steps
     default = 60 * -(-images // batch)

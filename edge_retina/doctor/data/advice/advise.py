@@ -31,6 +31,7 @@ def advise(
         *levels,
         *network.anchors(study),
         network.zoom(at_size),
+        *network.mosaic(at_size),
         *training.schedule(survey),
         *detections.max_detections(survey, objects),
         *detections.nms_iou(survey, objects),

@@ -25,9 +25,14 @@ _MEDIAN_PX = 16.0
 _CLASS_BOXES = 20  # a class with fewer has no median worth following
 _LEVEL_SHARE = 0.01  # of the objects; a level for fewer costs more than it finds
 _LEVEL_LOSS = 0.005  # of best possible recall
-# Share of objects too long for any square from which fitted shapes are advised. To be confirmed by
-# trainings with one square and ATSS on data sets on both sides of it.
-_SQUARE_MISSES = 0.05
+# Share of objects too long for any square from which fitted shapes are advised. With 6 % of them,
+# on vehicles, one square was level with fitted shapes (benchmarks/results/recipe.md); more was not
+# tried.
+_SQUARE_MISSES = 0.1
+# Mosaic is advised up to so many objects per image, if all but a tenth of them stay learnable at
+# half their size. It was measured on vehicles (1.9 objects per image) in benchmarks/recipe.toml.
+_MOSAIC_OBJECTS = 4
+_MOSAIC_SMALL_SHARE = 0.1
 
 
 def input_size(survey: Survey, objects: ObjectStatistics) -> Advice:
@@ -145,7 +150,8 @@ def anchors(study: AnchorStudy) -> list[Advice]:
     )
     if square.too_long > _SQUARE_MISSES:
         kind = Advice("anchors.kind", "fitted", f"{told}; squares suit up to {_SQUARE_MISSES:.0%}")
-        return [kind, *_per_cell(study)]
+        thresholds = "fitted shapes were measured with fixed IoU thresholds"
+        return [kind, *_per_cell(study), Advice("matching.assigner", "max_iou", thresholds)]
     reach = (
         f"; with one square per cell {square.beyond_reach:.1%} have no anchor of IoU {REACH_IOU:g}"
     )
@@ -189,3 +195,17 @@ def zoom(objects: ObjectStatistics) -> Advice:
         f"zooming out to {bound} keeps {kept} at 8 px or more"
     )
     return Advice("augmentation.scale", [bound, high], reason)
+
+
+def mosaic(objects: ObjectStatistics) -> list[Advice]:
+    """Return advice to join images in training where they show few objects and large ones."""
+    number = float(objects.per_image.mean())
+    low = float(np.quantile(objects.sides, _MOSAIC_SMALL_SHARE))
+    if number > _MOSAIC_OBJECTS or low / 2 < LEARNABLE_PX:
+        return []
+    reason = (
+        f"an image shows {number:.1f} objects on average; half of the training images are joined "
+        f"from four others, which shows more objects in more surroundings in each step. "
+        f"{1 - _MOSAIC_SMALL_SHARE:.0%} of the objects keep at least {low / 2:.1f} px"
+    )
+    return [Advice("augmentation.mosaic", 0.5, reason)]
