@@ -2,11 +2,13 @@
 
     python benchmarks/recipe.py train [VARIANT ...] --runs DIR [--sets bccd,chess] [--seeds 0,1,2]
                                       [--checkout COMMIT=DIR]
+    python benchmarks/recipe.py int8 VARIANT ... --runs DIR [--sets ...] [--seeds ...]
     python benchmarks/recipe.py table
 
 `train` runs every (variant, set, seed) of `recipe.toml` that has no result yet, one after the
 other, and adds each to benchmarks/results/recipe.json; start it again to go on, or start one for
-each core (`taskset -c N`): they share the work. `table` writes benchmarks/results/recipe.md.
+each core (`taskset -c N`): they share the work. `int8` takes what was trained to int8, by PTQ and
+by QAT, and measures the files on the same split. `table` writes benchmarks/results/recipe.md.
 
 Variants of one study have the same steps, batches, images and starting weights and differ by the
 settings in `recipe.toml` only. They are trained on `train` and measured on `val`, with the last
@@ -34,11 +36,13 @@ import click
 from edge_retina.config import read_toml
 from edge_retina.files import write_json, write_text
 from edge_retina.report.markdown import markdown_table
+from edge_retina.run_directory import RunDirectory
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results" / "recipe.json"
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
+_METHODS = ("ptq", "qat")
 _FEWEST_PAIRS = 3  # the interval of fewer is so wide that it says nothing
 
 
@@ -62,11 +66,17 @@ def main() -> None:
     """Train the ablation's variants, or write its table."""
 
 
+_names = click.argument("names", nargs=-1, metavar="[STUDY[/VARIANT] ...]")
+_runs = click.option("--runs", type=click.Path(path_type=Path), required=True, help="For the RUNs.")
+_sets = click.option("--sets", default="", help="Only these sets, by commas.")
+_seeds = click.option("--seeds", default="", help="Only these seeds, by commas.")
+
+
 @main.command()
-@click.argument("names", nargs=-1, metavar="[STUDY[/VARIANT] ...]")
-@click.option("--runs", type=click.Path(path_type=Path), required=True, help="For the RUNs.")
-@click.option("--sets", default="", help="Only these sets, by commas.")
-@click.option("--seeds", default="", help="Only these seeds, by commas.")
+@_names
+@_runs
+@_sets
+@_seeds
 @click.option("--checkout", "checkouts", multiple=True, metavar="COMMIT=DIR", help="Older code.")
 def train(
     names: tuple[str, ...], runs: Path, sets: str, seeds: str, checkouts: tuple[str, ...]
@@ -74,12 +84,7 @@ def train(
     """Train what has no result yet."""
     plan = read_toml(_HERE / "recipe.toml")
     code = {commit: Path(path) for commit, path in (text.split("=", 1) for text in checkouts)}
-    for cell in _cells(plan):
-        chosen = not names or cell.study in names or f"{cell.study}/{cell.variant}" in names
-        if not chosen or (sets and cell.set_name not in sets.split(",")):
-            continue
-        if seeds and str(cell.seed) not in seeds.split(","):
-            continue
+    for cell in _chosen(plan, names, sets, seeds):
         commit = _variant(cell, plan).get("commit", "")
         if commit and commit not in code:
             click.echo(f"{cell.key} left out: it needs --checkout {commit}=DIR")
@@ -92,16 +97,48 @@ def train(
 
 
 @main.command()
+@_names
+@_runs
+@_sets
+@_seeds
+def int8(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
+    """Quantise and measure what was trained."""
+    plan = read_toml(_HERE / "recipe.toml")
+    for cell in _chosen(plan, names, sets, seeds):
+        known = _read_results().get(cell.key)
+        if known is None or "int8" in known or _variant(cell, plan).get("commit"):
+            continue
+        with _claim(runs / f"{cell.key}.lock") as free:
+            if free:
+                figures = _quantise(cell, plan, (runs / cell.key).resolve())
+                _add_result(cell, {**known, "int8": figures}, lock=runs / "results.lock")
+
+
+@main.command()
 def table() -> None:
     """Write the table from the results."""
     plan, results = read_toml(_HERE / "recipe.toml"), _read_results()
     parts = [f"# {plan['title']}\n\n{plan['text'].strip()}\n"]
     for name, study in plan["studies"].items():
+        if not any(key.startswith(f"{name}/") for key in results):
+            continue
         parts.append(f"## {study['question']}\n\n{study['text'].strip()}\n")
         parts.append(_study_table(name, study, plan, results))
+        parts.extend(_int8_tables(name, study, plan, results))
         parts.append(f"{study['answer'].strip()}\n")
     write_text(_RESULTS.with_suffix(".md"), "\n".join(parts))
     click.echo("\n".join(parts))
+
+
+def _chosen(plan: dict[str, Any], names: tuple[str, ...], sets: str, seeds: str) -> list[Cell]:
+    """Return the cells that the command line asks for."""
+    return [
+        cell
+        for cell in _cells(plan)
+        if (not names or cell.study in names or f"{cell.study}/{cell.variant}" in names)
+        and (not sets or cell.set_name in sets.split(","))
+        and (not seeds or str(cell.seed) in seeds.split(","))
+    ]
 
 
 def _cells(plan: dict[str, Any]) -> Iterator[Cell]:
@@ -115,11 +152,12 @@ def _cells(plan: dict[str, Any]) -> Iterator[Cell]:
 
 def settings_of(cell: Cell, plan: dict[str, Any]) -> list[str]:
     """Return all that a cell sets over the config of its data set."""
-    study, split = plan["studies"][cell.study], plan["sets"][cell.set_name]
+    study, data = plan["studies"][cell.study], plan["sets"][cell.set_name]
     return [
         *plan["set"],
-        *(["data.val_split=test"] if study.get("split") == "test" else split.get("set", [])),
+        *(["data.val_split=test"] if study.get("split") == "test" else data.get("set", [])),
         *study.get("set", []),
+        *(data.get("doctor", []) if _variant(cell, plan).get("doctor") else []),
         *_variant(cell, plan)["set"],
         f"train.steps={study['steps']}",
         f"seed={cell.seed}",
@@ -135,18 +173,42 @@ def _variant(cell: Cell, plan: dict[str, Any]) -> dict[str, Any]:
 def _train(cell: Cell, plan: dict[str, Any], run: Path, code: Path) -> dict[str, Any]:
     """Train a cell with the code of a checkout; return its figures."""
     config = code / "benchmarks" / "configs" / f"{cell.set_name}.toml"
-    command = [sys.executable, "-m", "edge_retina.cli.main", "train", str(config)]
+    if not config.exists():  # in an older checkout
+        config = _HERE / "configs" / f"{cell.set_name}.toml"
     settings = settings_of(cell, plan)
     click.echo(f"{cell.key}: {' '.join(settings)}")
-    subprocess.run(
-        [*command, "--out", str(run), *(part for text in settings for part in ("--set", text))],
-        check=True,
-        cwd=code,
-        env={**os.environ, "PYTHONPATH": str(code)},
-    )
+    overrides = [part for text in settings for part in ("--set", text)]
+    _edge_retina("train", config, "--out", run, *overrides, code=code)
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
     return {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]}
+
+
+def _quantise(cell: Cell, plan: dict[str, Any], run: Path) -> dict[str, float]:
+    """Return the mAP of the float32 file and of the int8 files by PTQ and by QAT."""
+    config = RunDirectory(run).load_config()
+    found: dict[str, float] = {}
+    for method in _METHODS:
+        export = run / f"export_{method}"
+        _edge_retina("quantize", run, "--method", method)
+        _edge_retina("export", run, "--out", export, "--method", method)
+        for precision in ("float32", "int8"):
+            name = method if precision == "int8" else precision
+            if name in found:
+                continue
+            result = run / f"{name}.json"
+            model = export / f"{config.name}_{precision}.tflite"
+            split = ("--split", config.data.val_split, "--skip-invalid", "--json", result)
+            _edge_retina("evaluate", model, config.data.path, *split)
+            found[name] = json.loads(result.read_text(encoding="utf-8"))["mAP"]
+    return found
+
+
+def _edge_retina(*arguments: object, code: Path = _HERE.parent) -> None:
+    """Run a command with the code of a checkout."""
+    command = [sys.executable, "-m", "edge_retina.cli.main", *map(str, arguments)]
+    root = code.resolve()
+    subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
 
 
 def _head(code: Path) -> str:
@@ -210,6 +272,24 @@ def _study_table(
             ]
             rows.append(["*points gained*", *gains, ""])
     return markdown_table(["", *sets, "points gained"], rows)
+
+
+def _int8_tables(
+    name: str, study: dict[str, Any], plan: dict[str, Any], results: dict[str, Any]
+) -> Iterator[str]:
+    """Yield a table for each variant of which there are int8 files."""
+    for variant in study["variants"]:
+        rows = []
+        for set_name in study.get("sets", plan["sets"]):
+            for seed in study["seeds"]:
+                found = results.get(Cell(name, variant["name"], set_name, seed).key, {}).get("int8")
+                if found:
+                    kept = [f"{found[m]:.3f} ({found[m] / found['float32']:.1%})" for m in _METHODS]
+                    rows.append([set_name, str(seed), f"{found['float32']:.3f}", *kept])
+        if rows:
+            header = ["", "seed", "float32 file", "int8 by PTQ", "int8 by QAT"]
+            yield f"int8 files of *{variant['label']}*, mAP on the same split:\n"
+            yield markdown_table(header, rows)
 
 
 def _values(

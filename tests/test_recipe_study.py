@@ -58,6 +58,14 @@ def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
     assert lines[4:] == ["| *points gained* | +3.0 (1) | +1.0 (1) |  |"]
 
 
+def test_what_int8_keeps(recipe: Any):
+    study = {"seeds": [0, 1], "variants": [{"name": "new", "label": "after"}]}
+    figures = {"float32": 0.5, "ptq": 0.495, "qat": 0.5}
+    results = {"study/new/a/1": {"mAP": 0.5, "int8": figures}, "study/new/a/0": {"mAP": 0.5}}
+    _, table = recipe._int8_tables("study", study, {"sets": {"a": {}}}, results)
+    assert table.splitlines()[2:] == ["| a | 1 | 0.500 | 0.495 (99.0%) | 0.500 (100.0%) |"]
+
+
 @pytest.mark.parametrize(
     "pairs, text",
     [
