@@ -2,10 +2,10 @@
 
     python benchmarks/augmented_coverage.py DATA --out benchmarks/results/augmented_coverage
 
-Writes OUT.json and OUT.md. Anchors are fitted to boxes as training draws them, with the settings of
-the config. Best possible recall is the share of objects with an anchor of IoU >= 0.5, in the images
-as they are and as augmentation changes them: without transpose, and with it (probability 0.5,
-whatever the config says). Needs no TensorFlow.
+Writes OUT.json and OUT.md. Four shapes are fitted to boxes as training draws them, with the
+augmentation of the config. Best possible recall is the share of objects with an anchor of
+IoU >= 0.5, in the images as they are and as augmentation changes them: without transpose, and with
+it (probability 0.5, whatever the config says). Needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def main(data: Path, out: Path, draws: int, seed: int) -> None:
 
 
 def _measure(root: Path, name: str, draws: int, seed: int) -> dict[str, Any]:
-    config = load_config(_CONFIGS / f"{name}.toml", overrides=(f"data.path='{root.resolve()}'",))
+    overrides = (f"data.path='{root.resolve()}'", "anchors.kind=fitted", "anchors.per_cell=4")
+    config = load_config(_CONFIGS / f"{name}.toml", overrides=overrides)
     train = load_dataset(root, skip_invalid=True).split(config.data.train_split)
     grid = resolve_anchors(config, train)
     plain = switched_off(config.augmentation, *MOVING)
