@@ -30,8 +30,8 @@ setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 demo: $(VENV)/train.stamp  ## run the whole pipeline on generated images, into runs/demo
 	$(BIN)/edge-retina demo --out runs/demo
 
-test: setup  ## run the whole test suite
-	$(PYTEST)
+test: setup  ## run the whole test suite; it names the slowest tests at the end
+	$(PYTEST) --durations=30
 
 test-fast: setup  ## run the tests that need no TensorFlow; takes seconds
 	$(PYTEST) -m 'not tf and not slow'
