@@ -110,7 +110,7 @@ class AnchorConfig:
         "",
         '"square": squares of `square_strides`; "fitted": by k-means on the training boxes; '
         '"retinanet": its nine default shapes; "" = "square", but "retinanet" if `fit` is false, '
-        'and "fitted" if `per_cell` or `evolve` is set',
+        'and "fitted" if `per_cell` or `evolve` is not the default',
         choices=("", *ANCHOR_SOURCES),
     )
     fit: bool = option(True, 'the older form of `kind`: false = "retinanet"')

@@ -205,7 +205,7 @@ def mosaic(objects: ObjectStatistics) -> list[Advice]:
         return []
     reason = (
         f"an image shows {number:.1f} objects on average; half of the training images are joined "
-        f"from four others, which shows more objects in more surroundings in each step. "
+        "from four others, which shows more objects in more surroundings in each step. "
         f"{1 - _MOSAIC_SMALL_SHARE:.0%} of the objects keep at least {low / 2:.1f} px"
     )
     return [Advice("augmentation.mosaic", 0.5, reason)]
