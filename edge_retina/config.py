@@ -333,6 +333,11 @@ class TrainConfig:
     checkpoint_minutes: float = option(
         5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
     )
+    deterministic: bool = option(
+        False,
+        "use only deterministic operations of TensorFlow; slower, and needed on a GPU to repeat a "
+        "training bit for bit; on a CPU trainings repeat anyway",
+    )
     tensorboard: bool = option(True, "write TensorBoard event files too")
     teacher: str = option(
         "",

@@ -49,6 +49,9 @@ COMMANDS = {
     ),
     "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
     "convert": CommandEntry("edge_retina.cli.convert", "Convert a data set to another format."),
+    "verify-resume": CommandEntry(
+        "edge_retina.cli.verify_resume", "Prove that a killed training loses nothing."
+    ),
 }
 
 

@@ -86,6 +86,8 @@ class Trainer:
         self._total_steps = total_steps(
             config.train, images=len(train), batch_size=config.train.batch_size
         )
+        if config.train.deterministic:
+            tf.config.experimental.enable_op_determinism()  # for the rest of the process
         keras.utils.set_random_seed(config.seed)
         self.model, self.average = self._build(), self._build()
         load_pretrained(

@@ -24,7 +24,7 @@ def load(name: str) -> tuple[click.Command, click.Context]:
 
 def usages() -> dict[str, str]:
     """The usage of each command as the README's table gives it."""
-    found = re.findall(r"^\| `(edge-retina ([a-z]+)[^`]*)` \|", REFERENCE, re.MULTILINE)
+    found = re.findall(r"^\| `(edge-retina ([a-z-]+)[^`]*)` \|", REFERENCE, re.MULTILINE)
     return {name: usage for usage, name in found}
 
 

@@ -152,6 +152,23 @@ def test_only_a_pretrained_backbone_is_spared(
     assert moved[1] == pytest.approx(moved[0] / 10 / (STEPS / 2), rel=0.01)
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_deterministic_operations_when_wanted(
+    config: Config,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: bool,
+) -> None:
+    from edge_retina.model.keras import tf
+
+    asked: list[bool] = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: asked.append(True))
+    train = dataclasses.replace(config.train, deterministic=wanted)
+    trainer_of(config.replace(train=train), dataset, tmp_path)
+    assert asked == [True] * wanted
+
+
 @pytest.mark.parametrize("options", [{}, SCHEDULED], ids=["default", "scheduled"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
     config: Config,
