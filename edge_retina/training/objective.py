@@ -30,7 +30,8 @@ def detection_objective(
     """Return the function that computes the losses of `model` on a batch.
 
     Args:
-        model: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
+        model: outputs cls_logits (B, A, K) and box_deltas (B, A, 4), in any precision; losses are
+            computed in float32.
         anchors_px: (A, 4) yxyx in pixels.
         loss: kinds and weights.
         teacher: gives the same outputs, to stay close to; None for no such loss.
@@ -51,7 +52,8 @@ def detection_objective(
         teacher_images: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         normalised = _normalise(images)
-        cls_logits, box_deltas = model(normalised, training=True)
+        outputs = model(normalised, training=True)
+        cls_logits, box_deltas = (tf.cast(output, tf.float32) for output in outputs)
         named = detection_loss(
             cls_logits,
             box_deltas,

@@ -16,7 +16,7 @@ from edge_retina.files import atomic_path
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
 from edge_retina.model.distillation import ImitationLoss
-from edge_retina.model.keras import keras, tf
+from edge_retina.model.keras import computing_in, keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.model.teacher import load_teacher
 from edge_retina.progress import ProgressUpdate, show_progress
@@ -89,7 +89,9 @@ class Trainer:
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()  # for the rest of the process
         keras.utils.set_random_seed(config.seed)
-        self.model, self.average = self._build(), self._build()
+        with computing_in(config.train.precision):
+            self.model = self._build()
+        self.average = self._build()
         load_pretrained(
             self.model,
             backbone=config.model.backbone,

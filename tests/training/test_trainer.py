@@ -57,7 +57,7 @@ def config() -> Config:
     )
 
 
-def trainer_of(config: Config, dataset: Dataset, root: Path) -> Any:
+def trainer_of(config: Config, dataset: Dataset, root: Path, *, validates: bool = True) -> Any:
     from edge_retina.training.trainer import Trainer
 
     examples = dataset.split("train")
@@ -66,7 +66,7 @@ def trainer_of(config: Config, dataset: Dataset, root: Path) -> Any:
         grid=GRID,
         labels=dataset.labels,
         train=examples,
-        val=examples,
+        val=examples if validates else (),
         run=RunDirectory(root),
     )
 
@@ -167,6 +167,26 @@ def test_deterministic_operations_when_wanted(
     train = dataclasses.replace(config.train, deterministic=wanted)
     trainer_of(config.replace(train=train), dataset, tmp_path)
     assert asked == [True] * wanted
+
+
+def test_bfloat16_ends_where_float32_does(config: Config, dataset: Dataset, tmp_path: Path) -> None:
+    from edge_retina.model.keras import keras
+
+    losses: dict[str, np.ndarray] = {}
+    for precision in ("float32", "bfloat16"):
+        train = dataclasses.replace(config.train, precision=precision, checkpoint_minutes=0.0)
+        settings, run = config.replace(train=train), tmp_path / precision
+        trainer = trainer_of(settings, dataset, run, validates=False)
+        trainer.fit()
+        computed = {layer.compute_dtype for layer in trainer.model.layers}
+        assert precision in computed
+        assert {layer.compute_dtype for layer in trainer.average.layers} == {"float32"}
+        assert {weight.dtype.name for weight in trainer.model.weights} == {"float32"}
+        losses[precision] = np.array([x["loss"] for x in logged(trainer) if "loss" in x])
+    assert keras.mixed_precision.global_policy().name == "float32", "as it was"
+    # bfloat16 has 8 bits of mantissa: not equal, and not far.
+    np.testing.assert_allclose(losses["bfloat16"], losses["float32"], rtol=0.02)
+    assert (losses["bfloat16"] != losses["float32"]).any()
 
 
 @pytest.mark.parametrize("options", [{}, SCHEDULED], ids=["default", "scheduled"])
