@@ -190,7 +190,8 @@ def _quantise(cell: Cell, plan: dict[str, Any], run: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for method in _METHODS:
         export = run / f"export_{method}"
-        _edge_retina("quantize", run, "--method", method)
+        # Without validation, so that no state is chosen by the split that it is measured on.
+        _edge_retina("quantize", run, "--method", method, "--set", "quantize.evaluations=0")
         _edge_retina("export", run, "--out", export, "--method", method)
         for precision in ("float32", "int8"):
             name = method if precision == "int8" else precision
@@ -259,19 +260,21 @@ def _study_table(
             continue
         base = _values(name, first, sets, study["seeds"], results)
         cells = [_spread([v for (s, _), v in found.items() if s == set_name]) for set_name in sets]
-        pairs = [100 * (found[key] - base[key]) for key in found.keys() & base.keys()]
+        pairs = [gain for set_name in sets for gain in _gains(found, base, set_name)]
         gain = "" if variant["name"] == first else _interval(pairs)
         rows.append([variant["label"], *cells, gain])
         if study.get("by_set") and variant["name"] != first:
-            gains = [
-                _interval([100 * (found[key] - base[key]) for key in both])
-                for both in (
-                    [k for k in sorted(found) if k in base and k[0] == set_name]
-                    for set_name in sets
-                )
-            ]
+            gains = [_interval(_gains(found, base, set_name)) for set_name in sets]
             rows.append(["*points gained*", *gains, ""])
     return markdown_table(["", *sets, "points gained"], rows)
+
+
+def _gains(
+    found: dict[tuple[str, int], float], base: dict[tuple[str, int], float], set_name: str
+) -> list[float]:
+    """Return the points gained on a set, of the seeds that both have."""
+    both = [key for key in sorted(found) if key in base and key[0] == set_name]
+    return [100 * (found[key] - base[key]) for key in both]
 
 
 def _int8_tables(
