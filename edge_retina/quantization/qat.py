@@ -149,6 +149,8 @@ def make_qat_loop(
                 matching=config.matching,
                 batch_size=config.train.batch_size,
                 seed=config.seed,
+                # The float training that ended with plain pictures goes on.
+                plain_from=0 if config.train.plain_steps else None,
             )
         ),
         schedule=Schedule(

@@ -283,6 +283,30 @@ def test_ranges_stand_still_from_then_on(
     assert all(rate in (0.0, pytest.approx(0.01)) for rate in rates.values())
 
 
+@pytest.mark.parametrize("plain_steps, plain_from", [(0.3, 0), (0.0, None)])
+def test_pictures_are_plain_if_the_float_training_ended_so(
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    plain_steps: float,
+    plain_from: int | None,
+) -> None:
+    from edge_retina.quantization import qat
+
+    given: list[Any] = []
+
+    def record(*_: Any, **options: Any) -> Any:
+        given.append(options["plain_from"])
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(qat, "training_batches", record)
+    settings = dataclasses.replace(config.train, plain_steps=plain_steps)
+    with pytest.raises(RuntimeError, match="enough"):
+        train(model, change(config.replace(train=settings), evaluations=0), examples)
+    assert given == [plain_from]
+
+
 def test_an_infinite_gradient_stops_the_training_and_reaches_no_weight(
     model: SimpleNamespace,
     config: Config,
@@ -298,11 +322,12 @@ def test_an_infinite_gradient_stops_the_training_and_reaches_no_weight(
     def make_planted(*args: Any, **options: Any) -> Any:
         objective = make_objective(*args, **options)
 
-        def losses(*batch: Any) -> dict[str, Any]:
-            one = tf.reshape(kernel, [-1])[0]
-            return {**objective(*batch), "planted": tf.sqrt(one - tf.stop_gradient(one))}
+        def compute(*batch: Any) -> Any:
+            computed, one = objective(*batch), tf.reshape(kernel, [-1])[0]
+            planted = {"planted": tf.sqrt(one - tf.stop_gradient(one))}
+            return computed._replace(losses=computed.losses | planted)
 
-        return losses
+        return compute
 
     monkeypatch.setattr(qat, "detection_objective", make_planted)
     with pytest.raises(TrainingError) as caught:
