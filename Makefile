@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2          # test processes; each one that imports TensorFlow takes about 1 GB
-PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile
+# The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
+PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs clean
 

@@ -13,12 +13,34 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Files that take long begin first, so that no process ends with one while the others idle. Two of
+# tests/e2e don't start together: one would wait for the other to make the RUN that they share.
+_FIRST = (
+    "tests/e2e/test_artefacts.py",
+    "tests/training/test_trainer.py",
+    "tests/e2e/test_detections.py",
+    "tests/e2e/test_interruption.py",
+    "tests/e2e/test_overfitting.py",
+    "tests/e2e/test_resuming.py",
+    "tests/doctor/data/test_real_data.py",
+)
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the suite is the same on every machine
 
 # No deadline: the first example of a test may import or compile something.
 settings.register_profile("edge_retina", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("edge_retina")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of `_FIRST` first, in its order; the others stay as they are."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT).as_posix()
+        return _FIRST.index(path) if path in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture
