@@ -330,6 +330,12 @@ class TrainConfig:
     )
     freeze_backbone_batchnorm: bool = option(False, "keep the pretrained statistics")
     eval_every_epochs: int = option(5, "evaluate on the validation split every N epochs", low=1)
+    probe_images: int = option(
+        64,
+        "images of each split whose losses are logged at every evaluation; 0 = none",
+        low=0,
+        high=10_000,
+    )
     checkpoint_minutes: float = option(
         5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
     )

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from edge_retina.boxes.matching import IGNORED
 from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES, load_choice
 from edge_retina.config import LossConfig
 from edge_retina.model.keras import tf
 from edge_retina.model.matched_boxes import MatchedBoxes
+
+
+class DetectionLosses(NamedTuple):
+    """The parts of the loss of a batch, scalars, all divided by the number of positive anchors.
+
+    Attributes:
+        positives: class loss of the positive anchors.
+        negatives: class loss of the negative ones.
+        boxes: box loss, with its weight.
+    """
+
+    positives: tf.Tensor
+    negatives: tf.Tensor
+    boxes: tf.Tensor
+
+    @property
+    def classes(self) -> tf.Tensor:
+        """The class loss."""
+        return self.positives + self.negatives
 
 
 class DetectionLoss:
@@ -30,10 +51,8 @@ class DetectionLoss:
         cls_targets: tf.Tensor,
         box_targets: tf.Tensor,
         anchors: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """Return `cls_loss` and `box_loss`, scalars.
-
-        Both are sums divided by the number of positive anchors of the batch (at least 1).
+    ) -> DetectionLosses:
+        """Return the losses: sums divided by the number of positive anchors, at least 1.
 
         Args:
             cls_logits: (B, A, K).
@@ -57,8 +76,12 @@ class DetectionLoss:
 
         counted = tf.cast(cls_targets != IGNORED, tf.float32)[..., None]
         each = self._class_loss(cls_logits, cls_targets, iou, settings) * counted
+        by_anchor = tf.reduce_sum(each, axis=-1)
+        zero = tf.zeros_like(by_anchor)
+        positive = cls_targets >= 0
         rows = self._box_loss(matched, settings)
-        return {
-            "cls_loss": tf.reduce_sum(each) / count,
-            "box_loss": settings.box_weight * tf.reduce_sum(rows) / count,
-        }
+        return DetectionLosses(
+            tf.reduce_sum(tf.where(positive, by_anchor, zero)) / count,
+            tf.reduce_sum(tf.where(positive, zero, by_anchor)) / count,
+            settings.box_weight * tf.reduce_sum(rows) / count,
+        )

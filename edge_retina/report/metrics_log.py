@@ -101,8 +101,8 @@ def _take(
 ) -> None:
     if not isinstance(record, dict) or type(record.get("step")) is not int:
         raise RunError(f"{where}: expected an object with an integer 'step', got {record!r}")
-    if not {"loss", "mAP"} & record.keys():
-        raise RunError(f"{where}: expected a 'loss' or a 'mAP', got {', '.join(record)}")
+    if not {"loss", "mAP", "probe"} & record.keys():
+        raise RunError(f"{where}: expected a 'loss', a 'mAP' or a 'probe', got {', '.join(record)}")
     step = record["step"]
     if "loss" in record:
         figures = [_number(record, key, where) for key in _LOSSES]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from edge_retina.model.keras import keras, tf
+from edge_retina.training.evidence import UpdateRatios
 from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import Objective
 
@@ -17,10 +20,12 @@ class StepResult:
     Attributes:
         losses: by name; their sum is minimised.
         gradient_norm: global norm of the gradients, before clipping.
+        figures: numbers and lists by name, to be logged.
     """
 
     losses: dict[str, float]
     gradient_norm: float
+    figures: dict[str, float | list[float]] = field(default_factory=dict)
 
 
 class TrainStep:
@@ -38,6 +43,7 @@ class TrainStep:
         optimizer: keras.optimizers.Optimizer,
         *,
         average: MovingAverage | None = None,
+        ratios: UpdateRatios | None = None,
     ) -> None:
         """Take what to minimise, by which variables and how.
 
@@ -46,31 +52,49 @@ class TrainStep:
             variables: changed in place.
             optimizer: built for them.
             average: updated after each step.
+            ratios: measured in each step.
         """
         self._objective, self._variables = objective, list(variables)
-        self._optimizer, self._average = optimizer, average
-        self._names: tuple[str, ...] = ()
+        self._optimizer, self._average, self._ratios = optimizer, average, ratios
+        self._losses: tuple[str, ...] = ()
+        self._figures: dict[str, tuple[int, ...]] = {}
         self._compiled = tf.function(self._run)
 
     def __call__(self, *batch: tf.Tensor, learning_rate: float) -> StepResult:
         """Do a step on a batch, the arguments of the objective."""
-        values = self._compiled(batch, tf.constant(learning_rate)).numpy().tolist()
-        *losses, gradient_norm = values
-        return StepResult(dict(zip(self._names, losses, strict=True)), gradient_norm)
+        values = self._compiled(batch, tf.constant(learning_rate)).numpy()
+        count = len(self._losses)
+        losses, rest = values[:count].tolist(), values[count + 1 :]
+        return StepResult(
+            dict(zip(self._losses, losses, strict=True)), float(values[count]), self._named(rest)
+        )
 
     def _run(self, batch: tuple[tf.Tensor, ...], learning_rate: tf.Tensor) -> tf.Tensor:
-        """Return the losses and the gradients' norm as one tensor: one copy to the host a step."""
+        """Return losses, gradients' norm and figures in one tensor: one copy to the host a step."""
         self._optimizer.learning_rate.assign(learning_rate)
         # Only these variables are watched, so that no gradients are computed in frozen layers.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
-            losses = self._objective(*batch)
+            losses, figures = self._objective(*batch)
             total = tf.add_n(list(losses.values()))
-        self._names = tuple(losses)  # known when the step is traced
+        before = self._ratios.before() if self._ratios else {}
         gradients = tape.gradient(total, self._variables)
         norm = tf.linalg.global_norm(gradients)
         if tf.math.is_finite(total) & tf.math.is_finite(norm):
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
             if self._average is not None:
                 self._average.update(self._optimizer.iterations)
-        return tf.stack([*losses.values(), norm])
+        if self._ratios:
+            figures = figures | self._ratios.after(before)
+        # Known when the step is traced.
+        self._losses = tuple(losses)
+        self._figures = {name: tuple(value.shape) for name, value in figures.items()}
+        flat = [tf.reshape(value, [-1]) for value in (*losses.values(), norm, *figures.values())]
+        return tf.concat(flat, axis=0)
+
+    def _named(self, values: np.ndarray) -> dict[str, float | list[float]]:
+        """Return the figures of a step, in the shapes that they had."""
+        sizes = [int(np.prod(shape)) for shape in self._figures.values()]
+        parts = np.split(values, np.cumsum(sizes)[:-1])
+        named = zip(self._figures.items(), parts, strict=True)
+        return {name: part.reshape(shape).tolist() for (name, shape), part in named}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
@@ -27,11 +28,13 @@ from edge_retina.training.batchnorm import (
     settle_statistics,
 )
 from edge_retina.training.checkpoints import Checkpoints
+from edge_retina.training.evidence import UpdateRatios, network_parts
 from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import detection_objective
 from edge_retina.training.optimizer import build_optimizer
+from edge_retina.training.probe import Probe
 from edge_retina.training.schedule import (
     Schedule,
     average_decay,
@@ -110,6 +113,11 @@ class Trainer:
         self._validation = (
             Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
             if val
+            else None
+        )
+        self._probe = (
+            Probe(self.average, config=config, grid=self._grid, train=train, val=val)
+            if config.train.probe_images
             else None
         )
         # After the network, whose random weights are so the same with and without a teacher.
@@ -201,7 +209,10 @@ class Trainer:
         anchors_px, teacher = self._grid.boxes_px(), self._teacher
         if teacher is None:
             objective = detection_objective(
-                self.model, anchors_px=anchors_px, loss=self.config.loss
+                self.model,
+                anchors_px=anchors_px,
+                loss=self.config.loss,
+                level_anchors=self._grid.level_counts(),
             )
         else:
             objective = detection_objective(
@@ -213,6 +224,7 @@ class Trainer:
                 distance=ImitationLoss(
                     self.config.loss, anchors_px=anchors_px, counted=teacher.knows
                 ),
+                level_anchors=self._grid.level_counts(),
             )
         return TrainStep(
             objective,
@@ -223,6 +235,7 @@ class Trainer:
                 self.model,
                 decay=average_decay(self.config.train, self._total_steps),
             ),
+            ratios=UpdateRatios(network_parts(self.model, self.config.model.backbone)),
         )
 
     def _make_hooks(self, total: int, metrics: MetricsLog) -> Hooks:
@@ -248,12 +261,21 @@ class Trainer:
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
         if step == self._total_steps and self.config.train.reestimate_batchnorm:
             self._reestimate()
+        logged: dict[str, Any] = {}
         if self._validation is not None:
             result, state = self._validation.measure(step, self.average.get_weights())
-            epoch = round(step / self._epoch_steps, 2)
-            metrics.write(step, epoch=epoch, mAP=result.mAP, mAP50=result.mAP50)
             log.info("step %d: validation mAP %.3f, mAP50 %.3f", step, result.mAP, result.mAP50)
             self._state.selection.offer(state)
+            logged |= {
+                "mAP": result.mAP,
+                "mAP50": result.mAP50,
+                "per_class": result.per_class,
+                "detections": result.detections,
+            }
+        if self._probe is not None:
+            logged["probe"] = self._probe.measure()
+        if logged:
+            metrics.write(step, epoch=round(step / self._epoch_steps, 2), **logged)
         self._save_weights()
 
     def _reestimate(self) -> None:

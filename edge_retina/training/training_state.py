@@ -39,6 +39,7 @@ class TrainingState(tf.train.experimental.PythonState):
             "step": self.step,
             "seconds": self.seconds,
             "window": self.window.values,
+            "figures": self.window.figures,
             "count": selection.count,
             "states": {name: [state.step, state.mAP] for name, state in states.items() if state},
         }
@@ -56,7 +57,7 @@ class TrainingState(tf.train.experimental.PythonState):
             arrays = dict(file)
         plain = json.loads(arrays["plain"].tobytes())
         self.step, self.seconds = plain["step"], plain["seconds"]
-        self.window.values = plain["window"]
+        self.window.values, self.window.figures = plain["window"], plain.get("figures", {})
         states = {
             name: _from_arrays(name, arrays, step=step, mean_ap=mean_ap)
             for name, (step, mean_ap) in plain["states"].items()

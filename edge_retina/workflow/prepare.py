@@ -30,6 +30,7 @@ FREE_FIELDS = (
     "data.test_split",
     "data.cache_mb",
     "train.checkpoint_minutes",
+    "train.probe_images",
     "train.teacher",  # its content is compared, wherever it is
     "augmentation.level",  # the fields that it set are compared
 )

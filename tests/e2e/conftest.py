@@ -47,6 +47,7 @@ SETTINGS = (
     "train.warmup_steps=10",
     "train.ema_decay=0.9",
     "train.eval_every_epochs=100",
+    "train.probe_images=0",
     "quantize.steps=10",
     "quantize.learning_rate=0.0001",
 )

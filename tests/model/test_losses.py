@@ -260,7 +260,7 @@ def loss_of(
         box_targets=codes,
         anchors=ANCHORS,
     )
-    return float(losses["cls_loss"]), float(losses["box_loss"])
+    return float(losses.classes), float(losses.boxes)
 
 
 def test_detection_loss_by_hand():
@@ -352,6 +352,6 @@ def test_the_iou_for_a_class_loss_has_no_gradient(monkeypatch: pytest.MonkeyPatc
             box_targets=CODES,
             anchors=ANCHORS,
         )
-        total = found["cls_loss"] + found["box_loss"]
-    assert float(found["cls_loss"]) != 0
+        total = found.classes + found.boxes
+    assert float(found.classes) != 0
     assert not tape.gradient(total, deltas).numpy().any()

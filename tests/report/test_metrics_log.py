@@ -75,7 +75,7 @@ def test_last_line_cut_inside_a_character(tmp_path: Path) -> None:
         ("[1, 2]", r"line 2: expected an object with an integer 'step', got \[1, 2\]"),
         ('{"loss": 1}', r"line 2: expected an object with an integer 'step'"),
         ('{"step": true, "loss": 1}', r"line 2: expected an object with an integer 'step'"),
-        ('{"step": 1, "lr": 1}', r"line 2: expected a 'loss' or a 'mAP', got step, lr"),
+        ('{"step": 1, "lr": 1}', r"line 2: expected a 'loss', a 'mAP' or a 'probe', got step, lr"),
         ('{"step": 1, "loss": "low"}', r"line 2: 'loss' must be a number, got 'low'"),
     ],
 )

@@ -45,3 +45,19 @@ def test_the_speed_is_counted_from_the_restart(monkeypatch: pytest.MonkeyPatch):
     taken = window.take()
     assert taken["images_per_second"] == 3.0
     assert taken["cls_loss"] == 2.0, "losses from before the restart count"
+
+
+def test_figures_are_averaged_without_those_that_are_no_numbers():
+    from edge_retina.training.loss_window import LossWindow
+    from edge_retina.training.step import StepResult
+
+    window, nan = LossWindow(), float("nan")
+    for score, counts in ((0.5, [1.0, 0.0]), (nan, [3.0, 1.0]), (0.7, [2.0, 2.0])):
+        figures = {"score": score, "counts": counts, "never": nan}
+        window.add(StepResult({"cls_loss": 1.0}, 1.0, figures), images=8)
+    taken = window.take()
+    assert taken["score"] == pytest.approx(0.6)
+    assert taken["counts"] == [2.0, 1.0]
+    assert "never" not in taken
+    assert taken["loss"] == 1.0, "figures are no losses"
+    assert window.figures == {}

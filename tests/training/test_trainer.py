@@ -53,6 +53,7 @@ def config() -> Config:
             "train.eval_every_epochs=2",  # that is, every 4 steps
             "train.checkpoint_minutes=0.000001",  # that is, after every step
             "train.tensorboard=false",
+            "train.probe_images=0",
         ]
     )
 
@@ -105,6 +106,7 @@ SCHEDULED = {
     "ema_fraction": 0.5,
     "plain_steps": 0.34,  # the last 4 steps
     "reestimate_batchnorm": 2,
+    "probe_images": 4,
 }
 
 
@@ -261,7 +263,8 @@ class Measured:
         from edge_retina.training.selection import EvaluatedState
 
         matches = first(next(self._found), 200)
-        metrics = SimpleNamespace(mAP=matches.mAP(), mAP50=matches.mAP())
+        figures = {"mAP": matches.mAP(), "mAP50": matches.mAP(), "per_class": {}, "detections": 0}
+        metrics = SimpleNamespace(**figures)
         return metrics, EvaluatedState(step, metrics.mAP, matches, weights)
 
 

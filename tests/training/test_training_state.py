@@ -40,7 +40,8 @@ def test_it_comes_back_as_it_was(found: list[int]):
 
     state = TrainingState()
     state.step, state.seconds = 1234, 5.6789
-    state.window.add(StepResult({"cls_loss": 0.1, "box_loss": 1 / 3}, 2 / 7), images=8)
+    losses, figures = {"cls_loss": 0.1, "box_loss": 1 / 3}, {"score": 0.25, "counts": [1.0, 2.0]}
+    state.window.add(StepResult(losses, 2 / 7, figures), images=8)
     for number, count in enumerate(found):
         state.selection.offer(evaluated(number, count))
 
@@ -50,6 +51,7 @@ def test_it_comes_back_as_it_was(found: list[int]):
     assert (other.step, other.seconds) == (1234, 5.6789)
     assert other.window is window, "the loop holds it"
     assert window.values == {"cls_loss": [0.1], "box_loss": [1 / 3], "gradient_norm": [2 / 7]}
+    assert window.figures == {"score": [0.25], "counts": [[1.0, 2.0]]}
     assert other.selection.count == len(found)
     for name in ("best", "last", "kept"):
         one, two = getattr(state.selection, name), getattr(other.selection, name)

@@ -1,0 +1,87 @@
+"""The figures of a step, by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_retina.boxes.matching import IGNORED, NEGATIVE
+from tests.training.tiny_backbone import use_tiny_backbone
+
+pytestmark = pytest.mark.tf
+
+# Two images, five anchors in levels of three and two, three classes.
+TARGETS = [[0, NEGATIVE, 2, IGNORED, 0], [NEGATIVE, NEGATIVE, NEGATIVE, 0, NEGATIVE]]
+LEVELS = (3, 2)
+
+
+def figures(targets: list[list[int]], scores: dict[tuple[int, int], float]) -> dict[str, Any]:
+    """The figures if positive anchors (image, anchor) have these scores for their class."""
+    from edge_retina.model.keras import tf
+    from edge_retina.training.evidence import anchor_figures
+
+    logits = np.full((2, 5, 3), 7.0, np.float32)  # of the other classes: to be left alone
+    for (image, anchor), score in scores.items():
+        logits[image, anchor, targets[image][anchor]] = math.log(score / (1 - score))
+    compiled = tf.function(lambda *given: anchor_figures(*given, level_anchors=LEVELS))
+    found = compiled(tf.constant(logits), tf.constant(targets, tf.int32))
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def test_figures_by_hand() -> None:
+    scores = {(0, 0): 0.9, (0, 2): 0.1, (0, 4): 0.5, (1, 3): 0.7}
+    found = figures(TARGETS, scores)
+    assert found["positives"] == 2.0
+    assert found["ignored"] == pytest.approx(0.1)
+    np.testing.assert_allclose(found["positives_by_class"], [1.5, 0, 0.5])
+    np.testing.assert_allclose(found["positives_by_level"], [1, 1])
+    # Places 0, 2 (1.5 rounded to even) and 3 of .1, .5, .7, .9
+    assert found["positive_score_p10"] == pytest.approx(0.1, rel=1e-5)
+    assert found["positive_score_p50"] == pytest.approx(0.7, rel=1e-5)
+    assert found["positive_score_p90"] == pytest.approx(0.9, rel=1e-5)
+
+
+def test_a_batch_without_objects_has_no_scores() -> None:
+    found = figures([[NEGATIVE] * 5] * 2, {})
+    assert found["positives"] == 0
+    np.testing.assert_array_equal(found["positives_by_class"], [0, 0, 0])
+    assert np.isnan(found["positive_score_p50"])
+
+
+def test_the_parts_of_a_network_are_all_its_variables(
+    make_retinanet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_retina.training.evidence import network_parts
+
+    use_tiny_backbone(monkeypatch)
+    model, _ = make_retinanet(fresh=True)
+    model.get_layer("block_1_conv").trainable = False
+    parts = network_parts(model, "mobilenet_v2")
+    assert set(parts) == {"backbone", "fpn", "cls_head", "box_head"}
+    found = [variable.ref() for variables in parts.values() for variable in variables]
+    assert len(found) == len(set(found))
+    assert set(found) == {variable.ref() for variable in model.trainable_variables}
+    assert all("cls_" in variable.name for variable in parts["cls_head"])
+
+
+def test_update_ratios_by_hand() -> None:
+    from edge_retina.model.keras import tf
+    from edge_retina.training.evidence import UpdateRatios
+
+    variables = [tf.Variable([3.0, 0.0]), tf.Variable([[4.0]]), tf.Variable([0.0])]
+    ratios = UpdateRatios({"backbone": variables[:2], "fpn": variables[2:]})
+
+    @tf.function
+    def step() -> dict[str, tf.Tensor]:
+        before = ratios.before()
+        variables[0].assign_add([0.0, 0.3])
+        variables[1].assign_add([[0.4]])
+        return ratios.after(before)
+
+    found = step()
+    assert found["update_ratio_backbone"].numpy() == pytest.approx(0.1)  # .5 to 5
+    assert found["update_ratio_fpn"].numpy() == 0.0
