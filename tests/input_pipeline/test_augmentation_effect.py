@@ -9,7 +9,10 @@ import pytest
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.schema import Example
+from edge_retina.doctor.data.advice.network import mosaic
+from edge_retina.doctor.data.checks.objects import ObjectStatistics
 from edge_retina.input_pipeline.augmentation_effect import (
+    ACCEPTED_MOSAIC,
     MOVING,
     AugmentationEffect,
     examine_augmentation,
@@ -144,6 +147,30 @@ def test_where_two_settings_do_the_same_neither_is_blamed_alone():
     (small, *_) = warnings(spread((14, 14)), settings, (14, 14))
     assert small.startswith("augmentation: 100% of the objects are smaller than 8 px")
     assert "no single setting does it, augmentation.scale most of all" in small
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"mosaic": ACCEPTED_MOSAIC}, []),
+        ({"mosaic": ACCEPTED_MOSAIC + 0.01}, ["augmentation.mosaic"]),
+        # Not blamed itself, and no cover for others.
+        ({"mosaic": ACCEPTED_MOSAIC, "scale": (2.5, 2.5)}, ["augmentation.scale"]),
+    ],
+)
+def test_mosaic_may_cut_objects_in_half_of_the_images(
+    changes: dict[str, object], named: list[str]
+) -> None:
+    settings, examples = having(**{"min_visible": 0.3, **changes}), spread((64, 64), count=1)
+    effect, found = examine_augmentation(examples, grid((64, 64), (32, 32)), settings, seed=0)
+    assert sorted({line.partition(":")[0] for line in found}) == named
+    assert (effect.cut > 0.5) or "scale" in changes, "the effect is that of the whole"
+
+
+def test_the_doctor_advises_no_more_mosaic_than_is_accepted() -> None:
+    objects = ObjectStatistics((128, 128), np.full((9, 2), 80.0), np.zeros(9), np.ones(9), {})
+    (advice,) = mosaic(objects)
+    assert advice.value <= ACCEPTED_MOSAIC
 
 
 def test_without_images_or_objects_there_is_nothing_to_warn_of():
