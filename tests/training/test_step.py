@@ -7,7 +7,6 @@ import pytest
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import decode
-from edge_retina.choices import OPTIMIZERS
 from edge_retina.config import LossConfig, MatchingConfig, TrainConfig
 
 pytestmark = pytest.mark.tf
@@ -159,9 +158,16 @@ def infinite_loss(variable: Any) -> dict[str, Any]:
     return {"planted": tf.reduce_sum(variable) * 0 + np.inf}
 
 
-@pytest.mark.parametrize("plant, finite_loss", [(infinite_gradient, True), (infinite_loss, False)])
-@pytest.mark.parametrize("clip_norm", [10.0, 0.0])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "plant, finite_loss, clip_norm, optimizer",
+    [
+        # Every pair of two of them; all combinations take too long.
+        (infinite_gradient, True, 10.0, "adamw"),
+        (infinite_gradient, True, 0.0, "sgd"),
+        (infinite_loss, False, 0.0, "adamw"),
+        (infinite_loss, False, 10.0, "sgd"),
+    ],
+)
 def test_what_is_not_finite_changes_nothing(
     plant: Any, finite_loss: bool, clip_norm: float, optimizer: str
 ):
