@@ -36,9 +36,7 @@ def test_each_detection_knows_its_object_and_picture():
 
 def test_the_threshold_decides():
     """A box of three quarters of the object is right at IoU .50 to .75."""
-    known = assign_detections(
-        [picture(("a", BOX))], [found(("a", (16, 16, 48, 40), 0.9))], LABELS
-    )
+    known = assign_detections([picture(("a", BOX))], [found(("a", (16, 16, 48, 40), 0.9))], LABELS)
     np.testing.assert_array_equal(known.right[:, 0], [True] * 6 + [False] * 4)
 
 

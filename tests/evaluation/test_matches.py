@@ -61,9 +61,7 @@ def test_many_resamples_at_once_are_each_as_alone(crowd: float):
         expected = evaluate_detections(
             [examples[i] for i in drawn], [detections[i] for i in drawn], LABELS
         )
-        np.testing.assert_allclose(
-            alone.mean(axis=1), list(expected.per_class.values()), atol=1e-9
-        )
+        np.testing.assert_allclose(alone.mean(axis=1), list(expected.per_class.values()), atol=1e-9)
         assert alone[:, 0].mean() == pytest.approx(expected.mAP50, abs=1e-9)
 
 
