@@ -125,7 +125,7 @@ def command(
         difference = _differences(measured, other, chosen.labels)
         record["against"] = {**other.record, "difference": difference.differences_to_dict()}
         comparison = differences_table(
-            measured.intervals, other.intervals, difference, names=(str(model), str(against))
+            measured.intervals, other.intervals, difference, title=f"{model} against {against}"
         )
         blocks.append(comparison)
     page = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from edge_retina.evaluation.matches import Matches
 
 RESAMPLES = 1000
 LEVEL = 0.95
-METHOD = "percentile bootstrap over pictures"
+CORRECTED = "bias-corrected percentiles of a bootstrap over pictures"
+PAIRED = "percentiles of a paired bootstrap over pictures"
 
 _AT_ONCE = 100  # resamples drawn at a time, to bound the memory of a large split
 
@@ -49,6 +51,7 @@ class MetricIntervals:
     Attributes:
         mAP, mAP50: over the classes.
         per_class: AP by label, in the labels' order; None for a class without objects.
+        method: `CORRECTED` for metrics, `PAIRED` for differences.
         resamples: how often pictures were drawn.
         seed: of the draws.
     """
@@ -56,6 +59,7 @@ class MetricIntervals:
     mAP: Interval
     mAP50: Interval
     per_class: dict[str, Interval | None]
+    method: str
     resamples: int
     seed: int
 
@@ -87,7 +91,7 @@ class MetricIntervals:
     def _about(self) -> dict[str, Any]:
         return {
             "level": LEVEL,
-            "method": METHOD,
+            "method": self.method,
             "resamples": self.resamples,
             "seed": self.seed,
         }
@@ -109,21 +113,44 @@ def draw_counts(
         yield np.stack([np.bincount(row, minlength=pictures) for row in drawn])
 
 
-def percentile_interval(value: float, resampled: np.ndarray) -> Interval:
-    """Return the interval between the 2.5th and the 97.5th percentile of resampled values.
+def percentile_interval(value: float, resampled: np.ndarray, *, shift: float = 0.0) -> Interval:
+    """Return the 95 % interval of a figure from the percentiles of its resamples.
 
     Args:
         value: of the split itself.
         resampled: (B,) of the resamples; NaN where undefined, which is left out.
+        shift: how many standard errors the resamples lie too low.
 
-    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13. With few pictures
-    (under about 30) it is somewhat too narrow.
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, sections 13.3 and 14.3.
     """
     known = resampled[~np.isnan(resampled)]
     if not len(known):
         return Interval(value, None, None)
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    normal = NormalDist()
+    reach = normal.inv_cdf((1 + LEVEL) / 2)
+    low, high = np.quantile(known, [normal.cdf(2 * shift + end) for end in (-reach, reach)])
     return Interval(value, float(low), float(high))
+
+
+def corrected_interval(value: float, resampled: np.ndarray) -> Interval:
+    """Return the same with the bias of the resamples taken off.
+
+    mAP needs it: a picture that is drawn twice agrees with itself, so resamples have a higher mAP
+    than the split, as the split has a higher one than all the pictures there could be. Resamples of
+    the validation splits of vehicles5, chess (150 each) and bccd (60) were each taken for a split
+    of its own: the corrected intervals of mAP held the truth in 94, 89 and 90 %, plain percentiles
+    in 87, 81 and 87 %.
+    The difference of two models has next to no bias; there plain percentiles did better.
+
+    Source: Efron & Tibshirani 1993, section 14.3, without the acceleration. Deviation: at most one
+    standard error is taken off, since beyond that few resamples would decide.
+    """
+    known = resampled[~np.isnan(resampled)]
+    close = np.isclose(known, value, rtol=0, atol=1e-9)  # equal but for rounding
+    below = np.where(close, 0.5, known < value).mean() if len(known) else 0.5
+    normal = NormalDist()
+    limited = min(max(float(below), normal.cdf(-1)), normal.cdf(1))
+    return percentile_interval(value, known, shift=normal.inv_cdf(limited))
 
 
 def metric_intervals(
@@ -141,7 +168,7 @@ def metric_intervals(
     def measure(counts: np.ndarray | None) -> np.ndarray:
         return _summarize(matches.average_precision(counts))
 
-    return _intervals(measure, matches.objects, labels, resamples, seed)
+    return _intervals(measure, matches.objects, labels, CORRECTED, resamples, seed)
 
 
 def metric_differences(
@@ -176,13 +203,14 @@ def metric_differences(
             other.average_precision(counts)
         )
 
-    return _intervals(differ, one.objects, labels, resamples, seed)
+    return _intervals(differ, one.objects, labels, PAIRED, resamples, seed)
 
 
 def _intervals(
     measure: Callable[[np.ndarray | None], np.ndarray],
     objects: np.ndarray,
     labels: Sequence[str],
+    method: str,
     resamples: int,
     seed: int,
 ) -> MetricIntervals:
@@ -192,10 +220,9 @@ def _intervals(
     drawn = np.concatenate([measure(counts) for counts in blocks])
     with_object = np.count_nonzero(objects, axis=0).tolist()
     pictures = [len(objects), len(objects), *with_object]
+    interval = corrected_interval if method == CORRECTED else percentile_interval
     known = [
-        percentile_interval(float(figure), column)
-        if enough >= 2
-        else Interval(float(figure), None, None)
+        interval(float(figure), column) if enough >= 2 else Interval(float(figure), None, None)
         for figure, column, enough in zip(value, drawn.T, pictures, strict=True)
     ]
     by_class = zip(labels, known[2:], with_object, strict=True)
@@ -203,6 +230,7 @@ def _intervals(
         mAP=known[0],
         mAP50=known[1],
         per_class={label: item if count else None for label, item, count in by_class},
+        method=method,
         resamples=resamples,
         seed=seed,
     )

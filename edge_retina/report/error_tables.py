@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from edge_retina.evaluation.errors.analysis import ErrorAnalysis
 from edge_retina.evaluation.errors.curves import OperatingPoint
@@ -32,7 +32,7 @@ def gains_table(gains: ErrorGains) -> Table:
     """Return what mending each kind of error would give back."""
     columns = (
         Column("error", text=True),
-        Column("", text=True),
+        Column("", text=True, wraps=True),
         Column("mAP50 given back"),
         Column("errors"),
     )
@@ -53,21 +53,21 @@ def gains_table(gains: ErrorGains) -> Table:
 
 
 def slices_table(slices: Iterable[Slice], *, title: str = "") -> Table:
-    """Return the AP of slices of the objects."""
+    """Return the mAP of slices of the objects."""
     columns = (
         Column("objects", text=True),
         Column("number"),
         Column("found"),
-        Column("AP50"),
-        Column("AP"),
+        Column("mAP50"),
+        Column("mAP"),
     )
     rows = [
         (
             item.title,
             str(item.objects),
             f"{item.found / item.objects:.0%}",
-            score(item.AP50),
-            score(item.AP),
+            score(item.mAP50),
+            score(item.mAP),
         )
         for item in slices
     ]
@@ -75,7 +75,7 @@ def slices_table(slices: Iterable[Slice], *, title: str = "") -> Table:
 
 
 def worst_slices_table(analysis: ErrorAnalysis) -> Table:
-    """Return the slices of the lowest AP50."""
+    """Return the slices of the lowest mAP50."""
     slices = [item for of_trait in analysis.slices.values() for item in of_trait]
     units = "; ".join(f"{trait.name.replace('_', ' ')}: {trait.unit}" for trait in analysis.traits)
     return slices_table(worst_slices(slices, limit=WORST), title=f"Worst objects ({units})")
@@ -141,7 +141,7 @@ def differences_table(
     other: MetricIntervals,
     difference: MetricIntervals,
     *,
-    names: Sequence[str],
+    title: str = "",
 ) -> Table:
     """Return two models' metrics side by side, and whether they can be told apart.
 
@@ -149,11 +149,12 @@ def differences_table(
         one: of the first model.
         other: of the one that it is compared with.
         difference: of the two, see `metric_differences`.
-        names: of the two models.
+        title: above the table.
     """
     columns = (
         Column("", text=True),
-        *(Column(name) for name in names),
+        Column("MODEL"),
+        Column("against"),
         Column("difference"),
         Column("95 % interval"),
         Column("", text=True),
@@ -164,7 +165,7 @@ def differences_table(
             one.items(), other.items(), difference.items(), strict=True
         )
     ]
-    return Table(columns, rows)
+    return Table(columns, rows, title=title)
 
 
 def interval_text(item: Interval | None, *, signed: bool = False) -> str:

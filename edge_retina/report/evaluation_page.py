@@ -81,6 +81,7 @@ def render_evaluation_page(
         ],
         curves_open=len(analysis.curves) <= OPEN_CLASSES,
         metrics=_metrics(intervals),
+        method=intervals.method,
         resamples=f"{intervals.resamples:,}",
     )
 
@@ -104,7 +105,9 @@ def _headline(intervals: MetricIntervals, analysis: ErrorAnalysis) -> list[Figur
 
 
 def _interval_note(item: Interval) -> str:
-    return "95 % interval unknown" if item.bounds is None else f"95 %: {interval_text(item)}"
+    if item.low is None or item.high is None:
+        return "95 % interval unknown"
+    return f"95 %: {item.low:.3f} to {item.high:.3f}"
 
 
 def _gains_chart(gains: ErrorGains) -> Chart | None:
@@ -114,10 +117,10 @@ def _gains_chart(gains: ErrorGains) -> Chart | None:
 
 def _slices_chart(name: str, slices: tuple[Slice, ...]) -> Chart | None:
     groups = [
-        BarGroup(f"{item.name} ({item.objects} objects)", (item.AP50, item.AP)) for item in slices
+        BarGroup(f"{item.name} ({item.objects} objects)", (item.mAP50, item.mAP)) for item in slices
     ]
-    title = f"AP by {name.replace('_', ' ')}"
-    return bar_chart(title, groups, ["AP50", "AP"], value_format=".3f")
+    title = f"mAP by {name.replace('_', ' ')}"
+    return bar_chart(title, groups, ["mAP50", "mAP"], value_format=".3f")
 
 
 def _calibration_chart(calibration: Calibration) -> Chart | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from edge_retina.evaluation.coco_metrics import evaluate_detections
 from edge_retina.evaluation.intervals import (
     Interval,
+    corrected_interval,
     draw_counts,
     metric_differences,
     metric_intervals,
@@ -51,7 +53,10 @@ def test_the_interval_of_an_ap_is_the_closed_form(right: int, pictures: int):
     Precision is 1 up to a recall of k / n, so AP is the share of the 101 recalls up to there.
     """
     chances = np.cumsum(binomial(pictures, right / pictures))
-    low, high = (int(np.searchsorted(chances, share)) for share in (0.025, 0.975))
+    normal = NormalDist()
+    shift = normal.inv_cdf((chances[right - 1] + chances[right]) / 2)
+    shares = [normal.cdf(2 * shift - 1.96), normal.cdf(2 * shift + 1.96)]
+    low, high = (int(np.searchsorted(chances, share)) for share in shares)
     intervals = metric_intervals(first(right, pictures), ["a"], resamples=4000)
 
     def precision(k: int) -> float:
@@ -121,10 +126,29 @@ def test_a_class_in_a_single_picture_has_no_interval():
     assert intervals.per_class["c"] is None
 
 
+@pytest.mark.parametrize("bias", [-0.05, 0.0, 0.05])
+def test_a_bias_of_the_resamples_is_taken_off(bias: float):
+    """Of normal resamples the closed form is value - bias ± 1.96 standard errors."""
+    shares = (np.arange(20_000) + 0.5) / 20_000
+    resampled = np.array([NormalDist(0.6 + bias, 0.1).inv_cdf(share) for share in shares])
+    low, high = corrected_interval(0.6, resampled).bounds
+    assert low == pytest.approx(0.6 - bias - 1.96 * 0.1, abs=0.002)
+    assert high == pytest.approx(0.6 - bias + 1.96 * 0.1, abs=0.002)
+
+
+def test_the_correction_is_limited():
+    """All resamples lie above the value: it moves by one standard error at most."""
+    resampled = np.linspace(0.7, 0.8, 1001)
+    low, high = corrected_interval(0.5, resampled).bounds
+    assert low == pytest.approx(0.7, abs=0.001)
+    assert high == pytest.approx(0.7 + 0.1 * NormalDist().cdf(-0.04), abs=0.001)
+
+
 def test_resamples_without_the_class_are_left_out():
-    item = percentile_interval(0.5, np.array([np.nan, 0.0, 1.0, np.nan]))
-    assert item.bounds == pytest.approx([0.025, 0.975])
-    assert percentile_interval(0.5, np.array([np.nan])) == Interval(0.5, None, None)
+    for interval in (percentile_interval, corrected_interval):
+        item = interval(0.5, np.array([np.nan, 0.0, 1.0, np.nan]))
+        assert item.bounds == pytest.approx([0.025, 0.975])
+        assert interval(0.5, np.array([np.nan])) == Interval(0.5, None, None)
 
 
 def test_a_difference_is_paired():

@@ -4,15 +4,15 @@ import pytest
 
 from edge_retina.evaluation.errors.analysis import analyse_errors
 from edge_retina.evaluation.errors.tide import KINDS
-from edge_retina.evaluation.intervals import Interval, MetricIntervals
+from edge_retina.evaluation.intervals import CORRECTED, Interval, MetricIntervals
 from edge_retina.report import error_tables as tables
 from tests.evaluation.errors.made_split import LABELS, draw_errors, found, picture
 
 BOX, FAR = (0, 0, 32, 32), (64, 64, 96, 96)
 
 
-def intervals(mAP: Interval, per_class: Interval | None) -> MetricIntervals:  # noqa: N803
-    return MetricIntervals(mAP, mAP, {"a": per_class}, resamples=10, seed=0)
+def intervals(mAP: Interval, per_class: Interval | None) -> MetricIntervals:
+    return MetricIntervals(mAP, mAP, {"a": per_class}, CORRECTED, resamples=10, seed=0)
 
 
 def test_every_kind_has_its_words():
@@ -85,8 +85,8 @@ def test_two_models_side_by_side():
         intervals(one, one),
         intervals(other, None),
         intervals(Interval(0.1, 0.05, 0.15), None),
-        names=("x", "y"),
+        title="x against y",
     )
-    assert [column.name for column in table.columns[1:3]] == ["x", "y"]
+    assert table.title == "x against y"
     assert table.rows[0] == ("mAP", "0.5000", "0.4000", "+0.1000", "+0.0500..+0.1500", "better")
     assert table.rows[2] == ("AP a", "0.5000", "–", "–", "–", "")

@@ -23,7 +23,7 @@ class Slice:
         low, high: its ends; `high` is None where it has none.
         objects: number of objects.
         found: how many of them have a detection of IoU .5, of any score.
-        AP, AP50: over the classes that have an object in it.
+        mAP, mAP50: over the classes that have an object in it.
     """
 
     trait: str
@@ -32,8 +32,8 @@ class Slice:
     high: float | None
     objects: int
     found: int
-    AP: float
-    AP50: float
+    mAP: float
+    mAP50: float
 
     @property
     def title(self) -> str:
@@ -48,9 +48,9 @@ class Slice:
 def slice_by(assignment: Assignment, trait: Trait) -> list[Slice]:
     """Return the bins of a trait that have an object, in their order.
 
-    Of a bin's AP, the other objects are neither to be found, nor are detections that found them
-    false alarms. A detection that found nothing is a false alarm of the bin that its own box lies
-    in. So COCO computes AP by area; here the matching is that of all objects.
+    For a bin, the other objects need not be found, and detections that found them are no false
+    alarms. A detection that found nothing is a false alarm of the bin that its own box lies
+    in. That is how COCO computes AP by area, but here the matching is that of all objects.
     """
     slices = []
     for index, (name, objects, detections) in enumerate(trait.bins()):
@@ -69,15 +69,15 @@ def slice_by(assignment: Assignment, trait: Trait) -> list[Slice]:
                 high=float(high) if np.isfinite(high) else None,
                 objects=count,
                 found=int(matches.right[0].sum()),
-                AP=float(known.mean()),
-                AP50=float(known[:, 0].mean()),
+                mAP=float(known.mean()),
+                mAP50=float(known[:, 0].mean()),
             )
         )
     return slices
 
 
 def worst_slices(slices: Sequence[Slice], *, limit: int, min_objects: int = 10) -> list[Slice]:
-    """Return the slices of the lowest AP50, worst first.
+    """Return the slices of the lowest mAP50, worst first.
 
     Slices of fewer than `min_objects` say little and are left out, and so are those that are all
     that their trait has.
@@ -86,4 +86,4 @@ def worst_slices(slices: Sequence[Slice], *, limit: int, min_objects: int = 10) 
     for item in slices:
         of_trait[item.trait] = of_trait.get(item.trait, 0) + 1
     chosen = [item for item in slices if item.objects >= min_objects and of_trait[item.trait] > 1]
-    return sorted(chosen, key=lambda item: item.AP50)[:limit]
+    return sorted(chosen, key=lambda item: item.mAP50)[:limit]

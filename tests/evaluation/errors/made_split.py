@@ -1,4 +1,4 @@
-"""Pictures with objects and detections: written down by hand, or drawn with errors of every kind."""
+"""Pictures with objects and detections: by hand, or drawn with every kind of error."""
 
 from __future__ import annotations
 

@@ -25,21 +25,21 @@ def test_a_false_alarm_counts_in_the_bin_of_its_own_box():
     small, large = by_size((picture(("a", SMALL), ("a", LARGE)), detections))
     assert (small.name, small.objects, small.found) == ("8-16", 1, 1)
     assert (large.name, large.objects, large.found) == ("32-64", 1, 1)
-    assert small.AP50 == pytest.approx(1 / 2)  # after the false alarm, which is small
-    assert large.AP50 == pytest.approx(1.0)
+    assert small.mAP50 == pytest.approx(1 / 2)  # after the false alarm, which is small
+    assert large.mAP50 == pytest.approx(1.0)
     assert (small.low, small.high) == (8.0, 16.0)
 
 
 def test_a_missed_object_counts_in_its_bin():
     small, large = by_size((picture(("a", SMALL), ("a", LARGE)), found(("a", LARGE, 0.8))))
-    assert (small.AP, small.AP50, small.found) == (0.0, 0.0, 0)
-    assert large.AP == pytest.approx(1.0)
+    assert (small.mAP, small.mAP50, small.found) == (0.0, 0.0, 0)
+    assert large.mAP == pytest.approx(1.0)
 
 
 def test_only_classes_with_an_object_in_the_bin_count():
     objects = picture(("a", SMALL), ("b", LARGE))
     small, large = by_size((objects, found(("a", SMALL, 0.8))))
-    assert (small.AP50, large.AP50) == (pytest.approx(1.0), 0.0)
+    assert (small.mAP50, large.mAP50) == (pytest.approx(1.0), 0.0)
 
 
 def test_crowds_are_no_objects():
@@ -60,8 +60,8 @@ def test_one_bin_for_all_is_the_whole_split(seed: int):
     )
     (item,) = slice_by(assign_detections(examples, detections, LABELS), trait)
     expected = evaluate_detections(examples, detections, LABELS)
-    assert item.AP == pytest.approx(expected.mAP)
-    assert item.AP50 == pytest.approx(expected.mAP50)
+    assert item.mAP == pytest.approx(expected.mAP)
+    assert item.mAP50 == pytest.approx(expected.mAP50)
     assert item.high is None
 
 
@@ -74,15 +74,15 @@ def test_pictures_of_one_brightness_are_as_if_there_were_no_others(seed: int):
     number = int(np.count_nonzero(luma < dark.high))
     assert 0 < number < 18
     expected = evaluate_detections(examples[:number], detections[:number], LABELS)
-    assert dark.AP == pytest.approx(expected.mAP)
-    assert dark.AP50 == pytest.approx(expected.mAP50)
+    assert dark.mAP == pytest.approx(expected.mAP)
+    assert dark.mAP50 == pytest.approx(expected.mAP50)
 
 
 def test_the_worst_come_first():
-    base = Slice("size", "8-16", 8, 16, objects=20, found=10, AP=0.1, AP50=0.5)
-    other = dataclasses.replace(base, name="16-32", AP50=0.3)
-    few = dataclasses.replace(base, name="32-64", AP50=0.1, objects=9)
-    alone = dataclasses.replace(base, trait="brightness", AP50=0.0)  # all that its trait has
+    base = Slice("size", "8-16", 8, 16, objects=20, found=10, mAP=0.1, mAP50=0.5)
+    other = dataclasses.replace(base, name="16-32", mAP50=0.3)
+    few = dataclasses.replace(base, name="32-64", mAP50=0.1, objects=9)
+    alone = dataclasses.replace(base, trait="brightness", mAP50=0.0)  # all that its trait has
     assert worst_slices([base, other, few, alone], limit=5) == [other, base]
     assert worst_slices([base, other, few, alone], limit=1) == [other]
     assert worst_slices([base, few], limit=5, min_objects=1) == [few, base]

@@ -18,7 +18,7 @@ def trait(name: str, traits: list[Trait]) -> Trait:
 
 def names_of(item: Trait, values: np.ndarray) -> list[str]:
     """The bin of each value, objects' or detections'."""
-    masks = [objects if values is item.objects else found for _, objects, found in item.bins()]
+    masks = [objects if values is item.objects else alarms for _, objects, alarms in item.bins()]
     assert (np.sum(masks, axis=0) == 1).all(), "each lies in one bin"
     return [item.names[int(row.argmax())] for row in np.array(masks).T]
 
@@ -105,7 +105,7 @@ def test_every_object_and_detection_is_in_one_bin(seed: int):
     for item in find_traits(examples, detections, luma=luma, anchors=grid):
         assert len(item.objects) == sum(len(example.classes) for example in examples)
         assert len(item.detections) == sum(map(len, detections))
-        for masks in zip(*[(objects, found) for _, objects, found in item.bins()], strict=True):
+        for masks in zip(*[(objects, alarms) for _, objects, alarms in item.bins()], strict=True):
             assert (np.sum(masks, axis=0) == 1).all()
 
 
