@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edge_retina.evaluation.errors.analysis import ErrorAnalysis
 from edge_retina.evaluation.errors.curves import OperatingPoint
@@ -28,28 +28,33 @@ _SPECIAL_TEXTS = {
 }
 
 
-def gains_table(gains: ErrorGains) -> Table:
-    """Return what mending each kind of error would give back."""
-    columns = (
-        Column("error", text=True),
-        Column("", text=True, wraps=True),
-        Column("mAP50 given back"),
-        Column("errors"),
-    )
-    rows = [
-        (kind, KIND_TEXTS[kind], f"+{gains.gains[kind]:.3f}", str(gains.counts[kind]))
-        for kind in KINDS
-    ]
+def gains_table(gains: ErrorGains, *, brief: bool = False) -> Table:
+    """Return what mending each kind of error would give back.
+
+    Args:
+        gains: of a model.
+        brief: without explanations, beside a chart that has them.
+    """
     special = {
         "false_positives": gains.false_positives,
         "false_negatives": gains.false_negatives,
     }
+    rows = [
+        (kind, KIND_TEXTS[kind], f"+{gains.gains[kind]:.3f}", str(gains.counts[kind]))
+        for kind in KINDS
+    ]
     rows += [
         (f"all {name.replace('_', ' ')}", _SPECIAL_TEXTS[name], f"{value:+.3f}", "")
         for name, value in special.items()
     ]
+    columns = [
+        Column("error", text=True),
+        Column("", text=True),
+        Column("mAP50 given back"),
+        Column("errors"),
+    ]
     title = f"mAP50 that mending one kind of error would give back (now {gains.mAP50:.3f})"
-    return Table(columns, rows, title=title)
+    return _without(1, columns, rows) if brief else Table(columns, rows, title=title)
 
 
 def slices_table(slices: Iterable[Slice], *, title: str = "") -> Table:
@@ -97,30 +102,32 @@ def mistakes_table(analysis: ErrorAnalysis) -> Table:
     return Table(columns, rows, title=title)
 
 
-def operating_points_table(analysis: ErrorAnalysis) -> Table:
-    """Return the threshold of the highest F1 of each class."""
-    columns = (
+def operating_points_table(analysis: ErrorAnalysis, *, brief: bool = False) -> Table:
+    """Return the threshold of the highest F1 of each class.
+
+    Args:
+        analysis: of a model.
+        brief: without AP50, beside curves that name it.
+    """
+    columns = [
         Column("class", text=True),
-        Column("objects"),
         Column("AP50"),
+        Column("objects"),
         Column("score >="),
         Column("precision"),
         Column("recall"),
         Column("F1"),
-    )
-    rows = [
-        (
-            label,
-            str(curve.objects),
-            score(sum(curve.precision) / len(curve.precision)),
-            *_point_cells(curve.best),
-        )
-        for label, curve in analysis.curves.items()
-        if curve is not None
     ]
-    total = sum(curve.objects for curve in analysis.curves.values() if curve is not None)
-    rows.append(("one for all", str(total), "", *_point_cells(analysis.operating_point)))
+    curves = {label: curve for label, curve in analysis.curves.items() if curve is not None}
+    rows = [
+        (label, score(curve.ap50), str(curve.objects), *_point_cells(curve.best))
+        for label, curve in curves.items()
+    ]
+    total = sum(curve.objects for curve in curves.values())
+    rows.append(("one for all", "", str(total), *_point_cells(analysis.operating_point)))
     title = "Operating points: the score threshold of the highest F1, at IoU .5"
+    if brief:
+        return _without(1, columns, rows)
     return Table(columns, rows, final_row=True, title=title)
 
 
@@ -157,7 +164,7 @@ def differences_table(
         Column("against"),
         Column("difference"),
         Column("95 % interval"),
-        Column("", text=True),
+        Column("", text=True, wraps=True),
     )
     rows = [
         (name, _value(first), _value(second), *_difference_cells(apart))
@@ -165,7 +172,7 @@ def differences_table(
             one.items(), other.items(), difference.items(), strict=True
         )
     ]
-    return Table(columns, rows, title=title)
+    return Table(columns, rows, stacks=True, title=title)
 
 
 def interval_text(item: Interval | None, *, signed: bool = False) -> str:
@@ -183,6 +190,12 @@ def verdict(difference: Interval | None) -> str:
     if not difference.excludes_zero:
         return "not distinguishable"
     return "better" if difference.value > 0 else "worse"
+
+
+def _without(place: int, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]) -> Table:
+    """Return a table with one column left out."""
+    kept = [(*row[:place], *row[place + 1 :]) for row in rows]
+    return Table((*columns[:place], *columns[place + 1 :]), kept)
 
 
 def _difference_cells(item: Interval | None) -> tuple[str, str, str]:

@@ -55,7 +55,7 @@ def render_evaluation_page(
         headline=_headline(intervals, analysis),
         comparison=comparison,
         other=other,
-        gains=gains_table(analysis.gains),
+        gains=gains_table(analysis.gains, brief=True),
         gains_chart=_gains_chart(analysis.gains),
         slices=[
             (
@@ -73,7 +73,7 @@ def render_evaluation_page(
         mistakes=mistakes_table(analysis),
         calibration_chart=_calibration_chart(analysis.calibration),
         calibration_note=calibration_text(analysis),
-        points=operating_points_table(analysis),
+        points=operating_points_table(analysis, brief=True),
         curves=[
             _curve_chart(label, curve)
             for label, curve in analysis.curves.items()
@@ -143,7 +143,8 @@ def _curve_chart(label: str, curve: PrecisionRecall) -> Chart | None:
     if curve.best is not None:
         name = f"score ≥ {curve.best.threshold:.2f}, F1 {curve.best.f1:.2f}"
         series.append(Series(name, ((curve.best.recall, curve.best.precision),)))
-    return line_chart(f"{label} ({curve.objects} objects)", series, x_label="recall")
+    title = f"{label} ({curve.objects} objects, AP50 {score(curve.ap50)})"
+    return line_chart(title, series, x_label="recall")
 
 
 def _matrix(confusion: Confusion) -> list[tuple[str, list[tuple[int, int]]]]:

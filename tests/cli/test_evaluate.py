@@ -147,7 +147,11 @@ def test_the_page_stands_alone(data: Path, export: Path, tmp_path: Path) -> None
     result = run("evaluate", export, data, "--errors", "--html", page)
     assert result.exit_code == 0, result.output
     text = html.unescape(page.read_text())
-    for heading in ("What each kind of error costs", "Confusion matrix", "disc (4 objects)"):
+    for heading in (
+        "What each kind of error costs",
+        "Confusion matrix",
+        "disc (4 objects, AP50 0.752)",
+    ):
         assert heading in text
     assert not re.findall(r'(?:src|href)="(?!data:)[^"]*"', text)
     assert '<meta name="viewport"' in text

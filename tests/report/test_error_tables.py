@@ -26,6 +26,8 @@ def test_gains_stand_by_kind():
     assert table.rows[0] == ("classification", "wrong class, good box", "+1.000", "1")
     assert table.rows[5] == ("missed", "object not found", "+0.000", "0")
     assert "(now 0.000)" in table.title
+    brief = tables.gains_table(analysis.gains, brief=True)
+    assert brief.rows[0] == ("classification", "+1.000", "1")
 
 
 def test_slices_say_how_many_are_found():
@@ -41,15 +43,18 @@ def test_the_operating_points_end_with_the_common_one():
     assert [row[0] for row in table.rows] == ["a", "b", "one for all"]
     assert table.rows[-1][3] == f"{analysis.operating_point.threshold:.2f}"
     objects = sum(len(example.classes) for example in examples)
-    assert table.rows[-1][1] == str(objects)
+    assert table.rows[-1][2] == str(objects)
+    brief = tables.operating_points_table(analysis, brief=True)
+    assert [column.name for column in brief.columns][:2] == ["class", "objects"]
+    assert brief.rows[-1][1] == str(objects)
 
 
 def test_a_model_that_finds_nothing_has_no_operating_point():
     analysis = analyse_errors([picture(("a", BOX))], [found()], LABELS)
     assert tables.operating_points_table(analysis).rows[0] == (
         "a",
-        "1",
         "0.000",
+        "1",
         *("–",) * 4,
     )
     assert tables.calibration_text(analysis).startswith("No detections")

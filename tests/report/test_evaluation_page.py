@@ -53,7 +53,7 @@ def test_names_can_not_become_markup():
 def test_another_model_is_compared():
     table = Table((Column("", text=True), Column("x")), [("mAP", "0.123")])
     page, _ = render(comparison=table, other="runs/other")
-    assert "<h2>Compared with runs/other</h2>" in page
+    assert '<p class="soft">runs/other</p>' in page
     assert "0.123" in page
 
 

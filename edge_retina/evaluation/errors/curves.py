@@ -38,7 +38,7 @@ class PrecisionRecall:
     Attributes:
         objects: number of objects to find.
         precision: (101,) highest precision at a recall of 0, .01 ... 1 or more; 0 where that recall
-            is not reached. Their mean is AP50.
+            is not reached.
         best: the threshold of the highest F1; None if nothing right was found.
     """
 
@@ -46,10 +46,16 @@ class PrecisionRecall:
     precision: tuple[float, ...]
     best: OperatingPoint | None
 
+    @property
+    def ap50(self) -> float:
+        """Average precision: the mean of `precision`."""
+        return sum(self.precision) / len(self.precision)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the curve as it stands in the JSON of `evaluate --errors`."""
         return {
             "objects": self.objects,
+            "AP50": self.ap50,
             "precision": list(self.precision),
             "operating_point": self.best and vars(self.best),
         }
