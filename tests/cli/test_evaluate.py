@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_retina.benchmark.backends import KERAS
+from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.cli.main import main
+from edge_retina.cli.models import OpenedModel
+from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -177,6 +182,29 @@ def test_against_another_model(data: Path, export: Path, tmp_path: Path) -> None
     assert result.stdout.count("not distinguishable") == 4  # mAP, mAP50 and two classes
     assert page.read_text().count("not distinguishable") == 4
     assert result.stderr.splitlines()[-1].startswith("against: 3/3")
+
+
+def test_the_anchors_of_a_run_are_known(
+    data: Path, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A RUN's directory with the tiny detector in it: Keras is not needed to read anchors."""
+    run_directory = RunDirectory(tmp_path / "run")
+    run_directory.save_anchors(AnchorGrid((32, 32), 5, (((32.0, 32.0),),)))
+    file = export / "tiny_float32.tflite"
+
+    def open_run(model: Path, **_options: object) -> OpenedModel:
+        assert model == run_directory.root
+        return OpenedModel(TFLiteDetector(file), file, KERAS)
+
+    monkeypatch.setattr("edge_retina.cli.evaluate.open_predictor", open_run)
+    result = run("evaluate", run_directory.root, data, "--errors", "--json", "-")
+    assert result.exit_code == 0, result.output
+    coverage = json.loads(result.stdout)["errors"]["slices"]["anchor_coverage"]
+    # The anchor is all of the picture, of which the squares are .4 × .4
+    assert [(item["name"], item["objects"]) for item in coverage["bins"]] == [
+        ("< 0.4", 3),
+        (">= 0.8", 3),
+    ]
 
 
 def test_json_on_standard_output_stands_alone(data: Path, export: Path) -> None:
