@@ -22,8 +22,9 @@ $(VENV)/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/train.stamp
+$(VENV)/dev.stamp: $(VENV)/train.stamp tests/oracles.txt
 	$(BIN)/pip install --quiet --editable '.[train,dev]' --constraint constraints.txt
+	$(BIN)/pip install --quiet --no-deps --requirement tests/oracles.txt
 	touch $@
 
 setup: $(VENV)/dev.stamp  ## install everything for development into .venv

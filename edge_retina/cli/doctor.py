@@ -14,6 +14,7 @@ from edge_retina.cli.options import (
     STDOUT,
     debug_option,
     emit_json,
+    emit_text,
     image_size_option,
     json_option,
     seed_option,
@@ -21,8 +22,7 @@ from edge_retina.cli.options import (
 )
 from edge_retina.cli.terminal import Block, show
 from edge_retina.config import load_config
-from edge_retina.errors import EdgeRetinaError, RunError
-from edge_retina.files import write_text
+from edge_retina.errors import RunError
 from edge_retina.run_directory import RunDirectory
 
 
@@ -105,9 +105,9 @@ def command(
     if json_target != STDOUT:
         show(*blocks)
     if html is not None:
-        _write("--html", html, page)
+        emit_text("--html", html, page)
     if write_config is not None:
-        _write("--write-config", write_config, config)
+        emit_text("--write-config", write_config, config)
     emit_json(document, json_target)
 
 
@@ -160,13 +160,3 @@ def _examine_layers(
         )
     page = render_quantization_page(diagnosis, name=context.config.name)
     return quantization_blocks(diagnosis), page, diagnosis.to_dict()
-
-
-def _write(option: str, path: Path, text: str) -> None:
-    try:
-        write_text(path, text)
-    except OSError as error:
-        reason = error.strerror or error
-        raise EdgeRetinaError(
-            f"{option} {path}: can't be written ({reason}); name another file"
-        ) from None

@@ -16,7 +16,7 @@ import click
 from edge_retina.boxes.anchors import size_text
 from edge_retina.cli.logs import configure_logging
 from edge_retina.errors import EdgeRetinaError
-from edge_retina.files import dump_json, write_json
+from edge_retina.files import dump_json, write_json, write_text
 
 STDOUT = "-"
 
@@ -148,4 +148,19 @@ def emit_json(value: Any, target: str | None) -> None:
         reason = error.strerror or error
         raise EdgeRetinaError(
             f"--json {target}: can't be written ({reason}); use another file"
+        ) from None
+
+
+def emit_text(option: str, path: Path, text: str) -> None:
+    """Write `text` to the file that `option` names.
+
+    Raises:
+        EdgeRetinaError: the file can't be written.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise EdgeRetinaError(
+            f"{option} {path}: can't be written ({reason}); name another file"
         ) from None

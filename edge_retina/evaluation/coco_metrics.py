@@ -80,11 +80,7 @@ def evaluate_detections(
     """
     if len(examples) != len(detections):
         raise DatasetError(f"{len(examples)} images, but detections of {len(detections)}")
-    if all(bool(example.ignored.all()) for example in examples):
-        raise DatasetError(
-            f"no labelled object in the {len(examples)} images to evaluate on: average precision "
-            "is undefined; choose another split"
-        )
+    check_objects(examples)
     precision, recall = _accumulate(match_detections(examples, detections, labels))
     return CocoMetrics(
         mAP=_known(_mean(precision[..., _SIZES["all"], -1])),
@@ -103,6 +99,19 @@ def evaluate_detections(
         images=len(examples),
         detections=sum(len(item) for item in detections),
     )
+
+
+def check_objects(examples: Sequence[Example]) -> None:
+    """Refuse a split without anything to find.
+
+    Raises:
+        DatasetError: no object, or only crowd regions and difficult ones.
+    """
+    if all(bool(example.ignored.all()) for example in examples):
+        raise DatasetError(
+            f"no labelled object in the {len(examples)} images to evaluate on: average precision "
+            "is undefined; choose another split"
+        )
 
 
 def match_detections(

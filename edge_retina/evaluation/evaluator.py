@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import ModelError
-from edge_retina.evaluation.coco_metrics import CocoMetrics, evaluate_detections
+from edge_retina.evaluation.coco_metrics import CocoMetrics, check_objects, evaluate_detections
 from edge_retina.progress import ProgressUpdate
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.image import load_image
@@ -32,6 +32,7 @@ def evaluate(
         DatasetError: an image can't be read, or none has an object.
     """
     check_labels(predictor.labels, labels)
+    check_objects(examples)  # before minutes of inference
     detections = []
     for done, example in enumerate(examples, 1):
         detections.append(predictor.predict(load_image(example.path)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_wrong_classes_are_misses(tmp_path: Path) -> None:
     examples = [grey_example(tmp_path, 250, 0), grey_example(tmp_path, 5, 1)]
     metrics, _ = evaluate(BrightnessPredictor(), examples, labels=["dark", "bright"])
     assert metrics.mAP == 0.0
+
+
+def test_a_split_without_objects_is_refused_before_the_model_runs(tmp_path: Path) -> None:
+    class Unused(BrightnessPredictor):
+        def predict(self, image_rgb: np.ndarray) -> Detections:
+            raise AssertionError("the model ran")
+
+    crowd = dataclasses.replace(grey_example(tmp_path, 5, 0), crowd=np.array([True]))
+    with pytest.raises(DatasetError, match="no labelled object in the 1 images"):
+        evaluate(Unused(), [crowd], labels=["dark", "bright"])
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Where the mAP is lost: error kinds, slices of the objects, confusions, calibration, curves."""
