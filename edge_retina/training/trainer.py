@@ -29,7 +29,6 @@ from edge_retina.training.batchnorm import (
 )
 from edge_retina.training.checkpoints import Checkpoints
 from edge_retina.training.evidence import UpdateRatios, network_parts
-from edge_retina.training.init_source import about_init, find_source
 from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.moving_average import MovingAverage
@@ -47,7 +46,7 @@ from edge_retina.training.schedule import (
 from edge_retina.training.step import TrainStep
 from edge_retina.training.training_state import TrainingState
 from edge_retina.training.validation import Validation
-from edge_retina.training.warm_start import warm_start
+from edge_retina.training.warm_start import start_from
 
 log = logging.getLogger(__name__)
 
@@ -267,20 +266,14 @@ class Trainer:
         """Start from the detector of `train.init`, if there is one, and record what it gave."""
         record = self.run.results_file("init")
         record.unlink(missing_ok=True)  # of a training that ended before its first checkpoint
-        if not self.config.train.init:
-            return
-        with about_init():
-            found = warm_start(
+        if self.config.train.init:
+            found = start_from(
+                Path(self.config.train.init),
                 self.model,
-                find_source(Path(self.config.train.init)),
                 labels=self._labels,
                 settings=self.config.model,
             )
-        for line in found.lines():
-            log.info("init: %s", line)
-        if self.config.model.pretrained != "none":
-            log.info("init: model.pretrained is not loaded, since the backbone is in it")
-        write_json(record, found.to_dict())
+            write_json(record, found.to_dict())
 
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
         if step == self._total_steps and self.config.train.reestimate_batchnorm:

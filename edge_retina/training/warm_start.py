@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,30 +15,24 @@ from edge_retina.backbones.table import BACKBONES
 from edge_retina.config import ModelConfig
 from edge_retina.errors import ModelError
 from edge_retina.files import sha256_file
-from edge_retina.layer_names import (
-    BOX_HEAD,
-    CLASS_HEAD,
-    DEPTHWISE,
-    OUTPUT_BLOCK,
-    level_of,
-    parse_head_layer,
-)
+from edge_retina.layer_names import BOX_HEAD, CLASS_HEAD, level_of, parse_head_layer
 from edge_retina.model.backbone import build_backbone, is_backbone_layer
 from edge_retina.model.keras import keras, tf
 from edge_retina.training.init_source import (
-    LAST_BOX,
     LAST_CLASS,
     InitSource,
-    Weights,
+    about_init,
     backbone_text,
+    find_source,
     other_backbone,
     read_weights,
 )
+from edge_retina.training.misfits import Misfits, Shapes, Sizes, shapes_of_weights
 
-Shapes = dict[str, dict[str, tuple[int, ...]]]  # by layer and variable
+log = logging.getLogger(__name__)
 
-_BOX_CODES = 4
 _HEAD_NAMES = {CLASS_HEAD: "class head", BOX_HEAD: "box head"}
+_PARTS = ("backbone", "pyramid", *_HEAD_NAMES.values())
 _FEW = 3  # layers that are named one by one
 
 
@@ -86,7 +82,7 @@ class WarmStart:
         """Return a short summary for people."""
         lines = [f"{self.taken} of {self.total} variables from {self.source}", self._classes_line()]
         if self.new_layers:
-            parts = (f"{_abridge(names)}: {why}" for why, names in self.new_layers.items())
+            parts = (f"{_abridge(names)} ({why})" for why, names in self.new_layers.items())
             lines.append(f"newly initialised: {'; '.join(parts)}")
         if self.unused_layers:
             lines.append(f"left out: {_abridge(self.unused_layers)}")
@@ -98,6 +94,29 @@ class WarmStart:
             return f"classes: all {len(new)} are new ({self.no_classes or 'none of them is in it'})"
         line = f"classes: {len(known)} of {len(known) + len(new)} taken ({', '.join(known)})"
         return f"{line}; new: {', '.join(new)}" if new else line
+
+
+def start_from(
+    path: Path, model: keras.Model, *, labels: Sequence[str], settings: ModelConfig
+) -> WarmStart:
+    """Give a network the weights of the detector at `path`, as `warm_start` does, and say so.
+
+    Args:
+        path: of a RUN or a weights file.
+        model: of `build_retinanet`, freshly initialised; changed in place.
+        labels: class names of the network by index.
+        settings: of the network.
+
+    Raises:
+        RunError: there is no detector at `path`, or it is of another backbone or width.
+    """
+    with about_init():
+        found = warm_start(model, find_source(path), labels=labels, settings=settings)
+    for line in found.lines():
+        log.info("init: %s", line)
+    if settings.pretrained != "none":
+        log.info("init: model.pretrained is not loaded, since the backbone is in it")
+    return found
 
 
 def warm_start(
@@ -120,10 +139,10 @@ def warm_start(
         ModelError: the file can't be read, or is of another backbone or width.
     """
     theirs = read_weights(source.weights_file)
-    shapes = _shapes_of_weights(theirs)
+    shapes = shapes_of_weights(theirs)
     _require_backbone(model, shapes, source, settings)
     _require_classes(shapes, source)
-    misfits = _Misfits(there=shapes, here=_shapes_of_model(model))
+    misfits = Misfits(there=shapes, here=_shapes_of_model(model))
     taken, new_layers = 0, dict[str, list[str]]()
     layers = [layer for layer in model.layers if layer.weights]
     for layer in layers:
@@ -180,60 +199,6 @@ def _take_classes(
     layer.set_weights(values)
 
 
-class _Sizes:
-    """Sizes of a detector, read off the shapes of its weights.
-
-    Attributes:
-        levels: of the pyramid.
-        depth: convolutions in a head before the last one.
-        per_cell: anchors in a cell.
-        channels: of the pyramid and the heads.
-    """
-
-    def __init__(self, shapes: Shapes) -> None:
-        self.levels = sorted({level for name in shapes if (level := level_of(name)) is not None})
-        tower = [name for name in shapes if _is_tower_convolution(name)]
-        self.depth = len(tower)
-        self.per_cell = shapes[LAST_BOX]["bias"][0] // _BOX_CODES
-        self.channels = shapes[LAST_BOX]["kernel"][2]
-
-
-class _Misfits:
-    """Says why layers of a network can't be taken from a detector."""
-
-    def __init__(self, *, there: Shapes, here: Shapes) -> None:
-        """Take the shapes of the detector's and of the network's weights."""
-        self._there, self._here = there, here
-        their, our = _Sizes(there), _Sizes(here)
-        self._their_levels = their.levels
-        self._channels = self._depth = self._per_cell = ""
-        if their.channels != our.channels:
-            self._channels = f"model.fpn_channels is {their.channels} in it, {our.channels} here"
-        if their.depth != our.depth:
-            self._depth = f"model.head_depth is {their.depth} in it, {our.depth} here"
-        if their.per_cell != our.per_cell:
-            self._per_cell = f"{their.per_cell} anchors per cell in it, {our.per_cell} here"
-
-    def find(self, name: str) -> str:
-        """Return why a layer, other than the last one of the class head, can't be taken; or ""."""
-        if name not in self._there:
-            level = level_of(name)
-            if level is None or level in self._their_levels:
-                return "not in it"
-            return f"its levels are {', '.join(map(str, self._their_levels))}"
-        if self._depth and _is_of_last_block(name):
-            return self._depth
-        if self._there[name] == self._here[name]:
-            return ""
-        return self._channels or (self._per_cell if name == LAST_BOX else "of another shape in it")
-
-    def find_for_classes(self, their_labels: Sequence[str] | None) -> str:
-        """Return why no class of the last layer can be taken; or ""."""
-        if their_labels is None:
-            return "its class names are unknown; put its labels.txt beside it"
-        return self._channels or self._depth or self._per_cell
-
-
 def _require_backbone(
     model: keras.Model, there: Shapes, source: InitSource, settings: ModelConfig
 ) -> None:
@@ -256,19 +221,12 @@ def _find_backbone(there: Shapes) -> str:
 
 def _require_classes(there: Shapes, source: InitSource) -> None:
     """Refuse class names that are not those of the weights."""
-    outputs, per_cell = there[LAST_CLASS]["bias"][0], _Sizes(there).per_cell
+    outputs, per_cell = there[LAST_CLASS]["bias"][0], Sizes(there).per_cell
     if source.labels is not None and outputs != per_cell * len(source.labels):
         raise ModelError(
             f"{source.path}: its labels.txt has {len(source.labels)} classes, but the weights "
             f"have {outputs} class outputs for {per_cell} anchors per cell; restore labels.txt"
         )
-
-
-def _shapes_of_weights(weights: Weights) -> Shapes:
-    return {
-        layer: {name: tuple(array.shape) for name, array in variables.items()}
-        for layer, variables in weights.items()
-    }
 
 
 def _shapes_of_model(model: keras.Model) -> Shapes:
@@ -288,27 +246,12 @@ def _name(variable: tf.Variable) -> str:
     return variable.name.split("/")[-1].partition(":")[0]
 
 
-def _is_tower_convolution(name: str) -> bool:
-    layer = parse_head_layer(name)
-    return (
-        layer is not None
-        and layer.head == CLASS_HEAD
-        and layer.part.endswith(DEPTHWISE)
-        and not _is_of_last_block(name)
-    )
-
-
-def _is_of_last_block(name: str) -> bool:
-    layer = parse_head_layer(name)
-    return layer is not None and layer.part.startswith(OUTPUT_BLOCK)
-
-
 def _abridge(names: Sequence[str]) -> str:
     """Return the names of a few layers, or how many there are in each part of the network."""
     if len(names) <= _FEW:
         return ", ".join(names)
     counts = Counter(map(_part_of, names))
-    return ", ".join(f"{count} of the {part}" for part, count in counts.items())
+    return ", ".join(f"{counts[part]} of the {part}" for part in _PARTS if counts[part])
 
 
 def _part_of(name: str) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_retina.config import Config
 from edge_retina.errors import ModelError
+from edge_retina.run_directory import RunDirectory
 from edge_retina.training.init_source import find_source, read_weights
 from tests.training.weights_file import write_weights
 
@@ -65,3 +67,16 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}/gone.h5: no such file or directory; expected a RUN or a weights file"
     )
+
+
+def test_a_run_and_its_file_are_the_same(tmp_path: Path) -> None:
+    labels = ("bus", "car")
+    run = RunDirectory(tmp_path / "run")
+    run.save_config(Config())
+    run.save_labels(labels)
+    run.float_weights.parent.mkdir()
+    run.float_weights.touch()
+    by_run, by_file = find_source(run.root), find_source(run.float_weights)
+    assert by_run.weights_file == by_file.weights_file == run.float_weights
+    assert by_run.labels == by_file.labels == labels
+    assert (by_run.run, by_file.run) == (run, None)

@@ -11,7 +11,7 @@ import pytest
 
 from edge_retina.backbones.table import BACKBONES
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.config import Config, ModelConfig
+from edge_retina.config import ModelConfig
 from edge_retina.errors import ModelError
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.init_source import InitSource, find_source
@@ -28,6 +28,14 @@ CLASSES = ("bus", "car", "truck")
 @pytest.fixture(autouse=True)
 def _tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tiny_backbone(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Any:
+    """A detector to start from."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_backbone(patch)
+        return randomise(build())
 
 
 def build(classes: tuple[str, ...] = CLASSES, *, per_cell: int = 2, **sizes: Any) -> Any:
@@ -77,8 +85,8 @@ def with_weights(model: Any) -> set[str]:
     return {layer.name for layer in model.layers if layer.weights}
 
 
-def test_of_the_same_network_everything_is_taken(tmp_path: Path) -> None:
-    trained, model = randomise(build()), build()
+def test_of_the_same_network_everything_is_taken(trained: Any, tmp_path: Path) -> None:
+    model = build()
     found = start(model, saved(trained, tmp_path))
     for value, expected in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(value, expected)
@@ -97,9 +105,9 @@ def test_of_the_same_network_everything_is_taken(tmp_path: Path) -> None:
     }
 
 
-def test_classes_are_known_by_name(tmp_path: Path) -> None:
+def test_classes_are_known_by_name(trained: Any, tmp_path: Path) -> None:
     """At each of the two anchors of a cell; a new class finds nothing at first."""
-    trained, own = randomise(build()), ("tram", "truck", "bus")
+    own = ("tram", "truck", "bus")
     model = build(own)
     found = start(model, saved(trained, tmp_path), own)
     image = np.random.default_rng(1).normal(size=(1, 64, 64, 3)).astype(np.float32)
@@ -116,15 +124,15 @@ def test_classes_are_known_by_name(tmp_path: Path) -> None:
     assert found.taken == found.total - 2
 
 
-def test_no_common_class(tmp_path: Path) -> None:
+def test_no_common_class(trained: Any, tmp_path: Path) -> None:
     model = build(("cat",))
-    found = start(model, saved(randomise(build()), tmp_path), ("cat",))
+    found = start(model, saved(trained, tmp_path), ("cat",))
     assert found.lines()[1:] == ["classes: all 1 are new (none of them is in it)"]
     assert found.taken == found.total - 2
 
 
-def test_unknown_class_names(tmp_path: Path) -> None:
-    trained, model = randomise(build()), build()
+def test_unknown_class_names(trained: Any, tmp_path: Path) -> None:
+    model = build()
     found = start(model, saved(trained, tmp_path, None))
     assert with_weights(model) - same_layers(model, trained) == {"cls_out_pw"}
     assert found.lines()[1] == (
@@ -138,24 +146,24 @@ def test_another_number_of_anchors(tmp_path: Path) -> None:
     assert with_weights(model) - same_layers(model, trained) == {"cls_out_pw", "box_out_pw"}
     assert found.lines()[1:] == [
         "classes: all 3 are new (4 anchors per cell in it, 2 here)",
-        "newly initialised: box_out_pw: 4 anchors per cell in it, 2 here",
+        "newly initialised: box_out_pw (4 anchors per cell in it, 2 here)",
     ]
     assert found.new_layers == {"4 anchors per cell in it, 2 here": ("box_out_pw",)}
 
 
-def test_more_levels_than_the_detector_has(tmp_path: Path) -> None:
-    trained, model = randomise(build()), build(max_level=6)
+def test_more_levels_than_the_detector_has(trained: Any, tmp_path: Path) -> None:
+    model = build(max_level=6)
     found = start(model, saved(trained, tmp_path), max_level=6)
     new = {"p6_down_dw", "p6_down_pw", "p6_down_bn", "cls_p6_conv0_bn", "box_p6_conv0_bn"}
     assert with_weights(model) - same_layers(model, trained) == new
     assert found.lines()[2:] == [
-        "newly initialised: 3 of the pyramid, 1 of the class head, 1 of the box head: "
-        "its levels are 3, 4, 5"
+        "newly initialised: 3 of the pyramid, 1 of the class head, 1 of the box head "
+        "(its levels are 3, 4, 5)"
     ]
 
 
-def test_fewer_levels_than_the_detector_has(tmp_path: Path) -> None:
-    trained, model = randomise(build()), build(min_level=4)
+def test_fewer_levels_than_the_detector_has(trained: Any, tmp_path: Path) -> None:
+    model = build(min_level=4)
     found = start(model, saved(trained, tmp_path), min_level=4)
     assert with_weights(model) <= same_layers(model, trained)
     assert found.taken == found.total
@@ -167,9 +175,9 @@ def test_fewer_levels_than_the_detector_has(tmp_path: Path) -> None:
     ]
 
 
-def test_a_deeper_head_has_new_last_layers(tmp_path: Path) -> None:
+def test_a_deeper_head_has_new_last_layers(trained: Any, tmp_path: Path) -> None:
     """They would get features that they have never seen."""
-    trained, model = randomise(build()), build(head_depth=2)
+    model = build(head_depth=2)
     found = start(model, saved(trained, tmp_path), head_depth=2)
     same = same_layers(model, trained)
     assert {"cls_conv0_dw", "box_conv0_pw", "cls_p3_conv0_bn"} <= same
@@ -178,8 +186,8 @@ def test_a_deeper_head_has_new_last_layers(tmp_path: Path) -> None:
     assert set(found.new_layers) == {"model.head_depth is 1 in it, 2 here", "not in it"}
 
 
-def test_another_width_of_the_pyramid_leaves_the_backbone(tmp_path: Path) -> None:
-    trained, model = randomise(build()), build(fpn_channels=24)
+def test_another_width_of_the_pyramid_leaves_the_backbone(trained: Any, tmp_path: Path) -> None:
+    model = build(fpn_channels=24)
     found = start(model, saved(trained, tmp_path), fpn_channels=24)
     same = same_layers(model, trained)
     assert same == {name for name in with_weights(model) if name.startswith("block_")}
@@ -225,23 +233,11 @@ def test_another_backbone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         start(model, source)
 
 
-def test_class_names_of_another_detector(tmp_path: Path) -> None:
-    source = saved(build(), tmp_path, CLASSES[:2])
+def test_class_names_of_another_detector(trained: Any, tmp_path: Path) -> None:
+    source = saved(trained, tmp_path, CLASSES[:2])
     with pytest.raises(ModelError) as caught:
-        start(build(), source)
+        start(trained, source)
     assert str(caught.value) == (
         f"{tmp_path}/best.h5: its labels.txt has 2 classes, but the weights have 6 class outputs "
         "for 2 anchors per cell; restore labels.txt"
     )
-
-
-def test_a_run_and_its_file_are_the_same(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path / "run")
-    run.save_config(Config(model=SIZES))
-    run.save_labels(CLASSES)
-    run.float_weights.parent.mkdir()
-    build().save_weights(run.float_weights)
-    by_run, by_file = find_source(run.root), find_source(run.float_weights)
-    assert by_run.weights_file == by_file.weights_file == run.float_weights
-    assert by_run.labels == by_file.labels == CLASSES
-    assert (by_run.run, by_file.run) == (run, None)
