@@ -198,7 +198,8 @@ def test_another_width_of_the_pyramid_leaves_the_backbone(trained: Any, tmp_path
 def test_another_backbone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edge_retina.model.keras import keras
 
-    tiny = BACKBONES[NAME]
+    tiny = dataclasses.replace(BACKBONES[NAME], widths=(0.35,))
+    monkeypatch.setitem(BACKBONES, NAME, tiny)
     for name in set(BACKBONES) - {NAME}:
         monkeypatch.delitem(BACKBONES, name)
     monkeypatch.setitem(
