@@ -56,6 +56,12 @@ class DataConfig:
     skip_invalid: bool = option(
         False, "drop invalid boxes and images, with a warning, instead of stopping"
     )
+    train_images: int = option(
+        0,
+        "if above 0: train on so many images of the training split only, drawn by `seed`: the same "
+        "ones on every machine, and the first of those that a larger number draws",
+        low=0,
+    )
     repeat_threshold: float = option(
         0.0,
         "images with a class that a smaller share of all images has are drawn more often, by the "
@@ -352,6 +358,13 @@ class TrainConfig:
         "training bit for bit; on a CPU trainings repeat anyway",
     )
     tensorboard: bool = option(True, "write TensorBoard event files too")
+    init: str = option(
+        "",
+        "a trained detector to start from, instead of model.pretrained: a RUN, or a weights file "
+        "such as its float/best.h5. Taken is all that fits by name and shape; classes are matched "
+        'by name, new ones start fresh. "" = none',
+        path="either",
+    )
     teacher: str = option(
         "",
         "RUN of a larger detector of the same classes, to learn from beside the labels; it sees "
@@ -697,7 +710,8 @@ def _check_relations(config: Config) -> None:
             f"got {model.backbone_width}"
         )
     with_weights = BACKBONES[model.backbone].imagenet_widths
-    if model.pretrained == "imagenet" and model.backbone_width not in with_weights:
+    is_loaded = model.pretrained == "imagenet" and not config.train.init
+    if is_loaded and model.backbone_width not in with_weights:
         raise ConfigError(
             f"model.pretrained: Keras has ImageNet weights of {model.backbone} for width "
             f"{', '.join(map(str, with_weights))} only, not {model.backbone_width}; set "

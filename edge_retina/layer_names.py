@@ -30,6 +30,7 @@ _HEAD_LAYER = re.compile(
     rf"(conv\d+(?:{DEPTHWISE}|{POINTWISE}|{NORM}|{RELU})"
     rf"|{OUTPUT_BLOCK}(?:{DEPTHWISE}|{POINTWISE})|{RESHAPE})"
 )
+_PYRAMID_LAYER = re.compile(r"p(\d+)_\w+")
 _TENSOR = re.compile(rf"{INT8_MODEL}/(?:{WRAPPED})?([^/;]+)/")
 
 
@@ -85,6 +86,15 @@ def tower_block(number: int) -> str:
 def pyramid_layer(level: int, part: str) -> str:
     """Return the name of a pyramid layer, such as `p3_lateral`."""
     return f"p{level}_{part}"
+
+
+def level_of(name: str) -> int | None:
+    """Return the level of a layer of the pyramid or of one level's head; None for any other."""
+    head = parse_head_layer(name)
+    if head is not None:
+        return head.level
+    match = _PYRAMID_LAYER.fullmatch(name)
+    return int(match.group(1)) if match else None
 
 
 def is_class_logits(name: str) -> bool:

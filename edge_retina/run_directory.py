@@ -105,6 +105,11 @@ class RunDirectory:
         """Delete the marker of a stage before the stage is redone."""
         self.marker(stage).unlink(missing_ok=True)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything trained in it; if not, nothing is lost by other settings."""
+        return self.float_weights.exists() or any(self.checkpoint_dir.glob("*"))
+
     def require_directory(self) -> None:
         """Refuse a path that no directory can have, before any work is done for it.
 

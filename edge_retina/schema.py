@@ -43,8 +43,9 @@ class Option:
         low, high: the allowed range, both ends included; of every number in a tuple.
         multiple_of: numbers must be a multiple of this.
         choices: the allowed values; empty for all.
-        path: "file" or "directory": a path, which is made absolute when it is read; "name-or-file":
-            one if it has a directory or a suffix, else a name. "" for everything else.
+        path: "file", "directory" or "either": a path, which is made absolute when it is read;
+            "name-or-file": one if it has a directory or a suffix, else a name. "" for everything
+            else.
     """
 
     help: str = ""

@@ -113,6 +113,14 @@ def test_the_last_override_counts() -> None:
     assert load_config(overrides=["seed=1", "seed=2"]).seed == 2
 
 
+def test_what_is_not_loaded_needs_no_weights_of_its_width() -> None:
+    overrides = ["model.backbone=mobilenet_v3_large_minimalistic"]  # ImageNet's: only of width 1.0
+    with pytest.raises(ConfigError, match="ImageNet weights"):
+        load_config(overrides=overrides)
+    config = load_config(overrides=[*overrides, "train.init=runs/a"])
+    assert config.train.init == str(Path.cwd() / "runs/a")
+
+
 def test_paths_are_taken_from_the_file_s_directory(tmp_path: Path) -> None:
     path = write(
         tmp_path / "c.toml", '[data]\npath = "cells"\n[model]\npretrained = "weights.h5"\n'

@@ -6,6 +6,7 @@ from edge_retina.layer_names import (
     HeadLayer,
     is_class_logits,
     layer_of_tensor,
+    level_of,
     output_of_reshape,
     parse_head_layer,
     without_level,
@@ -86,3 +87,21 @@ def test_a_reshape_leads_to_its_convolution() -> None:
 )
 def test_the_layer_of_a_tensor(tensor: str, layer: str) -> None:
     assert layer_of_tensor(tensor) == layer
+
+
+@pytest.mark.parametrize(
+    "name, level",
+    [
+        ("p3_lateral", 3),
+        ("p7_down_bn", 7),
+        ("p10_up", 10),
+        ("cls_p4_conv0_bn", 4),
+        ("box_p6_reshape", 6),
+        ("cls_conv0_dw", None),  # shared by all
+        ("block_3_expand", None),
+        ("p3", None),
+        ("up3_lateral", None),
+    ],
+)
+def test_levels(name: str, level: int | None) -> None:
+    assert level_of(name) == level

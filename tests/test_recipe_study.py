@@ -20,6 +20,12 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("recipe")
 
 
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("ablation")
+
+
 @pytest.mark.parametrize("study", PLAN["studies"])
 def test_every_variant_is_a_config(study: str, recipe: Any):
     """A misspelt setting would only be found hours later, when its turn comes."""
@@ -37,7 +43,7 @@ def test_every_variant_is_a_config(study: str, recipe: Any):
             assert config.train.batch_size == 8
 
 
-def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_table_by_hand(ablation: Any):
     study = {
         "seeds": [0, 1],
         "variants": [
@@ -49,12 +55,12 @@ def test_a_table_by_hand(recipe: Any, monkeypatch: pytest.MonkeyPatch):
     values = {"old/a/0": 0.5, "old/a/1": 0.52, "old/b/0": 0.3, "new/a/0": 0.53, "new/b/0": 0.31}
     results = {f"study/{key}": {"mAP": value} for key, value in values.items()}
     plan = {"sets": {"a": {}, "b": {}}}
-    lines = recipe._study_table("study", study, plan, results).splitlines()
+    lines = ablation.study_table("study", study, plan, results).splitlines()
     assert lines[0] == "|  | a | b | points gained |"
     assert lines[2] == "| before | 0.510 ± 0.014 | 0.300 |  |"
     assert lines[3] == "| after | 0.530 | 0.310 | +2.0 (2) |"  # pairs of 3 and 1 points
     assert len(lines) == 4
-    lines = recipe._study_table("study", {**study, "by_set": True}, plan, results).splitlines()
+    lines = ablation.study_table("study", {**study, "by_set": True}, plan, results).splitlines()
     assert lines[4:] == ["| *points gained* | +3.0 (1) | +1.0 (1) |  |"]
 
 
@@ -78,13 +84,13 @@ def test_what_int8_keeps(recipe: Any):
         ([1.0, 2.0, 2.0, 3.0], "+2.0 ± 1.3 (4)"),
     ],
 )
-def test_intervals(recipe: Any, pairs: list[float], text: str):
-    assert recipe._interval(pairs) == text
+def test_intervals(ablation: Any, pairs: list[float], text: str):
+    assert ablation.interval(pairs) == text
 
 
-def test_one_process_has_a_cell(recipe: Any, tmp_path: Path):
+def test_one_process_has_a_cell(ablation: Any, tmp_path: Path):
     lock = tmp_path / "runs" / "cell.lock"
-    with recipe._claim(lock) as first, recipe._claim(lock) as second:
+    with ablation.claim(lock) as first, ablation.claim(lock) as second:
         assert (first, second) == (True, False)
-    with recipe._claim(lock) as again:
+    with ablation.claim(lock) as again:
         assert again

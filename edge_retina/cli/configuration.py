@@ -14,6 +14,11 @@ def with_seed(overrides: Sequence[str], seed: int | None) -> tuple[str, ...]:
     return (*overrides, f"seed={seed}") if seed is not None else tuple(overrides)
 
 
+def with_init(overrides: Sequence[str], init: str | None) -> tuple[str, ...]:
+    """Return the `--set` overrides followed by that of `--init`; None adds nothing."""
+    return (*overrides, f"train.init={_quoted(init)}") if init is not None else tuple(overrides)
+
+
 def read_config(source: Path, *, overrides: Sequence[str], seed: int | None) -> Config:
     """Return the config of a TOML file, or the default config for a data set.
 
@@ -29,5 +34,9 @@ def read_config(source: Path, *, overrides: Sequence[str], seed: int | None) -> 
     # dataset.toml describes a data set; any other .toml is a config.
     if source.suffix == ".toml" and source.name != "dataset.toml":
         return load_config(source, overrides=overrides)
-    quoted = json.dumps(str(source))  # a TOML string, whatever the path contains
-    return load_config(overrides=(f"data.path={quoted}", *overrides))
+    return load_config(overrides=(f"data.path={_quoted(str(source))}", *overrides))
+
+
+def _quoted(path: str) -> str:
+    """Return a TOML string, whatever the path contains."""
+    return json.dumps(path)

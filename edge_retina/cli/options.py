@@ -112,6 +112,16 @@ def set_option(command: _Command) -> _Command:
     )(command)
 
 
+def init_option(command: _Command) -> _Command:
+    """Add `--init RUN|FILE`, passed as `init`: str | None; None keeps that of the config."""
+    return click.option(
+        "--init",
+        metavar="RUN|FILE",
+        help="Start from a trained detector, not from ImageNet: a run directory, or its "
+        "float/best.h5. Same as --set train.init=...",
+    )(command)
+
+
 def out_option(
     help_text: str, *, required: bool = True, default: str | None = None
 ) -> Callable[[_Command], _Command]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import read_config
+from edge_retina.cli.configuration import read_config, with_init
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
+    init_option,
     json_option,
     out_option,
     seed_option,
@@ -22,6 +23,7 @@ from edge_retina.run_directory import RunDirectory
 @click.command("run")
 @click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
 @out_option("Run directory. Default: runs/NAME, with the name in the config.", required=False)
+@init_option
 @set_option
 @json_option
 @seed_option
@@ -29,6 +31,7 @@ from edge_retina.run_directory import RunDirectory
 def command(
     config: Path,
     out: Path | None,
+    init: str | None,
     overrides: tuple[str, ...],
     json_target: str | None,
     seed: int | None,
@@ -42,7 +45,7 @@ def command(
     from edge_retina.workflow.measuring import load_results
     from edge_retina.workflow.stages import run_all
 
-    settings = read_config(config, overrides=overrides, seed=seed)
+    settings = read_config(config, overrides=with_init(overrides, init), seed=seed)
     run = RunDirectory(out or Path("runs") / settings.name)
     run_all(settings, run)
     results = load_results(run, "evaluate")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import read_config
+from edge_retina.cli.configuration import read_config, with_init
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
+    init_option,
     json_option,
     out_option,
     seed_option,
@@ -31,6 +32,7 @@ from edge_retina.run_directory import RunDirectory
     type=click.Path(dir_okay=False, path_type=Path),
     help="Don't train: draw the first augmented training images into a .jpg or .png file.",
 )
+@init_option
 @set_option
 @json_option
 @seed_option
@@ -41,6 +43,7 @@ def command(
     source: Path,
     out: Path | None,
     preview: Path | None,
+    init: str | None,
     overrides: tuple[str, ...],
     json_target: str | None,
     seed: int | None,
@@ -52,6 +55,7 @@ def command(
     from edge_retina.workflow.prepare import prepare_run
     from edge_retina.workflow.stages import STAGES
 
+    overrides = with_init(overrides, init)
     if preview is not None:
         _preview(read_config(source, overrides=overrides, seed=seed), preview, json_target)
         return

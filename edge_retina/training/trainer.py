@@ -13,7 +13,7 @@ from typing import Any
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.files import atomic_path
+from edge_retina.files import atomic_path, write_json
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
 from edge_retina.model.distillation import ImitationLoss
@@ -46,6 +46,7 @@ from edge_retina.training.schedule import (
 from edge_retina.training.step import TrainStep
 from edge_retina.training.training_state import TrainingState
 from edge_retina.training.validation import Validation
+from edge_retina.training.warm_start import start_from
 
 log = logging.getLogger(__name__)
 
@@ -95,12 +96,13 @@ class Trainer:
         with computing_in(config.train.precision):
             self.model = self._build()
         self.average = self._build()
-        load_pretrained(
-            self.model,
-            backbone=config.model.backbone,
-            pretrained=config.model.pretrained,
-            width=config.model.backbone_width,
-        )
+        if not config.train.init:
+            load_pretrained(
+                self.model,
+                backbone=config.model.backbone,
+                pretrained=config.model.pretrained,
+                width=config.model.backbone_width,
+            )
         for network in (self.model, self.average):
             self._freeze(network)
         self.average.set_weights(self.model.get_weights())
@@ -143,7 +145,8 @@ class Trainer:
 
         Raises:
             TrainingError: a loss or the gradient is not finite; the step is named.
-            RunError: there are checkpoints, but none can be read.
+            RunError: there are checkpoints, but none can be read; or the detector of `train.init`
+                can't be used.
         """
         first, total = self._begin(), self._total_steps
         self._mark = time.monotonic()
@@ -253,10 +256,24 @@ class Trainer:
         if self._checkpoints.restore():
             log.info("going on from step %d", self._state.step)
         else:
+            self._warm_start()
             some = self._train[: self.config.train.batch_size]
             settle_statistics(self.model, [example.path for example in some])
             self.average.set_weights(self.model.get_weights())
         return self._state.step
+
+    def _warm_start(self) -> None:
+        """Start from the detector of `train.init`, if there is one, and record what it gave."""
+        record = self.run.results_file("init")
+        record.unlink(missing_ok=True)  # of a training that ended before its first checkpoint
+        if self.config.train.init:
+            found = start_from(
+                Path(self.config.train.init),
+                self.model,
+                labels=self._labels,
+                settings=self.config.model,
+            )
+            write_json(record, found.to_dict())
 
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
         if step == self._total_steps and self.config.train.reestimate_batchnorm:
@@ -322,7 +339,7 @@ class Trainer:
     @property
     def _is_pretrained(self) -> bool:
         """Whether the backbone knows anything that is worth keeping."""
-        return self.config.model.pretrained != "none"
+        return bool(self.config.train.init) or self.config.model.pretrained != "none"
 
     def _build(self) -> keras.Model:
         return build_retinanet(self.config.model, num_classes=len(self._labels), anchors=self._grid)

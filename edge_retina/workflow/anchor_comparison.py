@@ -20,6 +20,7 @@ from edge_retina.boxes.square_reach import SquareCoverage, square_coverage
 from edge_retina.config import Config
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.objects import boxes_at_input, object_classes
+from edge_retina.datasets.subset import draw_subset
 from edge_retina.input_pipeline.anchor_objects import (
     drawn_objects,
     held_out_objects,
@@ -90,7 +91,7 @@ def compare_anchors(
     """
     model, data = config.model, config.data
     dataset = load_dataset(data.path, skip_invalid=data.skip_invalid, seed=config.seed)
-    train = dataset.split(data.train_split)
+    train = draw_subset(dataset.split(data.train_split), data.train_images, seed=config.seed)
     how: dict[str, Any] = {
         "image_hw": model.image_hw,
         "levels": model.levels,

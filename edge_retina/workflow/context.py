@@ -14,6 +14,7 @@ from edge_retina.int8.pinned import read_pinned
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.teacher import teacher_sha256
+from edge_retina.workflow.warm_start import init_sha256
 
 _VERIFIED_IMAGES = 16
 
@@ -98,6 +99,11 @@ class RunContext:
     def teacher_sha256(self) -> str:
         """Hash of the teacher's weights and anchors; "" if there is no teacher."""
         return teacher_sha256(self.config.train.teacher, run=self.run, labels=self.labels)
+
+    @cached_property
+    def init_sha256(self) -> str:
+        """Hash of the detector that the training starts from; "" if there is none."""
+        return init_sha256(self.config.train.init, run=self.run, model=self.config.model)
 
     @property
     def measured_split(self) -> tuple[str, tuple[Example, ...]]:

@@ -12,6 +12,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.checks import find_broken_images
+from edge_retina.datasets.subset import draw_subset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import sha256_json
 from edge_retina.int8.recipe import load_recipe
@@ -20,6 +21,7 @@ from edge_retina.runtime.image import load_image
 from edge_retina.workflow.anchors import anchor_coverage, resolve_anchors
 from edge_retina.workflow.context import PreparedData, RunContext
 from edge_retina.workflow.teacher import teacher_sha256
+from edge_retina.workflow.warm_start import init_sha256
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ FREE_FIELDS = (
     "train.checkpoint_minutes",
     "train.probe_images",
     "train.teacher",  # its content is compared, wherever it is
+    "train.init",  # so is its
     "augmentation.level",  # the fields that it set are compared
 )
 
@@ -47,11 +50,17 @@ def read_data(config: Config) -> PreparedData:
     if not data.path:
         raise ConfigError("data.path is empty; set it to the directory of the labelled pictures")
     dataset = load_dataset(data.path, skip_invalid=data.skip_invalid, seed=config.seed)
-    splits = [
-        dataset.split(name) if name else ()
-        for name in (data.train_split, data.val_split, data.test_split)
-    ]
-    return PreparedData(dataset, *splits)
+    train = dataset.split(data.train_split)
+    if len(train) < data.train_images:
+        log.warning(
+            "data.train_images is %d, but split '%s' has only %d images; all are used",
+            data.train_images,
+            data.train_split,
+            len(train),
+        )
+    others = [dataset.split(name) if name else () for name in (data.val_split, data.test_split)]
+    train = draw_subset(train, data.train_images, seed=config.seed)
+    return PreparedData(dataset, train, *others)
 
 
 def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
@@ -86,22 +95,18 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
 
     Raises:
         ConfigError: a recipe or a pinned calibration set that can't be used.
-        RunError: the RUN holds a model that was trained with other settings, on other data or by
-            another teacher; or the teacher can't be used.
+        RunError: the RUN holds a model that was trained with other settings, on other data, by
+            another teacher or from another start; or the teacher or the start can't be used.
     """
-    if config.data.path:
-        path = str(Path(config.data.path).resolve())
-        config = config.replace(data=dataclasses.replace(config.data, path=path))
-    if config.train.teacher:
-        path = str(Path(config.train.teacher).resolve())
-        config = config.replace(train=dataclasses.replace(config.train, teacher=path))
+    config = _with_whole_paths(config)
     run.require_directory()
     load_recipe(config.quantize.recipe).check_method(config.quantize.method)
     prepared = read_data(config)
     teacher = teacher_sha256(config.train.teacher, run=run, labels=prepared.dataset.labels)
+    init = init_sha256(config.train.init, run=run, model=config.model)
     prepared = check_data(prepared, skip_invalid=config.data.skip_invalid)
     fingerprint = sha256_json(prepared.fingerprint)
-    if _is_begun(run):
+    if run.is_begun:
         _refuse_other_settings(config, run, _TRAINED_BY)
         if run.details("prepare").get("fingerprint", fingerprint) != fingerprint:
             raise RunError(
@@ -113,6 +118,11 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
                 f"{run.root}: was begun with another teacher, or the teacher's weights have "
                 "changed; restore train.teacher, or train in another directory"
             )
+        if run.details("prepare").get("init", "") != init:
+            raise RunError(
+                f"{run.root}: was begun from other weights, or they have changed; restore "
+                "train.init (--init), or train in another directory"
+            )
         grid = _anchors_of_begun(config, run, prepared)
     else:
         grid = resolve_anchors(config, prepared.train)
@@ -121,9 +131,8 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
     run.save_anchors(grid)
-    run.mark_done(
-        "prepare", {"fingerprint": fingerprint} | ({"teacher": teacher} if teacher else {})
-    )
+    others = {name: value for name, value in (("teacher", teacher), ("init", init)) if value}
+    run.mark_done("prepare", {"fingerprint": fingerprint, **others})
     coverage = anchor_coverage(grid, prepared.train)
     log.info(
         "%s: %d training images, %d classes; %.1f %% of the objects have an anchor with IoU >= 0.5",
@@ -156,9 +165,17 @@ def open_run(run: RunDirectory, *, overrides: Sequence[str], decode: bool = True
     return RunContext(run, config, prepared, run.load_anchors())
 
 
-def _is_begun(run: RunDirectory) -> bool:
-    """Whether there is anything trained in a RUN; if not, nothing is lost by other settings."""
-    return run.float_weights.exists() or any(run.checkpoint_dir.glob("*"))
+def _with_whole_paths(config: Config) -> Config:
+    """Return a config whose paths don't depend on the working directory."""
+    data, train = config.data, config.train
+    return config.replace(
+        data=dataclasses.replace(data, path=_whole(data.path)),
+        train=dataclasses.replace(train, teacher=_whole(train.teacher), init=_whole(train.init)),
+    )
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).resolve()) if path else ""
 
 
 def _anchors_of_begun(config: Config, run: RunDirectory, prepared: PreparedData) -> AnchorGrid:

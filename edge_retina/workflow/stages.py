@@ -49,10 +49,13 @@ def _train_inputs(context: RunContext) -> Any:
             key: value for key, value in tree[name].items() if f"{name}.{key}" not in FREE_FIELDS
         }
     inputs = [context.data.fingerprint, sections, context.grid.shapes]
-    if not context.teacher_sha256:
+    if context.teacher_sha256:
+        inputs.append(context.teacher_sha256)
+    else:
         del sections["train"]["teacher_weight"]  # of nothing
-        return inputs
-    return [*inputs, context.teacher_sha256]
+    if context.init_sha256:
+        inputs.append({"init": context.init_sha256})
+    return inputs
 
 
 def _train(context: RunContext) -> dict[str, Any]:
@@ -76,8 +79,8 @@ def _train(context: RunContext) -> dict[str, Any]:
         val=context.data.val,
         run=context.run,
     )
-    teacher = {"teacher": context.teacher_sha256} if context.teacher_sha256 else {}
-    return {**trainer.fit(), **teacher}
+    others = {"teacher": context.teacher_sha256, "init": context.init_sha256}
+    return {**trainer.fit(), **{name: value for name, value in others.items() if value}}
 
 
 def _quantize_inputs(method: str) -> Callable[[RunContext], Any]:

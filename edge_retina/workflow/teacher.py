@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.errors import EdgeRetinaError, RunError
-from edge_retina.files import sha256_file, sha256_json
+from edge_retina.files import sha256_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.schema import to_plain
+from edge_retina.workflow.trained_weights import trained_weights_sha256
 
 log = logging.getLogger(__name__)
 
@@ -38,32 +39,11 @@ def teacher_sha256(path: str, *, run: RunDirectory, labels: tuple[str, ...]) -> 
     try:
         if teacher.root.resolve() == run.root.resolve():
             raise RunError(f"{path} is the run that is to learn; name another one")
-        weights_sha256, grid = _trained_weights(teacher), _anchors(teacher)
+        weights_sha256, grid = trained_weights_sha256(teacher), _anchors(teacher)
         _require_labels(teacher, labels)
     except EdgeRetinaError as error:
         raise RunError(f"train.teacher: {error}") from None
     return sha256_json([weights_sha256, to_plain(grid)])
-
-
-def _trained_weights(teacher: RunDirectory) -> str:
-    """Return the hash of the weights, which must be what the finished training wrote."""
-    teacher.load_config()
-    weights, marker = teacher.float_weights, teacher.details("train")
-    if not marker:
-        raise RunError(f"{teacher.root}: its training is not finished; finish 'edge-retina train'")
-    outputs = marker.get("outputs")
-    name = str(weights.relative_to(teacher.root))
-    if not isinstance(outputs, dict) or name not in outputs:
-        raise RunError(
-            f"{teacher.marker('train')}: holds no hash of {name}, so it is of another version; "
-            "train the teacher again"
-        )
-    found = sha256_file(teacher.require(weights, "train"))
-    if found != outputs[name]:
-        raise RunError(
-            f"{weights}: damaged or replaced (not what its training wrote); train the teacher again"
-        )
-    return found
 
 
 def _anchors(teacher: RunDirectory) -> AnchorGrid:

@@ -68,6 +68,22 @@ def test_a_missing_data_set(here: Path, command: str) -> None:
     assert_refused(here, command, f"{where}: no such file or directory; expected a data set")
 
 
+@pytest.mark.parametrize(
+    "init, message",
+    [
+        ("gone", "no such file or directory; expected a RUN or a weights file"),
+        ("voc", NO_RUN),
+        ("here.h5", "no such file or directory; expected a RUN or a weights file"),
+    ],
+)
+def test_nothing_to_start_from(here: Path, init: str, message: str) -> None:
+    (here / "c.toml").write_text('[data]\npath = "coco"\n')
+    for command in ("train coco", "run c.toml"):
+        assert_refused(
+            here, f"{command} --out out --init {init}", f"train.init: {here}/{init}: {message}"
+        )
+
+
 @pytest.mark.parametrize("command", ["train voc --out out", "convert voc --to csv --out out"])
 def test_a_box_without_width(here: Path, command: str) -> None:
     xml = next(p for p in sorted(here.rglob("*.xml")) if "<object>" in p.read_text())

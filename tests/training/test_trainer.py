@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,61 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
     for name, value in found.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     assert teacher.float_weights.read_bytes() == content
+
+
+def make_detector(config: Config, dataset: Dataset, root: Path) -> RunDirectory:
+    """A RUN of the same network with other weights."""
+    from edge_retina.model.retinanet import build_retinanet
+
+    run = RunDirectory(root)
+    model = build_retinanet(config.model, num_classes=len(dataset.labels), anchors=GRID)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        layer.set_weights([w + rng.uniform(0.01, 0.1, w.shape) for w in layer.get_weights()])
+    run.save_config(config)
+    run.save_labels(dataset.labels)
+    run.float_weights.parent.mkdir(parents=True)
+    model.save_weights(str(run.float_weights))
+    return run
+
+
+def test_a_training_takes_its_start_once(
+    config: Config,
+    dataset: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And the backbone counts as pretrained, whose ImageNet weights aren't even looked for."""
+    from edge_retina.training.init_source import read_weights
+
+    source = make_detector(config, dataset, tmp_path / "source")
+    settings = dataclasses.replace(config.train, init=str(source.root), frozen_stages=1)
+    model = dataclasses.replace(config.model, pretrained="imagenet")
+    config = config.replace(train=settings, model=model)
+    caplog.set_level("INFO", logger="edge_retina")
+    cut = trainer_of(config, dataset, tmp_path / "run")
+    assert cut._begin() == 0
+    count = len(cut.model.weights)
+    assert [m for m in caplog.messages if m.startswith("init: ")] == [
+        f"init: {count} of {count} variables from {source.root}",
+        f"init: classes: 5 of 5 taken ({', '.join(dataset.labels)})",
+        "init: model.pretrained is not loaded, since the backbone is in it",
+    ]
+    record = json.loads(cut.run.results_file("init").read_text())
+    assert record["variables"] == {"taken": count, "all": count}
+    expected = read_weights(source.float_weights)
+    for network in (cut.model, cut.average):
+        for layer in network.layers:
+            for value in layer.trainable_weights:
+                name = value.name.split("/")[-1].partition(":")[0]
+                np.testing.assert_array_equal(value, expected[layer.name][name])
+    assert [x.trainable for x in cut.model.layers if x.name.startswith("block_1_")] == [False] * 3
+    cut.model.get_layer("p3_lateral").set_weights([np.ones((1, 1, 8, 16))])  # as if it had learnt
+    cut._save_checkpoint(2)
+
+    shutil.rmtree(source.root)
+    resumed = trainer_of(config, dataset, tmp_path / "run")
+    assert resumed._begin() == 2
+    for value, expected in zip(resumed.model.weights, cut.model.weights, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    assert json.loads(resumed.run.results_file("init").read_text()) == record

@@ -10,7 +10,7 @@ import pytest
 
 from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.config import Config, config_from_dict, load_config
-from edge_retina.datasets import load_dataset
+from edge_retina.datasets import Example, load_dataset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import write_text
 from edge_retina.input_pipeline.anchor_objects import drawn_objects
@@ -65,6 +65,7 @@ def test_the_same_again_is_the_same(config: Config, run: RunDirectory) -> None:
         ("seed", 1),
         ("data.val_split", "test"),
         ("data.skip_invalid", True),
+        ("data.train_images", 17),
         ("model.fpn_channels", 32),
         ("anchors.per_cell", 3),
         ("anchors.fit", False),
@@ -257,3 +258,25 @@ def test_a_dynamic_recipe_with_qat_is_refused_before_the_training(
         prepare_run(config, run)
     assert not run.root.exists()
     prepare_run(changed(config, "quantize.method", "ptq"), run)
+
+
+def test_a_training_on_fewer_images(
+    config: Config, run: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The anchors are fitted to them alone, and no other split is touched."""
+    some = changed(config, "data.train_images", 5)
+    context = prepare_run(some, run)
+    assert [len(split) for split in context.data.splits] == [5, 3, 4]
+    everything = prepare_run(config, RunDirectory(run.root.with_name("all")))
+    assert set(map(id_of, context.data.train)) < set(map(id_of, everything.data.train))
+    assert context.grid != everything.grid
+    assert context.data.fingerprint != everything.data.fingerprint
+    assert not any("train_images" in message for message in caplog.messages)
+    assert len(read_data(changed(config, "data.train_images", 19)).train) == 18
+    assert caplog.messages[-1] == (
+        "data.train_images is 19, but split 'train' has only 18 images; all are used"
+    )
+
+
+def id_of(example: Example) -> str:
+    return example.image_id

@@ -103,7 +103,7 @@ def test_other_classes_or_another_order(
 
 def damage_weights(teacher: RunDirectory) -> str:
     teacher.float_weights.write_text("weight")
-    return "float/best.h5: damaged or replaced (not what its training wrote); train the teacher"
+    return "float/best.h5: damaged or replaced (not what its training wrote); train it again"
 
 
 def remove_weights(teacher: RunDirectory) -> str:

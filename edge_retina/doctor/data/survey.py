@@ -12,6 +12,7 @@ from edge_retina.datasets.annotation import ImageAnnotation
 from edge_retina.datasets.loading import check_source, read_source
 from edge_retina.datasets.problems import Problem, Problems
 from edge_retina.datasets.schema import Example
+from edge_retina.datasets.subset import draw_subset
 from edge_retina.doctor.data.object_table import ObjectTable, build_object_table
 from edge_retina.doctor.data.picture_file import PictureFile, look_at_pictures
 from edge_retina.doctor.findings import Case, relative_name
@@ -67,8 +68,9 @@ class Survey:
 
     @property
     def training(self) -> tuple[Example, ...]:
-        """The examples of the training split; all, where there is no such split."""
-        return self.examples.get(self.config.data.train_split) or self.usable
+        """The examples that are trained on; all, where there is no training split."""
+        split = self.examples.get(self.config.data.train_split) or self.usable
+        return draw_subset(split, self.config.data.train_images, seed=self.config.seed)
 
     @property
     def measured_splits(self) -> dict[str, tuple[Example, ...]]:

@@ -1,0 +1,32 @@
+"""A part of a split, for trainings on fewer images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from edge_retina.datasets.schema import Example
+
+
+def draw_subset(examples: Sequence[Example], count: int, *, seed: int) -> tuple[Example, ...]:
+    """Return `count` of some examples, in their order; all of them if there are no more.
+
+    Images are drawn by the hashes of their names, so the draw depends on nothing else: it is the
+    same on every machine, a smaller number draws a part of a larger one, and an image that is added
+    to the set replaces at most one other.
+
+    Args:
+        examples: each with its own `image_id`.
+        count: 0 for all.
+        seed: another seed draws others.
+    """
+    if not count:
+        return tuple(examples)
+    names = (example.image_id for example in examples)
+    drawn = set(sorted(names, key=lambda name: _hash(name, seed))[:count])
+    return tuple(example for example in examples if example.image_id in drawn)
+
+
+def _hash(name: str, seed: int) -> bytes:
+    # Not the hash that splits are made by, whose values are much alike within one split.
+    return hashlib.sha256(f"subset {seed}:{name}".encode()).digest()

@@ -1,0 +1,95 @@
+"""Which layers of a network can be taken from a trained detector, by the shapes of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_retina.layer_names import (
+    CLASS_HEAD,
+    DEPTHWISE,
+    OUTPUT_BLOCK,
+    level_of,
+    parse_head_layer,
+)
+from edge_retina.training.init_source import LAST_BOX, Weights
+
+Shapes = dict[str, dict[str, tuple[int, ...]]]  # by layer and variable
+
+_BOX_CODES = 4
+
+
+class Sizes:
+    """Sizes of a detector, read off the shapes of its weights.
+
+    Attributes:
+        levels: of the pyramid.
+        depth: convolutions in a head before the last one.
+        per_cell: anchors in a cell.
+        channels: of the pyramid and the heads.
+    """
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.levels = sorted({level for name in shapes if (level := level_of(name)) is not None})
+        tower = [name for name in shapes if _is_tower_convolution(name)]
+        self.depth = len(tower)
+        self.per_cell = shapes[LAST_BOX]["bias"][0] // _BOX_CODES
+        self.channels = shapes[LAST_BOX]["kernel"][2]
+
+
+class Misfits:
+    """Says why layers of a network can't be taken from a detector."""
+
+    def __init__(self, *, there: Shapes, here: Shapes) -> None:
+        """Take the shapes of the detector's and of the network's weights."""
+        self._there, self._here = there, here
+        their, our = Sizes(there), Sizes(here)
+        self._their_levels = their.levels
+        self._channels = self._depth = self._per_cell = ""
+        if their.channels != our.channels:
+            self._channels = f"model.fpn_channels is {their.channels} in it, {our.channels} here"
+        if their.depth != our.depth:
+            self._depth = f"model.head_depth is {their.depth} in it, {our.depth} here"
+        if their.per_cell != our.per_cell:
+            self._per_cell = f"{their.per_cell} anchors per cell in it, {our.per_cell} here"
+
+    def find(self, name: str) -> str:
+        """Return why a layer, other than the last one of the class head, can't be taken; or ""."""
+        if name not in self._there:
+            level = level_of(name)
+            if level is None or level in self._their_levels:
+                return "not in it"
+            return f"its levels are {', '.join(map(str, self._their_levels))}"
+        if self._depth and _is_of_last_block(name):
+            return self._depth
+        if self._there[name] == self._here[name]:
+            return ""
+        return self._channels or (self._per_cell if name == LAST_BOX else "of another shape in it")
+
+    def find_for_classes(self, their_labels: Sequence[str] | None) -> str:
+        """Return why no class of the last layer can be taken; or ""."""
+        if their_labels is None:
+            return "its class names are unknown; put its labels.txt beside it"
+        return self._channels or self._depth or self._per_cell
+
+
+def shapes_of_weights(weights: Weights) -> Shapes:
+    """Return the shape of each of some weights."""
+    return {
+        layer: {name: tuple(array.shape) for name, array in variables.items()}
+        for layer, variables in weights.items()
+    }
+
+
+def _is_tower_convolution(name: str) -> bool:
+    layer = parse_head_layer(name)
+    return (
+        layer is not None
+        and layer.head == CLASS_HEAD
+        and layer.part.endswith(DEPTHWISE)
+        and not _is_of_last_block(name)
+    )
+
+
+def _is_of_last_block(name: str) -> bool:
+    layer = parse_head_layer(name)
+    return layer is not None and layer.part.startswith(OUTPUT_BLOCK)
