@@ -417,7 +417,10 @@ def test_a_training_takes_its_start_once(
     cut._save_checkpoint(2)
 
     shutil.rmtree(source.root)
-    resumed = trainer_of(config, dataset, tmp_path / "run")
+    model = dataclasses.replace(config.model, pretrained="none")  # of no consequence
+    resumed = trainer_of(config.replace(model=model), dataset, tmp_path / "run")
+    layers = [x for x in resumed.model.layers if x.name.startswith("block_1_")]
+    assert [x.trainable for x in layers] == [False] * 3
     assert resumed._begin() == 2
     for value, expected in zip(resumed.model.weights, cut.model.weights, strict=True):
         np.testing.assert_array_equal(value, expected)
