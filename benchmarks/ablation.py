@@ -68,8 +68,14 @@ def cells(plan: dict[str, Any]) -> Iterator[Cell]:
     for study, content in plan["studies"].items():
         for seed in content["seeds"]:
             for variant in content["variants"]:
-                for set_name in content.get("sets", plan["sets"]):
+                for set_name in sets_of(content, plan):
                     yield Cell(study, variant["name"], set_name, seed)
+
+
+def sets_of(study: dict[str, Any], plan: dict[str, Any]) -> list[str]:
+    """Return the sets that a study names, or all usual ones (`usual = false` takes one out)."""
+    usual = [name for name, content in plan["sets"].items() if content.get("usual", True)]
+    return list(study.get("sets", usual))
 
 
 def settings_of(cell: Cell, plan: dict[str, Any]) -> list[str]:
@@ -180,7 +186,7 @@ def study_table(
     name: str, study: dict[str, Any], plan: dict[str, Any], results: dict[str, Any]
 ) -> str:
     """Return a row for each variant that has results: its mAP by set, and the points gained."""
-    sets = list(study.get("sets", plan["sets"]))
+    sets = sets_of(study, plan)
     rows, first = [], study["variants"][0]["name"]
     for variant in study["variants"]:
         found = values_of(name, variant["name"], sets, study["seeds"], results)

@@ -38,6 +38,7 @@ from ablation import (
     run_command,
     runs_option,
     seeds_option,
+    sets_of,
     sets_option,
     settings_of,
     train_cell,
@@ -143,7 +144,7 @@ def _int8_tables(
     """Yield a table for each variant of which there are int8 files."""
     for variant in study["variants"]:
         rows = []
-        for set_name in study.get("sets", plan["sets"]):
+        for set_name in sets_of(study, plan):
             for seed in study["seeds"]:
                 found = results.get(Cell(name, variant["name"], set_name, seed).key, {}).get("int8")
                 if found:

@@ -27,10 +27,10 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("study", PLAN["studies"])
-def test_every_variant_is_a_config(study: str, recipe: Any):
+def test_every_variant_is_a_config(study: str, recipe: Any, ablation: Any):
     """A misspelt setting would only be found hours later, when its turn comes."""
     content = PLAN["studies"][study]
-    for set_name in content.get("sets", PLAN["sets"]):
+    for set_name in ablation.sets_of(content, PLAN):
         for variant in content["variants"]:
             cell = recipe.Cell(study, variant["name"], set_name, seed=0)
             settings = recipe.settings_of(cell, PLAN)
