@@ -28,7 +28,7 @@ def settle_statistics(model: keras.Model, pictures: Sequence[Path]) -> None:
     """
     height, width = model.input_shape[1:3]
     images = [normalize(stretch(load_image(path), (height, width))) for path in pictures]
-    with _without_memory([norm for norm in _norms(model) if _is_fresh(norm)]):
+    with momentum_of([norm for norm in batchnorms(model) if _is_fresh(norm)], 0.0):
         model(np.stack(images), training=True)
 
 
@@ -46,7 +46,7 @@ def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> 
     Source: Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization,
         section 3.1 (`bn_update` of their code).
     """
-    norms = [norm for norm in _norms(model) if norm.trainable]
+    norms = [norm for norm in batchnorms(model) if norm.trainable]
     statistics = [value for norm in norms for value in (norm.moving_mean, norm.moving_variance)]
     sums, count = [np.zeros(value.shape, np.float64) for value in statistics], 0
 
@@ -54,7 +54,7 @@ def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> 
     def run(images: tf.Tensor) -> None:
         model(images, training=True)
 
-    with _without_memory(norms):
+    with momentum_of(norms, 0.0):
         for images in batches:
             run(tf.constant(normalize(images)))
             sums = [total + value.numpy() for total, value in zip(sums, statistics, strict=True)]
@@ -70,26 +70,33 @@ def freeze_batchnorms(model: keras.Model, backbone: str) -> None:
         model: changed in place, before its optimizer is built.
         backbone: a key of `BACKBONES`.
     """
-    for norm in _norms(model):
+    for norm in batchnorms(model):
         if is_backbone_layer(norm.name, backbone):
             norm.trainable = False
 
 
-def _norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+def batchnorms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Return the BatchNorm layers of a model."""
     return [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
 
 
 @contextmanager
-def _without_memory(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """Within it, the statistics of some BatchNorms are those of the last batch in training."""
-    momenta = [norm.momentum for norm in norms]
+def momentum_of(
+    norms: Sequence[keras.layers.BatchNormalization], momentum: float
+) -> Iterator[None]:
+    """Give some BatchNorms another momentum for a while.
+
+    With 0 their statistics are those of the last batch in training; with 1 they never change. A
+    compiled function keeps the momentum that it was traced with.
+    """
+    before = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0
+        norm.momentum = momentum
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm, own in zip(norms, before, strict=True):
+            norm.momentum = own
 
 
 def _is_fresh(norm: keras.layers.BatchNormalization) -> bool:

@@ -8,8 +8,7 @@ too little training from too strong an augmentation and from overfitting.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -21,6 +20,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augmentation import plain_settings
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.keras import keras, tf
+from edge_retina.training.batchnorm import batchnorms, momentum_of
 from edge_retina.training.objective import Objective, detection_objective
 
 _MOST_BYTES = 64 * 2**20  # of the images of one set
@@ -62,7 +62,7 @@ class Probe:
             and "batch_statistics", those of "train" with the BatchNorm statistics of each batch.
         """
         found = {name: self._mean(name, training=False) for name in self._batches}
-        with _statistics_stand_still(self._model):  # when it is traced, so ever after
+        with momentum_of(batchnorms(self._model), 1.0):  # measuring changes nothing
             found["batch_statistics"] = self._mean("train", training=True)
         return found
 
@@ -106,17 +106,3 @@ class Probe:
             loss=self._config.loss,
             training=training,
         )
-
-
-@contextmanager
-def _statistics_stand_still(model: keras.Model) -> Iterator[None]:
-    """Within it, BatchNorms in training keep their statistics: all of them is memory."""
-    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
