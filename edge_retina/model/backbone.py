@@ -71,11 +71,14 @@ def freeze_stages(model: keras.Model, *, backbone: str, stages: int) -> None:
         model: changed in place, before its optimizer is built; contains the layers of
             `build_backbone`.
         backbone: a key of `BACKBONES`.
-        stages: how many, 0..5; the last of them has stride 2**stages.
+        stages: how many, 0..5; the last of them has stride 2**stages. Those that a pyramid with
+            fewer levels doesn't use are not built, and not counted.
     """
-    if stages:
-        end = model.get_layer(BACKBONES[backbone].stage_ends[stages])
-        for layer in keras.Model(model.input, end.output).layers:
+    ends = BACKBONES[backbone].stage_ends
+    names = {layer.name for layer in model.layers}
+    built = [ends[stage] for stage in range(1, stages + 1) if ends[stage] in names]
+    if built:
+        for layer in keras.Model(model.input, model.get_layer(built[-1]).output).layers:
             layer.trainable = False
 
 
@@ -101,9 +104,11 @@ def load_pretrained(model: keras.Model, *, backbone: str, pretrained: str, width
             return
     else:
         source = _read_weights(pretrained, backbone, width)
+    built = {layer.name: layer for layer in model.layers}
     for layer in source.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
+        # A pyramid that ends at level 3 or 4 doesn't use the last layers, so they aren't built.
+        if layer.weights and layer.name in built:
+            built[layer.name].set_weights(layer.get_weights())
     log.info("backbone: %s, weights: %s", _describe(backbone, width), pretrained)
 
 

@@ -89,6 +89,41 @@ def test_weights_of_a_file_go_to_their_layers(
     )
 
 
+def test_a_pyramid_without_level_5_takes_the_weights_that_it_has_layers_for(
+    backbone: str, tmp_path: Path
+) -> None:
+    from edge_retina.boxes.anchors import AnchorGrid
+    from edge_retina.config import ModelConfig
+    from edge_retina.model.backbone import freeze_stages, load_pretrained
+    from edge_retina.model.retinanet import build_retinanet
+
+    width = narrowest(backbone)
+    settings = ModelConfig(
+        backbone=backbone, backbone_width=width, image_hw=IMAGE_HW, max_level=4, head_depth=1
+    )
+    grid = AnchorGrid(IMAGE_HW, 3, (((8.0, 8.0),),) * 2)
+    model = build_retinanet(settings, num_classes=2, anchors=grid)
+    source = keras_network(backbone, width)
+    source.set_weights([np.full(w.shape, 0.2) for w in source.get_weights()])
+    source.save_weights(tmp_path / "weights.h5")
+    load_pretrained(model, backbone=backbone, pretrained=str(tmp_path / "weights.h5"), width=width)
+    tap = model.get_layer(BACKBONES[backbone].taps[4])
+    below = [layer for layer in _layers_up_to(model, tap) if layer.weights]
+    assert below
+    for layer in below:
+        for value in layer.get_weights():
+            np.testing.assert_array_equal(value, np.full(value.shape, 0.2, np.float32))
+    freeze_stages(model, backbone=backbone, stages=5)  # there are four
+    assert not any(layer.trainable_weights for layer in below)
+    assert model.trainable_variables
+
+
+def _layers_up_to(model: Any, end: Any) -> list[Any]:
+    from edge_retina.model.keras import keras
+
+    return list(keras.Model(model.input, end.output).layers)
+
+
 def test_layers_of_the_backbone_are_told_from_the_rest(backbone: str) -> None:
     from edge_retina.boxes.anchors import AnchorGrid
     from edge_retina.config import ModelConfig
