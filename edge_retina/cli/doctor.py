@@ -23,6 +23,7 @@ from edge_retina.cli.options import (
 from edge_retina.cli.terminal import Block, show
 from edge_retina.config import load_config
 from edge_retina.errors import RunError
+from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
 
 
@@ -63,6 +64,22 @@ from edge_retina.run_directory import RunDirectory
     is_flag=True,
     help="With --quantization: also keep each layer in float in turn; takes a minute or more.",
 )
+@click.option(
+    "--prove",
+    is_flag=False,
+    flag_value=1,
+    type=click.IntRange(1),
+    metavar="[N]",
+    help="With RUN: mend the first N suspected causes, one at a time, in short trainings, and "
+    "measure the gain; by default the first one.",
+)
+@click.option(
+    "--proof-steps",
+    type=click.IntRange(20),
+    default=300,
+    show_default=True,
+    help="With --prove: length of each training.",
+)
 @set_option
 @json_option
 @seed_option
@@ -76,26 +93,46 @@ def command(
     method: str | None,
     pictures: int,
     ablate: bool,
+    prove: int | None,
+    proof_steps: int,
     overrides: tuple[str, ...],
     json_target: str | None,
     seed: int | None,
 ) -> None:
-    """Find problems in DATA, measure how well anchors cover it, and advise on the config.
+    """Find problems in DATA, or say why the detector in RUN is poor.
 
-    With --quantization: find the layers of RUN that int8 hurts, and the setting that helps.
+    DATA: measures how well anchors cover the objects, and advises on the config.
+
+    RUN: ranks the causes that its training log, its labels and its detections point to, with what
+    each may cost and the command that mends it. With --quantization: the layers that int8 hurts.
 
     Errors stop or spoil training, warnings cost accuracy or make a metric wrong, notes are worth
     knowing. The exit code is 0 whatever is found.
 
     Examples: edge-retina doctor data/bccd --image-size 320 --html doctor.html
 
+    edge-retina doctor runs/mine --prove 2 --html doctor.html
+
     edge-retina doctor runs/mine --quantization --ablate
     """
-    if quantization and write_config is not None:
-        raise click.UsageError("--write-config goes with DATA, not with --quantization")
-    if quantization:
+    run = RunDirectory(data)
+    is_run = run.config_file.is_file()
+    if write_config is not None and (is_run or quantization):
+        raise click.UsageError("--write-config goes with DATA, not with RUN")
+    if prove and (quantization or not is_run):
+        raise click.UsageError("--prove goes with a RUN, without --quantization")
+    if is_run and not quantization:
+        blocks, page, document = _examine_run(
+            run,
+            with_seed(overrides, seed),
+            prove=prove or 0,
+            proof_steps=proof_steps,
+            with_page=html is not None,
+        )
+        config = ""
+    elif quantization:
         blocks, page, document = _examine_layers(
-            RunDirectory(data), with_seed(overrides, seed), method, pictures, ablate=ablate
+            run, with_seed(overrides, seed), method, pictures, ablate=ablate
         )
         config = ""
     else:
@@ -125,8 +162,6 @@ def _examine_data(
     from edge_retina.doctor.data.report.page import render_page
     from edge_retina.doctor.data.report.text import text_blocks
 
-    if RunDirectory(data).config_file.is_file():
-        raise RunError(f"{data}: is a run directory; add --quantization, or give a data set")
     diagnosis = examine(data, image_hw=image_hw, config=load_config(overrides=overrides))
     page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
     config = ""
@@ -134,6 +169,40 @@ def _examine_data(
         path = Path(os.path.relpath(data, write_config.parent)).as_posix()
         config = config_file(diagnosis.advice, diagnosis.survey.config, data_path=path)
     return text_blocks(diagnosis), page, diagnosis.to_dict(), config
+
+
+def _examine_run(
+    run: RunDirectory,
+    overrides: Sequence[str],
+    *,
+    prove: int,
+    proof_steps: int,
+    with_page: bool,
+) -> tuple[list[Block], str, dict[str, Any]]:
+    """Return a RUN's diagnosis as text, page and JSON document."""
+    from edge_retina.doctor.run.diagnosis import diagnose
+    from edge_retina.doctor.run.page import render_run_page
+    from edge_retina.doctor.run.text import diagnosis_blocks, proofs_table
+    from edge_retina.workflow.run_diagnosis import gather_evidence, int8_detections
+    from edge_retina.workflow.run_proof import plan_proofs
+    from edge_retina.workflow.run_proof import prove as measure
+
+    with show_progress("examine") as progress:
+        evidence = gather_evidence(run, overrides=overrides, progress=progress)
+    diagnosis = diagnose(evidence)
+    blocks = diagnosis_blocks(diagnosis)
+    proofs = []
+    if prove:
+        plan = plan_proofs(diagnosis, count=prove, steps=proof_steps)
+        click.echo(plan.announcement, err=True)
+        proofs = measure(diagnosis, plan, on_training=lambda text: click.echo(text, err=True))
+        if proofs:
+            blocks.append(proofs_table(proofs))
+    page = ""
+    if with_page:
+        page = render_run_page(diagnosis, proofs=proofs, int8=int8_detections(run, evidence))
+    document = {**diagnosis.to_dict(), "proofs": [proof.to_dict() for proof in proofs]}
+    return blocks, page, document
 
 
 def _examine_layers(

@@ -65,25 +65,10 @@ def read_metrics_log(path: Path | str) -> MetricsLog:
     Raises:
         RunError: no such file, or a line elsewhere that is not of the format.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(
-            f"{path}: can't be read ({reason}); train first with 'edge-retina train'"
-        ) from None
     losses: dict[int, LossPoint] = {}
     accuracy: dict[int, AccuracyPoint] = {}
-    warnings: tuple[str, ...] = ()
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                warnings = (f"{path.name}: the last line was cut off and is left out.",)
-                break
-            raise RunError(f"{path}, line {number}: not JSON ({error}); remove the line") from None
+    records, warnings = read_records(path)
+    for number, record in enumerate(records, start=1):
         _take(record, losses, accuracy, where=f"{path}, line {number}")
     return MetricsLog(
         losses=tuple(losses[step] for step in sorted(losses)),
@@ -92,15 +77,44 @@ def read_metrics_log(path: Path | str) -> MetricsLog:
     )
 
 
+def read_records(path: Path | str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return the lines of a metrics.jsonl as they are, and warnings about them.
+
+    Raises:
+        RunError: no such file, or a line that is not a JSON object with a step, but for a last line
+            that was cut off.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(
+            f"{path}: can't be read ({reason}); train first with 'edge-retina train'"
+        ) from None
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return records, (f"{path.name}: the last line was cut off and is left out.",)
+            raise RunError(f"{path}, line {number}: not JSON ({error}); remove the line") from None
+        if not isinstance(record, dict) or type(record.get("step")) is not int:
+            raise RunError(
+                f"{path}, line {number}: expected an object with an integer 'step', got {record!r}"
+            )
+        records.append(record)
+    return records, ()
+
+
 def _take(
-    record: Any,
+    record: dict[str, Any],
     losses: dict[int, LossPoint],
     accuracy: dict[int, AccuracyPoint],
     *,
     where: str,
 ) -> None:
-    if not isinstance(record, dict) or type(record.get("step")) is not int:
-        raise RunError(f"{where}: expected an object with an integer 'step', got {record!r}")
     if not {"loss", "mAP", "probe"} & record.keys():
         raise RunError(f"{where}: expected a 'loss', a 'mAP' or a 'probe', got {', '.join(record)}")
     step = record["step"]

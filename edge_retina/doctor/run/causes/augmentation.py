@@ -1,0 +1,53 @@
+"""Augmentation that hides or spoils what is to be learnt."""
+
+from __future__ import annotations
+
+import json
+
+from edge_retina.config import augmentation_level
+from edge_retina.doctor.run.evidence import LOG, PROBE, RunEvidence
+from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
+from edge_retina.schema import to_plain
+
+_HARDER = 1.7  # class loss of augmented images over that of the same images as they are
+_UNLEARNT = 0.12  # class loss of augmented images; below, even the hard ones are learnt
+
+
+def judge(run: RunEvidence) -> Judgement | None:
+    """Suspect the augmentation if images are much harder with it than without."""
+    assert run.log is not None
+    probe = run.log.last_probe
+    if not {"train", "augmented"} <= probe.keys():
+        return None
+    plain, augmented = probe["train"]["cls_loss"], probe["augmented"]["cls_loss"]
+    ratio = augmented / max(plain, 1e-6)
+    if ratio < _HARDER or augmented < _UNLEARNT:
+        return None
+    val = probe.get("val", {}).get("cls_loss")
+    if val is not None and val > augmented:
+        return None  # it still makes training images easier than new ones: that is its use
+    return Judgement(
+        (
+            f"training images have a class loss of {augmented:.2f} as augmented and {plain:.2f} "
+            f"as they are: {ratio:.1f} times",
+            *((f"new images have {val:.2f}, less than augmented ones",) if val else ()),
+        ),
+        0.02 + 0.03 * (ratio - 1),
+        Mend("augment less", (*_lighter(run), "train.plain_steps=0.3")),
+    )
+
+
+def _lighter(run: RunEvidence) -> tuple[str, ...]:
+    """Return the fields of the level "light" that differ from the RUN's.
+
+    A saved config gives every field, so the name of the level would change nothing.
+    """
+    own, light = run.config.to_dict()["augmentation"], augmentation_level("light")
+    return tuple(
+        f"augmentation.{name}={json.dumps(value)}"
+        for name, value in to_plain(light).items()
+        if own[name] != value
+    )
+
+
+STRONG = Cause("augmentation-strong", "The augmentation is too strong", "fit", (LOG, PROBE), judge)

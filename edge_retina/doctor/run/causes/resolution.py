@@ -1,0 +1,89 @@
+"""Inputs that are too small for the objects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.datasets.objects import LEARNABLE_PX, object_classes
+from edge_retina.doctor.run.evidence import DATA, TRAIN, RunEvidence
+from edge_retina.doctor.run.outputs import Outputs
+from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
+
+_SMALL_PX = 16.0  # two cells of the finest usual level
+_MANY = 0.3  # share of the objects, or median class, that is small
+_WORSE = 0.15  # recall of small objects below that of the others
+
+
+def judge(run: RunEvidence) -> Judgement | None:
+    """Suspect the input size if many objects are small there, and these are the ones missed."""
+    outputs = run.val or run.train
+    assert outputs is not None
+    assert run.train_examples is not None
+    sides = _sides(run.objects_px)
+    if not len(sides):
+        return None
+    small = float((sides < _SMALL_PX).mean())
+    medians = [
+        float(np.median(sides[classes])) for classes in _by_class(run) if classes.sum() >= 10
+    ]
+    many = small >= _MANY or min(medians, default=_SMALL_PX) < _SMALL_PX * 0.75
+    recall, share = _recall_by_size(outputs)
+    if not many or recall is None or recall[1] - recall[0] < _WORSE:
+        return None
+    height, width = run.config.model.image_hw
+    larger = [_rounded(side * 1.5) for side in (height, width)]
+    return Judgement(
+        (
+            f"{small:.0%} of the objects have sides under {_SMALL_PX:.0f} px at {width} x {height} "
+            f"px; under {LEARNABLE_PX:.0f} px hardly anything is learnt",
+            f"of objects under {_SMALL_PX:.0f} px {recall[0]:.0%} are found on {outputs.split}, of "
+            f"larger ones {recall[1]:.0%}",
+        ),
+        share * (recall[1] - recall[0]) * 0.6,
+        Mend(
+            "enlarge the input (latency grows with its area)",
+            (f"model.image_hw=[{larger[0]}, {larger[1]}]",),
+        ),
+    )
+
+
+def _by_class(run: RunEvidence) -> list[np.ndarray]:
+    classes = object_classes(run.train_examples or ())
+    return [classes == index for index in range(len(run.labels))]
+
+
+def _recall_by_size(outputs: Outputs) -> tuple[tuple[float, float] | None, float]:
+    """Return the recall of small and of larger objects, None if there are few; share of small."""
+    sides, found = [], []
+    for example, item in zip(outputs.examples, outputs.detections, strict=True):
+        there = ~example.ignored
+        boxes = example.boxes_at(outputs.anchors.image_hw)[there]
+        at_input = item.boxes_px(outputs.anchors.image_hw)
+        sides.append(_sides(boxes))
+        found.append(_found(boxes, example.classes[there], at_input, item.classes))
+    side, is_found = np.concatenate(sides), np.concatenate(found)
+    small = side < _SMALL_PX
+    if min(small.sum(), (~small).sum()) < 10:
+        return None, float(small.mean()) if len(small) else 0.0
+    return (float(is_found[small].mean()), float(is_found[~small].mean())), float(small.mean())
+
+
+def _found(
+    boxes: np.ndarray, classes: np.ndarray, detected: np.ndarray, detected_classes: np.ndarray
+) -> np.ndarray:
+    iou = pairwise_iou(boxes, detected) * (classes[:, None] == detected_classes)
+    return np.asarray(iou.max(axis=1, initial=0) >= 0.5)
+
+
+def _sides(boxes: np.ndarray) -> np.ndarray:
+    return np.sqrt((boxes[:, 2:].astype(float) - boxes[:, :2]).clip(0).prod(axis=1))
+
+
+def _rounded(side: float) -> int:
+    return round(side / 32) * 32
+
+
+RESOLUTION = Cause(
+    "resolution", "The input is too small for the objects", "fit", (DATA, TRAIN), judge
+)

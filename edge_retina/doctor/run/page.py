@@ -1,0 +1,110 @@
+"""A diagnosis of a RUN as one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_retina.doctor.finding_text import plural
+from edge_retina.doctor.run.diagnosis import RunDiagnosis
+from edge_retina.doctor.run.pictures import disagreements, score_threshold, worst_images
+from edge_retina.doctor.run.proof import Proof
+from edge_retina.doctor.run.text import NOTHING_FOUND, measured_table, mend_command, proofs_table
+from edge_retina.report.charts import Chart, Series, line_chart
+from edge_retina.report.pages import render_template
+from edge_retina.report.tables import Figure, score
+from edge_retina.runtime.detections import Detections
+
+
+def render_run_page(
+    diagnosis: RunDiagnosis,
+    *,
+    proofs: Sequence[Proof] = (),
+    int8: Sequence[Detections] | None = None,
+) -> str:
+    """Return the page.
+
+    Args:
+        diagnosis: of the RUN.
+        proofs: what counter-proofs gave.
+        int8: detections of the RUN's int8 file on the pictures of `evidence.val`.
+    """
+    run = diagnosis.evidence
+    outputs = run.val or run.train
+    threshold = score_threshold(outputs) if outputs else 0.0
+    measured = [item for item in (run.train, run.val) if item is not None]
+    return render_template(
+        "run.html.j2",
+        "edge_retina.doctor",
+        title=f"{run.config.name}: diagnosis",
+        window_title=f"{run.config.name}: doctor",
+        subtitle=f"{run.name}: {run.steps} steps, {run.epochs:.0f} epochs.",
+        headline=_headline(diagnosis),
+        suspicions=[
+            (item, f"{100 * item.cost:.0f}", mend_command(item, run=run.name))
+            for item in diagnosis.suspicions
+        ],
+        nothing_found=NOTHING_FOUND,
+        proofs=proofs_table(proofs) if proofs else None,
+        measured=measured_table(measured) if measured else None,
+        charts=_charts(diagnosis),
+        split=outputs.split if outputs else "",
+        threshold=f"{threshold:.2f}",
+        worst=worst_images(outputs, threshold=threshold) if outputs else [],
+        differing=disagreements(outputs, int8, threshold=threshold)
+        if outputs and int8 is not None
+        else [],
+        unjudged=diagnosis.unjudged,
+    )
+
+
+def _headline(diagnosis: RunDiagnosis) -> list[Figure]:
+    run = diagnosis.evidence
+    count = len(diagnosis.suspicions)
+    first = diagnosis.suspicions[0].title if diagnosis.suspicions else ""
+    items = [Figure("suspected", plural(count, "cause"), first)]
+    items += [
+        Figure(f"mAP on {outputs.split}", score(outputs.mAP), f"mAP50 {score(outputs.mAP50)}")
+        for outputs in (run.val, run.train)
+        if outputs is not None
+    ]
+    return items
+
+
+def _charts(diagnosis: RunDiagnosis) -> list[Chart]:
+    """Return the curves that causes are judged by."""
+    log = diagnosis.evidence.log
+    if log is None:
+        return []
+    charts = [
+        ("Loss", ("cls_loss", "box_loss")),
+        ("Learning rate", ("learning_rate",)),
+        (
+            "Change of the weights by a step, over their norm",
+            (
+                "update_ratio_backbone",
+                "update_ratio_fpn",
+                "update_ratio_cls_head",
+                "update_ratio_box_head",
+            ),
+        ),
+        (
+            "Scores of positive anchors",
+            ("positive_score_p10", "positive_score_p50", "positive_score_p90"),
+        ),
+    ]
+    drawn = []
+    for title, names in charts:
+        series = [
+            Series(
+                name.removeprefix("update_ratio_").removeprefix("positive_score_"),
+                tuple(
+                    (record["step"], value)
+                    for record, value in zip(log.steps, log.values(name).tolist(), strict=True)
+                    if value == value
+                ),
+            )
+            for name in names
+            if log.has(name)
+        ]
+        drawn.append(line_chart(title, series, x_label="step") if series else None)
+    return [chart for chart in drawn if chart is not None]
