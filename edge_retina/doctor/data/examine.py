@@ -18,6 +18,7 @@ from edge_retina.doctor.data.advice.advise import advise
 from edge_retina.doctor.data.checks.anchors import AnchorStudy, check_anchors, study_anchors
 from edge_retina.doctor.data.checks.boxes import check_boxes
 from edge_retina.doctor.data.checks.classes import box_counts, check_classes
+from edge_retina.doctor.data.checks.displacement import check_displacement
 from edge_retina.doctor.data.checks.duplicates import check_duplicates
 from edge_retina.doctor.data.checks.formats import check_formats
 from edge_retina.doctor.data.checks.images import check_images
@@ -95,6 +96,7 @@ def examine(
         *check_images(known),
         *check_formats(known),
         *check_boxes(known.objects),
+        *check_displacement(known),
         *check_classes(known),
         *check_duplicates(known),
         *check_objects(known, objects),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edge_retina.boxes.fitting import coverage_curve, knee
 from edge_retina.input_pipeline.anchor_objects import drawn_objects
@@ -60,11 +61,24 @@ STILL = {"augmentation.scale": [1, 1], "augmentation.aspect": 0, "augmentation.t
 def test_squares_are_advised_where_they_reach_the_objects(tmp_path: Path) -> None:
     advice = {item.key: item for item in diagnose(with_rods(tmp_path, 2).root, **STILL).advice}
     assert advice["anchors.kind"].value == "square"
-    assert advice["matching.assigner"].value == "atss"
     assert "anchors.per_cell" not in advice, "it says nothing about squares"
     assert advice["anchors.kind"].reason.startswith(
         "only 10.0% of the objects, as training draws them, are longer than 3.1 : 1"
     )
+
+
+@pytest.mark.parametrize("side, assigner", [(20, "atss"), (40, "dynamic_k")])
+def test_more_positive_anchors_are_advised_for_large_objects(
+    tmp_path: Path, side: int, assigner: str
+) -> None:
+    """Pictures are 128 x 96, so 27 px are a quarter of a side in the mean."""
+    voc = VocSet(tmp_path)
+    for number in range(12):
+        voc.add(f"{number}.jpg", ("cat", 10, 10, 10 + side, 10 + side))
+    advice = {item.key: item for item in diagnose(voc.root, **STILL).advice}
+    assert advice["anchors.kind"].value == "square"
+    assert advice["matching.assigner"].value == assigner
+    assert ("a side of 36%" in advice["matching.assigner"].reason) == (side == 40)
 
 
 def test_fitted_anchors_are_advised_for_long_objects(tmp_path: Path) -> None:

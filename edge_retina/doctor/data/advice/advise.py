@@ -29,7 +29,7 @@ def advise(
         *training.skip_invalid(survey),
         size,
         *levels,
-        *network.anchors(study),
+        *network.anchors(study, at_size),
         network.zoom(at_size),
         *network.mosaic(at_size),
         *training.schedule(survey),

@@ -32,6 +32,9 @@ _SQUARE_MISSES = 0.1
 # Mosaic is advised up to so many objects per image, if all but a tenth of them stay learnable at
 # half their size. It was measured on vehicles (1.9 objects per image) in benchmarks/recipe.toml.
 _MOSAIC_OBJECTS = 4
+# Median side of the objects, of the image's, from which dynamic_k is advised. It gains on vehicles
+# (0.30), and loses on cells and chess pieces (0.18 and 0.09): benchmarks/results/recipe.md.
+_LARGE_SHARE = 0.25
 _MOSAIC_SMALL_SHARE = 0.1
 
 
@@ -137,7 +140,7 @@ def _recall(study: AnchorStudy) -> float:
     )
 
 
-def anchors(study: AnchorStudy) -> list[Advice]:
+def anchors(study: AnchorStudy, objects: ObjectStatistics) -> list[Advice]:
     """Return advice on the kind of anchors, their number, and how objects are matched to them.
 
     Squares where they reach the objects; else fitted shapes, as many as the knee of the coverage
@@ -157,15 +160,25 @@ def anchors(study: AnchorStudy) -> list[Advice]:
     )
     if square.too_small > 0:
         reach += f", {square.too_small:.1%} because they are small, where ATSS goes by the place"
-    return [
-        Advice("anchors.kind", "square", f"only {told}{reach}"),
-        Advice(
-            "matching.assigner",
-            "atss",
-            "fixed IoU thresholds leave too many objects without a positive square; ATSS takes the "
-            "best of those near each object",
-        ),
-    ]
+    return [Advice("anchors.kind", "square", f"only {told}{reach}"), _assigner(objects)]
+
+
+def _assigner(objects: ObjectStatistics) -> Advice:
+    """Return advice on `matching.assigner` for squares."""
+    height, width = objects.image_hw
+    share = float(np.median(objects.sides)) / math.sqrt(height * width)
+    if share >= _LARGE_SHARE:
+        reason = (
+            f"half of the objects have a side of {share:.0%} of the image's or more: ATSS takes "
+            "the nearest cells only, which are few for large objects, and makes their boxes less "
+            "exact"
+        )
+        return Advice("matching.assigner", "dynamic_k", reason)
+    reason = (
+        "fixed IoU thresholds leave too many objects without a positive square; ATSS takes the "
+        "best of those near each object"
+    )
+    return Advice("matching.assigner", "atss", reason)
 
 
 def _per_cell(study: AnchorStudy) -> list[Advice]:

@@ -9,10 +9,6 @@ from edge_retina.doctor.run.evidence import DATA, RunEvidence
 from edge_retina.doctor.run.outputs import sample
 from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
-# On five data sets (tests/doctor) boxes as they are showed at most .05, and boxes moved by .12 of
-# their side .08 and more, with a contrast at least 1.09 times as high there.
-_DISPLACED = 0.07
-_CONTRAST = 1.08
 _RESIDUAL = 0.06
 _IMAGES = 150
 _FEWEST = 30
@@ -34,21 +30,7 @@ def judge(run: RunEvidence) -> Judgement | None:
 
 def _in_images(run: RunEvidence) -> list[tuple[float, str]]:
     offset = edge_offset(sample(run.train_examples or (), _IMAGES))
-    if offset.objects < _FEWEST:
-        return []
-    return [
-        (
-            abs(moved),
-            f"boxes lie {abs(moved):.0%} of their {side} too far {_direction(-moved, axis)}: "
-            f"the edges in the images have {contrast:.1f} times the contrast there "
-            f"({offset.objects} objects)",
-        )
-        for axis, side, moved, contrast in (
-            ("y", "height", offset.y, offset.contrast_y),
-            ("x", "width", offset.x, offset.contrast_x),
-        )
-        if abs(moved) >= _DISPLACED and contrast >= _CONTRAST
-    ]
+    return [(item.share, item.text) for item in offset.displacements()]
 
 
 def _against_others(run: RunEvidence) -> list[tuple[float, str]]:
