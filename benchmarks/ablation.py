@@ -85,7 +85,7 @@ def settings_of(cell: Cell, plan: dict[str, Any]) -> list[str]:
         *plan["set"],
         *(["data.val_split=test"] if study.get("split") == "test" else data.get("set", [])),
         *study.get("set", []),
-        *(data.get("doctor", []) if variant_of(cell, plan).get("doctor") else []),
+        *data.get(variant_of(cell, plan).get("advice", ""), []),
         *variant_of(cell, plan)["set"],
         f"train.steps={study['steps']}",
         f"seed={cell.seed}",

@@ -1,7 +1,7 @@
 """The ablation behind the default training settings: what each choice gives, over sets and seeds.
 
     python benchmarks/recipe.py train [VARIANT ...] --runs DIR [--sets bccd,chess] [--seeds 0,1,2]
-                                      [--checkout COMMIT=DIR]
+                                      [--checkout COMMIT=DIR] [--teachers DIR]
     python benchmarks/recipe.py int8 VARIANT ... --runs DIR [--sets ...] [--seeds ...]
     python benchmarks/recipe.py table
 
@@ -14,7 +14,8 @@ Variants of one study have the same steps, batches, images and starting weights 
 settings in `recipe.toml` only. They are trained on `train` and measured on `val`, with the last
 averaged weights. A study with `split = "test"` is measured on the test split instead, once, after
 the training; bccd is trained on train + val then. A variant with a `commit` is trained by the code
-and the configs of that commit, from a checkout of it (`git worktree add DIR COMMIT`).
+and the configs of that commit, from a checkout of it (`git worktree add DIR COMMIT`). A variant
+with `teacher = true` learns from the RUN of its set in --teachers, one of `configs/best_SET.toml`.
 """
 
 from __future__ import annotations
@@ -65,8 +66,14 @@ def main() -> None:
 @sets_option
 @seeds_option
 @click.option("--checkout", "checkouts", multiple=True, metavar="COMMIT=DIR", help="Older code.")
+@click.option("--teachers", type=click.Path(path_type=Path), help="DIR with a RUN for each set.")
 def train(
-    names: tuple[str, ...], runs: Path, sets: str, seeds: str, checkouts: tuple[str, ...]
+    names: tuple[str, ...],
+    runs: Path,
+    sets: str,
+    seeds: str,
+    checkouts: tuple[str, ...],
+    teachers: Path | None,
 ) -> None:
     """Train what has no result yet."""
     plan = read_toml(HERE / "recipe.toml")
@@ -76,12 +83,19 @@ def train(
         if commit and commit not in code:
             click.echo(f"{cell.key} left out: it needs --checkout {commit}=DIR")
             continue
+        settings = settings_of(cell, plan)
+        if variant_of(cell, plan).get("teacher"):
+            teacher = (teachers or Path()) / cell.set_name
+            if teachers is None or not RunDirectory(teacher).details("train"):
+                click.echo(
+                    f"{cell.key} left out: it needs a trained --teachers DIR/{cell.set_name}"
+                )
+                continue
+            settings.append(f"train.teacher={json.dumps(str(teacher.resolve()))}")
         with claim(runs / f"{cell.key}.lock") as free:
             if free and cell.key not in read_results(_RESULTS):
                 root = code.get(commit, HERE.parent).resolve()
-                figures = train_cell(
-                    cell, settings_of(cell, plan), (runs / cell.key).resolve(), code=root
-                )
+                figures = train_cell(cell, settings, (runs / cell.key).resolve(), code=root)
                 add_result(
                     _RESULTS,
                     cell,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from edge_retina.config import load_config
 from edge_retina.errors import RunError
 from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
+
+# Of the detectors that judge labels; they needn't be the best.
+_LABEL_TRAININGS = ("train.steps=1000", "train.probe_images=0", "train.tensorboard=false")
 
 
 @click.command("doctor")
@@ -65,6 +69,31 @@ from edge_retina.run_directory import RunDirectory
     help="With --quantization: also keep each layer in float in turn; takes a minute or more.",
 )
 @click.option(
+    "--labels",
+    is_flag=True,
+    help="With DATA: train detectors on parts of it, and list labels that they "
+    "disagree with. Each takes 1,000 steps (--set train.steps).",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="With --labels: for the trainings, which go on there after an interruption.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 20),
+    default=3,
+    show_default=True,
+    help="With --labels: how many detectors; each judges the pictures it wasn't trained on.",
+)
+@click.option(
+    "--review",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --labels: write the annotations as COCO JSON with the suspects marked.",
+)
+@click.option(
     "--prove",
     is_flag=False,
     flag_value=1,
@@ -93,6 +122,10 @@ def command(
     method: str | None,
     pictures: int,
     ablate: bool,
+    labels: bool,
+    out: Path | None,
+    folds: int,
+    review: Path | None,
     prove: int | None,
     proof_steps: int,
     overrides: tuple[str, ...],
@@ -101,7 +134,8 @@ def command(
 ) -> None:
     """Find problems in DATA, or say why the detector in RUN is poor.
 
-    DATA: measures how well anchors cover the objects, and advises on the config.
+    DATA: measures how well anchors cover the objects, and advises on the config. With --labels:
+    lists missing boxes, wrong classes and bad boxes, which takes some trainings.
 
     RUN: ranks the causes that its training log, its labels and its detections point to, with what
     each may cost and the command that mends it. With --quantization: the layers that int8 hurts.
@@ -110,6 +144,8 @@ def command(
     knowing. The exit code is 0 whatever is found.
 
     Examples: edge-retina doctor data/bccd --image-size 320 --html doctor.html
+
+    edge-retina doctor data/bccd --labels --out labels --html labels.html
 
     edge-retina doctor runs/mine --prove 2 --html doctor.html
 
@@ -121,7 +157,17 @@ def command(
         raise click.UsageError("--write-config goes with DATA, not with RUN")
     if prove and (quantization or not is_run):
         raise click.UsageError("--prove goes with a RUN, without --quantization")
-    if is_run and not quantization:
+    if labels and (is_run or quantization or out is None or write_config is not None):
+        raise click.UsageError("--labels goes with DATA and --out DIR, without --write-config")
+    if not labels and (out is not None or review is not None):
+        raise click.UsageError("--out and --review go with --labels")
+    review_tree: dict[str, Any] = {}
+    if labels and out is not None:
+        blocks, page, document, review_tree = _examine_labels(
+            data, with_seed(overrides, seed), image_hw, out, folds=folds, with_page=html is not None
+        )
+        config = ""
+    elif is_run and not quantization:
         blocks, page, document = _examine_run(
             run,
             with_seed(overrides, seed),
@@ -145,7 +191,38 @@ def command(
         emit_text("--html", html, page)
     if write_config is not None:
         emit_text("--write-config", write_config, config)
+    if review is not None:
+        emit_text("--review", review, json.dumps(review_tree))
     emit_json(document, json_target)
+
+
+def _examine_labels(
+    data: Path,
+    overrides: Sequence[str],
+    image_hw: tuple[int, int] | None,
+    out: Path,
+    *,
+    folds: int,
+    with_page: bool,
+) -> tuple[list[Block], str, dict[str, Any], dict[str, Any]]:
+    """Return a data set's suspicious labels as text, page, JSON document and COCO tree."""
+    from edge_retina.doctor.data.checks.duplicates import look_alikes
+    from edge_retina.doctor.data.survey import survey
+    from edge_retina.doctor.labels.report import render_labels_page, review_file, suspects_blocks
+    from edge_retina.workflow.label_check import check_labels
+
+    path = f"data.path={json.dumps(str(data.resolve()))}"
+    size = [f"model.image_hw={list(image_hw)}"] if image_hw is not None else []
+    config = load_config(overrides=(path, *size, *_LABEL_TRAININGS, *overrides))
+    found = check_labels(config, out, folds=folds, groups=look_alikes(survey(data, config)))
+    document = found.to_dict()
+    blocks = suspects_blocks(found.suspects, images=document["images"], objects=document["objects"])
+    page = ""
+    if with_page:
+        name = os.path.basename(os.path.abspath(data))
+        page = render_labels_page(found.suspects, found.examples, name=name)
+    tree = review_file(found.suspects, found.examples, found.dataset.labels)
+    return blocks, page, document, tree
 
 
 def _examine_data(

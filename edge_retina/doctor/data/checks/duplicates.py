@@ -218,3 +218,20 @@ def _unmatched(first: Example, second: Example) -> int:
 
 def _name(survey: Survey, example: Example) -> str:
     return survey.name_of(example.path)
+
+
+def look_alikes(survey: Survey) -> dict[str, int]:
+    """Return the number of a group by image id; pictures that look the same share one."""
+    names = [item.image_id for item in survey.usable]
+    group = {name: number for number, name in enumerate(names)}
+
+    def first(name: str) -> int:
+        number = group[name]
+        while group[names[number]] != number:
+            number = group[names[number]]
+        return number
+
+    for one, other in (*exact_pairs(survey), *near_pairs(survey)):
+        lower, higher = sorted((first(one.image_id), first(other.image_id)))
+        group[names[higher]] = lower
+    return {name: first(name) for name in names}

@@ -1,0 +1,1 @@
+"""Labels that detectors disagree with which never saw them."""
