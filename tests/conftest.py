@@ -28,6 +28,14 @@ _FIRST = (
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the suite is the same on every machine
 
+# Each process of pytest-xdist gets its share of the cores. Otherwise each starts a thread for every
+# core, and they spend their time waiting for each other.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    _THREADS = str(max((os.cpu_count() or 1) // _PROCESSES, 1))
+    for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(_name, _THREADS)
+
 # No deadline: the first example of a test may import or compile something.
 settings.register_profile("edge_retina", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("edge_retina")
