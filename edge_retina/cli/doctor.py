@@ -69,6 +69,12 @@ _LABEL_TRAININGS = ("train.steps=1000", "train.probe_images=0", "train.tensorboa
     help="With --quantization: also keep each layer in float in turn; takes a minute or more.",
 )
 @click.option(
+    "--fix",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="With DATA: write a copy in which everything is corrected that needs no eyes, as COCO.",
+)
+@click.option(
     "--labels",
     is_flag=True,
     help="With DATA: train detectors on parts of it, and list labels that they "
@@ -122,6 +128,7 @@ def command(
     method: str | None,
     pictures: int,
     ablate: bool,
+    fix: Path | None,
     labels: bool,
     out: Path | None,
     folds: int,
@@ -157,6 +164,8 @@ def command(
         raise click.UsageError("--write-config goes with DATA, not with RUN")
     if prove and (quantization or not is_run):
         raise click.UsageError("--prove goes with a RUN, without --quantization")
+    if fix is not None and (is_run or quantization or labels):
+        raise click.UsageError("--fix goes with DATA alone")
     if labels and (is_run or quantization or out is None or write_config is not None):
         raise click.UsageError("--labels goes with DATA and --out DIR, without --write-config")
     if not labels and (out is not None or review is not None):
@@ -183,7 +192,10 @@ def command(
         config = ""
     else:
         blocks, page, document, config = _examine_data(
-            data, with_seed(overrides, seed), image_hw, html=html, write_config=write_config
+            *(data, with_seed(overrides, seed), image_hw),
+            html=html,
+            write_config=write_config,
+            fix=fix,
         )
     if json_target != STDOUT:
         show(*blocks)
@@ -232,10 +244,12 @@ def _examine_data(
     *,
     html: Path | None,
     write_config: Path | None,
+    fix: Path | None,
 ) -> tuple[list[Block], str, dict[str, Any], str]:
     """Return a data set's diagnosis as text, page, JSON document and config."""
     from edge_retina.doctor.data.advice.config_file import config_file
     from edge_retina.doctor.data.examine import examine
+    from edge_retina.doctor.data.fixing import write_fixed_copy
     from edge_retina.doctor.data.report.page import render_page
     from edge_retina.doctor.data.report.text import text_blocks
 
@@ -245,7 +259,12 @@ def _examine_data(
     if write_config is not None:
         path = Path(os.path.relpath(data, write_config.parent)).as_posix()
         config = config_file(diagnosis.advice, diagnosis.survey.config, data_path=path)
-    return text_blocks(diagnosis), page, diagnosis.to_dict(), config
+    blocks, document = text_blocks(diagnosis), diagnosis.to_dict()
+    if fix is not None:
+        done = write_fixed_copy(diagnosis.survey, fix, layout="coco")
+        blocks.append("\n".join([f"Corrected copy in {fix}:", *(f"  {line}" for line in done)]))
+        document["fixed"] = {"path": str(fix), "done": done}
+    return blocks, page, document, config
 
 
 def _examine_run(

@@ -151,11 +151,16 @@ def _splits(survey: Survey, counts: dict[str, int]) -> list[Finding]:
     return NOT_TRAINED.found(untrained) + NOT_TESTED.found(untested)
 
 
+def bare_name(label: str) -> str:
+    """Return a class name without case, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "", label.casefold()) or label
+
+
 def _similar_names(labels: tuple[str, ...]) -> list[Finding]:
     first: dict[str, str] = {}
     cases = []
     for label in labels:
-        bare = re.sub(r"[\W_]+", "", label.casefold()) or label
+        bare = bare_name(label)
         if bare in first:
             cases.append(Case(label, f"also '{first[bare]}'"))
         first.setdefault(bare, label)
