@@ -102,8 +102,11 @@ def test_a_run_of_an_older_version(run: RunDirectory) -> None:
     write_text(run.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
     result = doctor(run.root)
     assert result.exit_code == 0, result.output
-    # as text is wrapped, only the beginning of the reason is in one line
-    assert "The learning rate is too high: no update ratios: an older version" in result.stdout
+    assert (
+        "  - The learning rate is too high\n"
+        "  - The learning rate is too low\n"
+        "    why: no update ratios: an older version"
+    ) in result.stdout
 
 
 def test_a_run_without_a_log(run: RunDirectory) -> None:

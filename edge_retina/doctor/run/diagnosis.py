@@ -39,6 +39,14 @@ class RunDiagnosis:
     suspicions: tuple[Suspicion, ...]
     unjudged: tuple[Unjudged, ...]
 
+    @property
+    def unjudged_by_reason(self) -> dict[str, list[str]]:
+        """Titles of the causes that could not be judged, by what was missing."""
+        found: dict[str, list[str]] = {}
+        for item in self.unjudged:
+            found.setdefault(item.reason, []).append(item.title)
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnosis as plain dicts and lists, for JSON."""
         run = self.evidence

@@ -53,7 +53,7 @@ def render_run_page(
         differing=disagreements(outputs, int8, threshold=threshold)
         if outputs and int8 is not None
         else [],
-        unjudged=diagnosis.unjudged,
+        unjudged=diagnosis.unjudged_by_reason,
     )
 
 

@@ -30,7 +30,8 @@ def diagnosis_blocks(diagnosis: RunDiagnosis) -> list[str | Table]:
         blocks.append(NOTHING_FOUND)
     if diagnosis.unjudged:
         lines = ["Not judged:"]
-        lines += [wrapped("  - ", f"{item.title}: {item.reason}") for item in diagnosis.unjudged]
+        for reason, titles in diagnosis.unjudged_by_reason.items():
+            lines += [*(f"  - {title}" for title in titles), wrapped("    why: ", reason)]
         blocks.append("\n".join(lines))
     return blocks
 
