@@ -23,7 +23,7 @@ $(VENV)/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/train.stamp tests/oracles.txt
-	$(BIN)/pip install --quiet --editable '.[train,dev]' --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[train,tune,dev]' --constraint constraints.txt
 	$(BIN)/pip install --quiet --no-deps --requirement tests/oracles.txt
 	touch $@
 

@@ -43,7 +43,10 @@ COMMANDS = {
     "evaluate": CommandEntry("edge_retina.cli.evaluate", "Measure COCO metrics of a model."),
     "benchmark": CommandEntry("edge_retina.cli.benchmark", "Compare latency and mAP of models."),
     "predict": CommandEntry("edge_retina.cli.predict", "Find objects in images and draw them."),
-    "doctor": CommandEntry("edge_retina.cli.doctor", "Diagnose a data set or an int8 model."),
+    "doctor": CommandEntry(
+        "edge_retina.cli.doctor", "Diagnose a data set, a training or an int8 model."
+    ),
+    "tune": CommandEntry("edge_retina.cli.tune", "Search for better training settings."),
     "inspect": CommandEntry(
         "edge_retina.cli.inspect", "Show what is in a .tflite file and what can load it."
     ),
@@ -122,6 +125,8 @@ def describe(error: Exception) -> str:
         return _one_line(error)
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
         return 'this command needs the training extra: pip install "edge-retina[train]"'
+    if isinstance(error, ImportError) and error.name == "optuna":
+        return 'this command needs the tuning extra: pip install "edge-retina[train,tune]"'
     if isinstance(error, OSError) and error.filename and error.strerror:
         return (
             f"{error.filename}: {error.strerror}; "

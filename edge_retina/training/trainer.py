@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,8 @@ class Trainer:
         train: Sequence[Example],
         val: Sequence[Example],
         run: RunDirectory,
+        evaluation_steps: Sequence[int] = (),
+        on_evaluation: Callable[[int, float], None] | None = None,
     ) -> None:
         """Build the network.
 
@@ -79,11 +81,16 @@ class Trainer:
             train: the training split.
             val: the validation split; may be empty.
             run: where the training is logged, checkpointed and saved.
+            evaluation_steps: numbers of steps done at which the model is measured, in place of
+                those of `train.eval_every_epochs`; the end is always among them.
+            on_evaluation: told the steps done and the mAP after each measurement, when everything
+                has been saved; what it raises ends the training.
 
         Raises:
             RunError: the weights of the teacher don't fit its network.
         """
         self.config, self.run = config, run
+        self._evaluation_steps, self._on_evaluation = evaluation_steps, on_evaluation
         self._labels, self._train = labels, train
         self._grid = grid
         self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
@@ -127,6 +134,7 @@ class Trainer:
         self._teacher = load_teacher(RunDirectory(Path(teacher)), grid=grid) if teacher else None
         self._batches: Iterator[tuple[tf.Tensor, ...]] = iter(())  # those of the last loop
         self._state, self._mark = TrainingState(), time.monotonic()
+        self._measured: tuple[int, float] | None = None  # until `on_evaluation` was told
         self._checkpoints = Checkpoints(
             run.checkpoint_dir,
             model=self.model,
@@ -244,10 +252,11 @@ class Trainer:
     def _make_hooks(self, total: int, metrics: MetricsLog) -> Hooks:
         settings = self.config.train
         every = settings.eval_every_epochs * self._epoch_steps
+        usual = range(every, total, every)
         return Hooks(
             evaluate=lambda step: self._evaluate(step, metrics),
-            evaluation_steps=frozenset((*range(every, total, every), total)),
-            save=self._save_checkpoint,
+            evaluation_steps=frozenset((*(self._evaluation_steps or usual), total)),
+            save=self._save,
             save_seconds=60 * settings.checkpoint_minutes,
         )
 
@@ -283,6 +292,7 @@ class Trainer:
             result, state = self._validation.measure(step, self.average.get_weights())
             log.info("step %d: validation mAP %.3f, mAP50 %.3f", step, result.mAP, result.mAP50)
             self._state.selection.offer(state)
+            self._measured = (step, result.mAP)
             logged |= {
                 "mAP": result.mAP,
                 "mAP50": result.mAP50,
@@ -305,6 +315,12 @@ class Trainer:
         log.info("measuring the BatchNorm statistics of the averaged weights on %d batches", count)
         batches = (images.numpy() for images, *_ in islice(self._batches, count))
         reestimate_statistics(self.average, batches)
+
+    def _save(self, step: int) -> None:
+        self._save_checkpoint(step)
+        if self._on_evaluation is not None and self._measured is not None:
+            measured, self._measured = self._measured, None
+            self._on_evaluation(*measured)
 
     def _save_checkpoint(self, step: int) -> None:
         now = time.monotonic()

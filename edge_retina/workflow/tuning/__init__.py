@@ -1,0 +1,1 @@
+"""`edge-retina tune`: a search for settings that is not fooled by noise."""
