@@ -298,6 +298,7 @@ class Trainer:
                 "mAP50": result.mAP50,
                 "per_class": result.per_class,
                 "detections": result.detections,
+                "errors": self._validation.errors,
             }
         if self._probe is not None:
             logged["probe"] = self._probe.measure()

@@ -39,7 +39,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run.save_anchors(grid)
     run.float_weights.parent.mkdir(parents=True)
     build_retinanet(config.model, num_classes=1, anchors=grid).save_weights(str(run.float_weights))
-    lines = [*steps(update_ratio_fpn=0.3, loss=1.8), evaluation()]
+    last = {**evaluation(), "errors": {"missed": 0.3, "background": 0.1}}
+    lines = [*steps(update_ratio_fpn=0.3, loss=1.8), evaluation(500), last]
     write_text(run.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
     return run
 
@@ -79,6 +80,8 @@ def test_causes_come_with_evidence_and_a_command(run: RunDirectory, tmp_path: Pa
     assert "The learning rate is too high" in html
     assert html.count("data:image/jpeg") == 3  # every picture of val is wrong
     assert "Change of the weights by a step" in html
+    assert "mAP50 that each kind of error costs" in html
+    assert "Class loss on fixed images" in html
 
 
 def test_the_json_has_the_same(run: RunDirectory) -> None:

@@ -257,6 +257,7 @@ class Measured:
 
     def __init__(self, *found: int) -> None:
         self._found = iter(found)
+        self.errors: dict[str, float] = {}
 
     def measure(self, step: int, weights: Any) -> tuple[Any, Any]:
         from types import SimpleNamespace

@@ -9,10 +9,14 @@ from edge_retina.doctor.run.diagnosis import RunDiagnosis
 from edge_retina.doctor.run.pictures import disagreements, score_threshold, worst_images
 from edge_retina.doctor.run.proof import Proof
 from edge_retina.doctor.run.text import NOTHING_FOUND, measured_table, mend_command, proofs_table
+from edge_retina.doctor.run.training_log import TrainingLog
+from edge_retina.evaluation.errors.tide import KINDS
 from edge_retina.report.charts import Chart, Series, line_chart
 from edge_retina.report.pages import render_template
 from edge_retina.report.tables import Figure, score
 from edge_retina.runtime.detections import Detections
+
+_FEWEST_EVALUATIONS = 2
 
 
 def render_run_page(
@@ -107,4 +111,34 @@ def _charts(diagnosis: RunDiagnosis) -> list[Chart]:
             if log.has(name)
         ]
         drawn.append(line_chart(title, series, x_label="step") if series else None)
+    drawn += _evaluation_charts(log)
     return [chart for chart in drawn if chart is not None]
+
+
+def _evaluation_charts(log: TrainingLog) -> list[Chart | None]:
+    """Return accuracy, kinds of errors and losses on fixed images, from two evaluations on."""
+    lines = log.evaluations
+    if len(lines) < _FEWEST_EVALUATIONS:
+        return []
+
+    def curve(name: str, values: list[tuple[float, float | None]]) -> Series:
+        return Series(name, tuple((step, value) for step, value in values if value is not None))
+
+    accuracy = [curve(name, [(x["step"], x.get(name)) for x in lines]) for name in ("mAP", "mAP50")]
+    errors = [
+        curve(kind, [(x["step"], x.get("errors", {}).get(kind)) for x in lines]) for kind in KINDS
+    ]
+    probes = [
+        curve(name, [(x["step"], x.get("probe", {}).get(name, {}).get("cls_loss")) for x in lines])
+        for name in ("train", "augmented", "val")
+    ]
+    titles = (
+        ("On the validation split", accuracy),
+        ("mAP50 that each kind of error costs", errors),
+        ("Class loss on fixed images", probes),
+    )
+    return [
+        line_chart(title, [item for item in series if item.points], x_label="step")
+        for title, series in titles
+        if any(item.points for item in series)
+    ]
