@@ -23,11 +23,10 @@ from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import load_image
-from edge_retina.workflow.anchors import resolve_anchors
+from edge_retina.workflow.side_training import train_beside
 
 log = logging.getLogger(__name__)
 
-_STAGE = "train"  # of the marker in each fold's RUN
 _FEWEST_IMAGES = 4  # of a fold
 
 
@@ -158,15 +157,8 @@ def _judge(
 ) -> list[Detections]:
     """Train on some pictures, unless that is done, and return the detections on others."""
     from edge_retina.model.predictor import KerasPredictor, load_float_model
-    from edge_retina.training.trainer import Trainer
 
-    if not run.details(_STAGE):
-        grid = run.load_anchors() if run.is_begun else resolve_anchors(config, train)
-        run.save_config(config)
-        run.save_labels(labels)
-        run.save_anchors(grid)
-        trainer = Trainer(config, grid=grid, labels=labels, train=train, val=(), run=run)
-        run.mark_done(_STAGE, trainer.fit())
+    train_beside(config, run, labels=labels, train=train)
     export = dataclasses.replace(config.export, score_threshold=ExportConfig.score_threshold)
     predictor = KerasPredictor(
         load_float_model(run), anchors=run.load_anchors(), labels=labels, export=export

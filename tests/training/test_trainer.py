@@ -252,6 +252,47 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
+def test_a_training_can_be_stopped_at_an_evaluation_and_goes_on(
+    config: Config, dataset: Dataset, tmp_path: Path
+) -> None:
+    """As a search for settings does with weak trials."""
+    from edge_retina.training.trainer import Trainer
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    told: list[tuple[int, float]] = []
+
+    def observe(step: int, value: float) -> None:
+        told.append((step, value))
+        if len(told) == 1:
+            raise Stopped
+
+    few = dataclasses.replace(config.train, steps=4, checkpoint_minutes=0.0)
+    examples = dataset.split("train")
+
+    def trainer() -> Any:
+        return Trainer(
+            config.replace(train=few),
+            grid=GRID,
+            labels=dataset.labels,
+            train=examples,
+            val=examples,
+            run=RunDirectory(tmp_path),
+            evaluation_steps=(2,),
+            on_evaluation=observe,
+        )
+
+    with pytest.raises(Stopped):
+        trainer().fit()
+    resumed = trainer()
+    resumed.fit()
+    assert [step for step, _ in told] == [2, 4], "what was measured isn't measured again"
+    evaluations = [line for line in logged(resumed) if "mAP" in line]
+    assert [(line["step"], line["mAP"]) for line in evaluations] == told
+    assert evaluations[0]["errors"].keys() >= {"missed", "background"}
+
+
 class Measured:
     """A validation whose results are given: so many of 200 objects found."""
 

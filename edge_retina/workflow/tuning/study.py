@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from edge_retina.config import Config, load_config
 from edge_retina.datasets import annotations_sha256
-from edge_retina.errors import ConfigError, RunError
+from edge_retina.errors import ConfigError, RunError, TrainingError
 from edge_retina.files import sha256_json
 from edge_retina.run_directory import RunDirectory
-from edge_retina.workflow.anchors import resolve_anchors
 from edge_retina.workflow.context import PreparedData
+from edge_retina.workflow.side_training import is_trained, train_beside
 from edge_retina.workflow.tuning.halving import goes_on, rungs
 from edge_retina.workflow.tuning.space import Parameter, settings_of
 
@@ -33,7 +33,6 @@ _NAME = "edge-retina"
 DEFAULTS = 3  # trainings of the unchanged settings, by seed: they measure the noise
 _STARTUP = 8  # random trials before the sampler looks at what was found
 _RUN, _SEED = "run", "seed"  # user attributes of a trial
-_STAGE = "train"
 # Trials are compared before their end, so their learning rate must not depend on it.
 _CONSTANT = ("train.final_learning_rate=1", "train.plain_steps=0", "train.backbone_warmup=0")
 
@@ -243,30 +242,22 @@ def train_measured(
         ArithmeticError: the training failed because of its settings, such as a loss that isn't
             finite.
     """
-    from edge_retina.errors import TrainingError
     from edge_retina.model.keras import keras
-    from edge_retina.training.trainer import Trainer
 
-    if not run.details(_STAGE):
-        grid = run.load_anchors() if run.is_begun else resolve_anchors(config, search.data.train)
-        run.save_config(config)
-        run.save_labels(search.data.dataset.labels)
-        run.save_anchors(grid)
-        for step, value in measured(run) if run.is_begun else ():
-            if observe is not None:
-                observe(step, value)  # before it was killed
-        trainer = Trainer(
-            config,
-            grid=grid,
-            labels=search.data.dataset.labels,
-            train=search.data.train,
-            val=search.data.val,
-            run=run,
-            evaluation_steps=evaluation_steps,
-            on_evaluation=observe,
-        )
+    if not is_trained(run):
+        if observe is not None:
+            for step, value in measured(run):  # before it was killed
+                observe(step, value)
         try:
-            run.mark_done(_STAGE, trainer.fit())
+            train_beside(
+                config,
+                run,
+                labels=search.data.dataset.labels,
+                train=search.data.train,
+                val=search.data.val,
+                evaluation_steps=evaluation_steps,
+                on_evaluation=observe,
+            )
         except TrainingError as error:
             raise ArithmeticError(str(error)) from None
         finally:
