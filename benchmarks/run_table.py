@@ -19,6 +19,7 @@ import click
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.files import write_json, write_text
 from edge_retina.report.markdown import markdown_table
+from edge_retina.report.tables import score
 from edge_retina.run_directory import RunDirectory
 
 _RESULTS = Path(__file__).parent / "results"
@@ -78,7 +79,7 @@ def _markdown(name: str, result: dict[str, Any]) -> str:
             f"{record['mAP']:.3f}",
             f"{100 * record['mAP'] / reference['mAP']:.1f} %",
             f"{record['mAP50']:.3f}",
-            *(f"{record['per_class'][label]:.3f}" for label in labels),
+            *(score(record["per_class"][label]) for label in labels),
         ]
         for title, record in models.items()
     ]
