@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -170,42 +170,41 @@ def command(
         raise click.UsageError("--labels goes with DATA and --out DIR, without --write-config")
     if not labels and (out is not None or review is not None):
         raise click.UsageError("--out and --review go with --labels")
-    review_tree: dict[str, Any] = {}
+    overrides = with_seed(overrides, seed)
     if labels and out is not None:
-        blocks, page, document, review_tree = _examine_labels(
-            data, with_seed(overrides, seed), image_hw, out, folds=folds, with_page=html is not None
+        report = _examine_labels(
+            data, overrides, image_hw, out, folds=folds, with_page=html is not None
         )
-        config = ""
-    elif is_run and not quantization:
-        blocks, page, document = _examine_run(
-            run,
-            with_seed(overrides, seed),
-            prove=prove or 0,
-            proof_steps=proof_steps,
-            with_page=html is not None,
-        )
-        config = ""
     elif quantization:
-        blocks, page, document = _examine_layers(
-            run, with_seed(overrides, seed), method, pictures, ablate=ablate
+        report = _examine_layers(run, overrides, method, pictures, ablate=ablate)
+    elif is_run:
+        report = _examine_run(
+            run, overrides, prove=prove or 0, steps=proof_steps, with_page=html is not None
         )
-        config = ""
     else:
-        blocks, page, document, config = _examine_data(
-            *(data, with_seed(overrides, seed), image_hw),
-            html=html,
-            write_config=write_config,
-            fix=fix,
+        report = _examine_data(
+            data, overrides, image_hw, html=html, write_config=write_config, fix=fix
         )
     if json_target != STDOUT:
-        show(*blocks)
-    if html is not None:
-        emit_text("--html", html, page)
-    if write_config is not None:
-        emit_text("--write-config", write_config, config)
-    if review is not None:
-        emit_text("--review", review, json.dumps(review_tree))
-    emit_json(document, json_target)
+        show(*report.blocks)
+    for option, target, text in (
+        ("--html", html, report.page),
+        ("--write-config", write_config, report.config),
+        ("--review", review, report.review),
+    ):
+        if target is not None:
+            emit_text(option, target, text)
+    emit_json(report.document, json_target)
+
+
+class _Report(NamedTuple):
+    """A diagnosis in every form that it can be asked for in; "" where it wasn't."""
+
+    blocks: list[Block]
+    document: dict[str, Any]
+    page: str = ""
+    config: str = ""
+    review: str = ""
 
 
 def _examine_labels(
@@ -216,8 +215,8 @@ def _examine_labels(
     *,
     folds: int,
     with_page: bool,
-) -> tuple[list[Block], str, dict[str, Any], dict[str, Any]]:
-    """Return a data set's suspicious labels as text, page, JSON document and COCO tree."""
+) -> _Report:
+    """Judge a data set's labels by detectors that never saw them."""
     from edge_retina.doctor.data.checks.duplicates import look_alikes
     from edge_retina.doctor.data.survey import survey
     from edge_retina.doctor.labels.report import render_labels_page, review_file, suspects_blocks
@@ -234,7 +233,7 @@ def _examine_labels(
         name = os.path.basename(os.path.abspath(data))
         page = render_labels_page(found.suspects, found.examples, name=name)
     tree = review_file(found.suspects, found.examples, found.dataset.labels)
-    return blocks, page, document, tree
+    return _Report(blocks, document, page, review=json.dumps(tree))
 
 
 def _examine_data(
@@ -245,8 +244,8 @@ def _examine_data(
     html: Path | None,
     write_config: Path | None,
     fix: Path | None,
-) -> tuple[list[Block], str, dict[str, Any], str]:
-    """Return a data set's diagnosis as text, page, JSON document and config."""
+) -> _Report:
+    """Examine a data set, and mend what can be."""
     from edge_retina.doctor.data.advice.config_file import config_file
     from edge_retina.doctor.data.examine import examine
     from edge_retina.doctor.data.fixing import write_fixed_copy
@@ -264,7 +263,7 @@ def _examine_data(
         done = write_fixed_copy(diagnosis.survey, fix, layout="coco")
         blocks.append("\n".join([f"Corrected copy in {fix}:", *(f"  {line}" for line in done)]))
         document["fixed"] = {"path": str(fix), "done": done}
-    return blocks, page, document, config
+    return _Report(blocks, document, page, config)
 
 
 def _examine_run(
@@ -272,10 +271,10 @@ def _examine_run(
     overrides: Sequence[str],
     *,
     prove: int,
-    proof_steps: int,
+    steps: int,
     with_page: bool,
-) -> tuple[list[Block], str, dict[str, Any]]:
-    """Return a RUN's diagnosis as text, page and JSON document."""
+) -> _Report:
+    """Say why a RUN's detector is poor, and prove it."""
     from edge_retina.doctor.run.diagnosis import diagnose
     from edge_retina.doctor.run.page import render_run_page
     from edge_retina.doctor.run.text import diagnosis_blocks, proofs_table
@@ -289,7 +288,7 @@ def _examine_run(
     blocks = diagnosis_blocks(diagnosis)
     proofs = []
     if prove:
-        plan = plan_proofs(diagnosis, count=prove, steps=proof_steps)
+        plan = plan_proofs(diagnosis, count=prove, steps=steps)
         click.echo(plan.announcement, err=True)
         proofs = measure(diagnosis, plan, on_training=lambda text: click.echo(text, err=True))
         if proofs:
@@ -298,13 +297,13 @@ def _examine_run(
     if with_page:
         page = render_run_page(diagnosis, proofs=proofs, int8=int8_detections(run, evidence))
     document = {**diagnosis.to_dict(), "proofs": [proof.to_dict() for proof in proofs]}
-    return blocks, page, document
+    return _Report(blocks, document, page)
 
 
 def _examine_layers(
     run: RunDirectory, overrides: Sequence[str], method: str | None, count: int, *, ablate: bool
-) -> tuple[list[Block], str, dict[str, Any]]:
-    """Return an int8 model's diagnosis as text, page and JSON document."""
+) -> _Report:
+    """Compare an int8 model with its float model, layer by layer."""
     from edge_retina.doctor.int8.page import render_quantization_page
     from edge_retina.doctor.int8.text import quantization_blocks
     from edge_retina.workflow.microscope import examine_quantization
@@ -324,4 +323,4 @@ def _examine_layers(
             f"({context.recipe.description}); there is nothing to compare"
         )
     page = render_quantization_page(diagnosis, name=context.config.name)
-    return quantization_blocks(diagnosis), page, diagnosis.to_dict()
+    return _Report(quantization_blocks(diagnosis), diagnosis.to_dict(), page)

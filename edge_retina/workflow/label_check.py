@@ -49,6 +49,7 @@ class LabelCheck:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
         return {
+            "schema_version": 1,
             "data": str(self.dataset.root),
             "images": len(self.examples),
             "objects": sum(len(example.classes) for example in self.examples),
