@@ -33,7 +33,8 @@ _SQUARE_MISSES = 0.1
 # half their size. It was measured on vehicles (1.9 objects per image) in benchmarks/recipe.toml.
 _MOSAIC_OBJECTS = 4
 # Median side of the objects, of the image's, from which dynamic_k is advised. It gains on vehicles
-# (0.30), and loses on cells and chess pieces (0.18 and 0.09): benchmarks/results/recipe.md.
+# and raccoons (0.30 and 0.70), and loses on cells and chess pieces (0.18 and 0.09):
+# benchmarks/results/recipe.md.
 _LARGE_SHARE = 0.25
 _MOSAIC_SMALL_SHARE = 0.1
 
