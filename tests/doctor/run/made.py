@@ -32,7 +32,10 @@ def example(number: int, *, hw: tuple[int, int] = HW, classes: Any = None) -> Ex
     boxes = np.array([(y, x, y + side, x + side) for y, x, side, _ in PLACES], np.float32)
     own = np.array([label for *_, label in PLACES], np.int32)
     chosen = own if classes is None else np.array(classes, np.int32)
-    return Example(f"{number}.jpg", Path(f"{number}.jpg"), hw, boxes, chosen, np.zeros(4, bool))
+    count = len(chosen)
+    return Example(
+        f"{number}.jpg", Path(f"{number}.jpg"), hw, boxes[:count], chosen, np.zeros(count, bool)
+    )
 
 
 def right(item: Example, *, score: float = 0.9) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,24 @@ def test_what_mends_anchors_is_the_usual_size() -> None:
     run = PLANTED["anchors"]()
     assert settings_of("anchors", run) == ("anchors.kind=square", "anchors.square_strides=4")
     assert "would have one with anchors.kind=square" in evidence_of("anchors", run)
+
+
+def test_squares_are_enough_for_objects_that_are_a_little_long() -> None:
+    """Chess pieces are 2 : 1; squares do as well there as fitted shapes."""
+    items = [
+        dataclasses.replace(item, boxes_px=np.array([(4, 4, 40, 22), (60, 60, 96, 78)], np.float32))
+        for item in (example(number, classes=[0, 1]) for number in range(20))
+    ]
+    assert "anchors" not in suspected(healthy(train_examples=tuple(items)))
+
+
+def test_fitted_anchors_mend_what_squares_can_not_reach() -> None:
+    items = [
+        dataclasses.replace(item, boxes_px=np.array([(4, 4, 100, 16), (4, 60, 90, 70)], np.float32))
+        for item in (example(number, classes=[0, 1]) for number in range(20))
+    ]
+    run = healthy(train_examples=tuple(items), settings=["augmentation.aspect=0"])
+    assert settings_of("anchors", run) == ("anchors.kind=fitted", "matching.assigner=max_iou")
 
 
 def test_lighter_augmentation_is_named_by_its_fields() -> None:

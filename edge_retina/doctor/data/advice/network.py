@@ -28,7 +28,7 @@ _LEVEL_LOSS = 0.005  # of best possible recall
 # Share of objects too long for any square from which fitted shapes are advised. With 6 % of them,
 # on vehicles, one square was level with fitted shapes (benchmarks/results/recipe.md); more was not
 # tried.
-_SQUARE_MISSES = 0.1
+SQUARE_MISSES = 0.1
 # Mosaic is advised up to so many objects per image, if all but a tenth of them stay learnable at
 # half their size. It was measured on vehicles (1.9 objects per image) in benchmarks/recipe.toml.
 _MOSAIC_OBJECTS = 4
@@ -152,8 +152,8 @@ def anchors(study: AnchorStudy, objects: ObjectStatistics) -> list[Advice]:
         f"{square.too_long:.1%} of the objects, as training draws them, are longer than "
         f"{LONGEST_ASPECT:.1f} : 1, where no square reaches IoU {REACH_IOU:g}"
     )
-    if square.too_long > _SQUARE_MISSES:
-        kind = Advice("anchors.kind", "fitted", f"{told}; squares suit up to {_SQUARE_MISSES:.0%}")
+    if square.too_long > SQUARE_MISSES:
+        kind = Advice("anchors.kind", "fitted", f"{told}; squares suit up to {SQUARE_MISSES:.0%}")
         thresholds = "fitted shapes were measured with fixed IoU thresholds"
         return [kind, *_per_cell(study), Advice("matching.assigner", "max_iou", thresholds)]
     reach = (

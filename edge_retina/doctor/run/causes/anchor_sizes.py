@@ -8,13 +8,14 @@ from edge_retina.boxes.anchors import AnchorGrid, square_shapes
 from edge_retina.boxes.coverage import best_iou
 from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.boxes.samples import BoxSample
+from edge_retina.boxes.square_reach import square_coverage
+from edge_retina.doctor.data.advice.network import SQUARE_MISSES
 from edge_retina.doctor.run.evidence import DATA, RunEvidence
 from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
 _NEAR_IOU = 0.4
-# Share of the objects that other anchors would reach: squares, the usual ones, or fitted shapes,
-# which ATSS and dynamic_k do without up to a point (benchmarks/results/recipe.md).
-_LOST = {"anchors.kind=square": 0.1, "anchors.kind=fitted": 0.25}
+_LOST = 0.1  # share of the objects that other anchors would reach
+_SQUARE, _FITTED = "anchors.kind=square", "anchors.kind=fitted"
 _MOST = 4000  # objects that are looked at
 
 
@@ -25,20 +26,19 @@ def judge(run: RunEvidence) -> Judgement | None:
     if not len(boxes):
         return None
     own = best_iou(run.grid, boxes)
-    others = {
-        "anchors.kind=square": _squares(run.grid),
-        "anchors.kind=fitted": _fitted(run, boxes),
-    }
+    others = {_SQUARE: _squares(run.grid)}
+    # Fitted shapes always reach more. They are worth it where squares can't reach the objects at
+    # all; else ATSS and dynamic_k go by the place (benchmarks/results/recipe.md).
+    if _too_long(run.grid, boxes) > SQUARE_MISSES:
+        others[_FITTED] = _fitted(run, boxes)
     reach = {name: _near(best_iou(grid, boxes)) for name, grid in others.items()}
-    gains = {name: near - _near(own) for name, near in reach.items()}
-    enough = [name for name, gain in gains.items() if gain >= _LOST[name]]
-    if not enough:
+    setting = max(reach, key=lambda name: reach[name])
+    lost = reach[setting] - _near(own)
+    if lost < _LOST:
         return None
-    setting = max(enough, key=lambda name: gains[name] - _LOST[name])
-    lost = gains[setting]
     ratio = float(np.median(_anchor_sides(run.grid, boxes) / _sides(boxes)))
-    more = ("matching.assigner=max_iou",) if setting == "anchors.kind=fitted" else ()
-    usual = ("anchors.square_strides=4",) if setting == "anchors.kind=square" else ()
+    more = ("matching.assigner=max_iou",) if setting == _FITTED else ()
+    usual = ("anchors.square_strides=4",) if setting == _SQUARE else ()
     own_shapes = ("anchors.shapes=[]",) if run.config.anchors.shapes else ()
     return Judgement(
         (
@@ -49,6 +49,11 @@ def judge(run: RunEvidence) -> Judgement | None:
         lost * 0.5,
         Mend("choose other anchors", (setting, *own_shapes, *usual, *more)),
     )
+
+
+def _too_long(grid: AnchorGrid, boxes: np.ndarray) -> float:
+    """Return the share of boxes that are too long for any square."""
+    return square_coverage(boxes, image_hw=grid.image_hw, levels=grid.levels).too_long
 
 
 def _squares(grid: AnchorGrid) -> AnchorGrid:
