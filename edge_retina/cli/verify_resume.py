@@ -39,7 +39,7 @@ _IMAGES = {"train": 64, "val": 8, "test": 8}
 @click.option(
     "--kills",
     type=click.IntRange(min=1),
-    default=2,
+    default=1,
     show_default=True,
     help="How often the training is killed.",
 )
