@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from edge_retina.evaluation.matches import find_matches
 from edge_retina.evaluation.significance import resampled_difference
 from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.resume_check import PROGRAM
 
-PROGRAM = (sys.executable, "-m", "edge_retina.cli.main")
 SEEDS = 2
 _UNCHANGED = "as-it-is"
 _TRAINED_STEPS = "train.steps="

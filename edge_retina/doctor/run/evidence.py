@@ -50,11 +50,6 @@ class RunEvidence:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the network could be run."""
-        return self.train is not None
-
-    @property
     def mAP(self) -> float:
         """On the validation images if there are any, else on training images; 0 if unknown."""
         outputs = self.val or self.train
