@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 from edge_retina.config import Config
@@ -18,9 +18,11 @@ from edge_retina.doctor.run.suspicion import Suspicion
 from edge_retina.errors import RunError, TrainingError
 from edge_retina.evaluation.matches import find_matches
 from edge_retina.evaluation.significance import resampled_difference
-from edge_retina.files import write_text
+from edge_retina.files import sha256_json, write_text
+from edge_retina.report.metrics_log import read_metrics_log
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.resume_check import PROGRAM
+from edge_retina.workflow.side_training import is_trained
 
 SEEDS = 2
 _UNCHANGED = "as-it-is"
@@ -68,17 +70,18 @@ def plan_proofs(diagnosis: RunDiagnosis, *, count: int, steps: int) -> ProofPlan
         if need in run.missing:
             raise RunError(f"{run.name}: --prove can't train and measure: {run.missing[need]}")
     causes = tuple(item for item in diagnosis.suspicions if item.mend.settings)[:count]
-    trained = [item for item in causes if item.mend.retrain]
-    names = [_UNCHANGED, *(item.code for item in trained)] if trained else []
-    lengths = [
-        _steps_of(name, steps)
-        for name in names
+    source = RunDirectory(Path(run.name))
+    waiting = {
+        training.run.root: training.config.train.steps
+        for item in causes
+        if item.mend.retrain
         for seed in range(SEEDS)
-        if not _run_of(run.name, name, steps, seed).details("train")
-    ]
+        for training in _pair(source, item, steps, seed)
+        if not is_trained(training.run)
+    }
     speed = run.log.at_end("images_per_second") if run.log else float("nan")
-    seconds = sum(lengths) * run.config.train.batch_size / speed
-    return ProofPlan(causes, steps, len(lengths), seconds / 60 if seconds == seconds else None)
+    seconds = sum(waiting.values()) * run.config.train.batch_size / speed
+    return ProofPlan(causes, steps, len(waiting), None if isnan(seconds) else seconds / 60)
 
 
 def prove(
@@ -96,71 +99,67 @@ def prove(
     Raises:
         TrainingError: a training failed; the message is its last line.
     """
-    run = diagnosis.evidence
+    evidence = diagnosis.evidence
+    source = RunDirectory(Path(evidence.name))
     proofs = []
     for item in plan.causes:
         if not item.mend.retrain:
-            outputs = run.val or run.train
+            outputs = evidence.val or evidence.train
             if outputs is not None:
-                proofs.append(_decoded(item, outputs, RunDirectory(Path(run.name))))
+                proofs.append(_decoded(item, outputs, source))
             continue
-        before: list[float] = []
-        after: list[float] = []
+        pairs = []
         for seed in range(SEEDS):
-            for name, settings, found in (
-                (_UNCHANGED, (), before),
-                (item.code, item.mend.settings, after),
-            ):
-                on_training(f"{name}, seed {seed}")
-                directory = _run_of(run.name, name, plan.steps, seed)
-                steps = _steps_of(name, plan.steps)
-                found.append(_train(RunDirectory(Path(run.name)), directory, settings, steps, seed))
-        proofs.append(
-            Proof(
-                item.code,
-                item.title,
-                item.cost,
-                plan.steps,
-                tuple(before),
-                tuple(after),
-                seed_noise(before, after),
-            )
-        )
+            trainings = _pair(source, item, plan.steps, seed)
+            for training in trainings:
+                on_training(f"{training.title}, seed {seed}")
+                if not is_trained(training.run):
+                    _train_alone(training.config, training.run)
+            pairs.append(tuple(_last_accuracy(training.run) for training in trainings))
+        before, after = zip(*pairs, strict=True)
+        noise = seed_noise(before, after)
+        proofs.append(Proof(item.code, item.title, item.cost, plan.steps, before, after, noise))
     return proofs
 
 
-def _train(
-    source: RunDirectory, run: RunDirectory, settings: Sequence[str], steps: int, seed: int
-) -> float:
-    """Train, or read what was trained before; return the last mAP on the validation split.
+@dataclass(frozen=True)
+class _Training:
+    """One training of a proof; its directory follows from the whole config."""
 
-    Args:
-        source: the RUN that is examined.
-        run: where to train.
-        settings: what mends the cause; none for the RUN as it is.
-        steps: of the training.
-        seed: added to that of the source.
+    title: str
+    config: Config
+    run: RunDirectory
+
+
+def _pair(source: RunDirectory, item: Suspicion, steps: int, seed: int) -> list[_Training]:
+    """Return the trainings of a seed: with the settings of the RUN, and with one cause mended.
+
+    Where the cause is a short training, the second one is longer.
     """
-    if not run.details("train"):
-        others = [text for text in settings if not text.startswith(_TRAINED_STEPS)]
-        config = source.load_config(overrides=others)
-        config = config.replace(
-            seed=config.seed + seed,
-            data=dataclasses.replace(
-                config.data, val_split=config.data.val_split or config.data.test_split
-            ),
-            train=dataclasses.replace(
-                config.train,
-                steps=steps,
-                eval_every_epochs=_NEVER,
-                probe_images=0,
-                tensorboard=False,
-            ),
-        )
-        _train_alone(config, run)
-    lines = run.metrics_file.read_text(encoding="utf-8").splitlines()
-    measured = [record for record in map(json.loads, lines) if "mAP" in record]
-    return float(measured[-1]["mAP"])
+    settings = [text for text in item.mend.settings if not text.startswith(_TRAINED_STEPS)]
+    mended = steps if len(settings) == len(item.mend.settings) else steps * _LONGER
+    found = []
+    for title, chosen, length in ((_UNCHANGED, [], steps), (item.code, settings, mended)):
+        config = _short(source.load_config(overrides=chosen), length, seed)
+        name = f"{title}-{sha256_json(config.to_dict())[:8]}"
+        found.append(_Training(title, config, RunDirectory(source.root / "proofs" / name)))
+    return found
+
+
+def _short(config: Config, steps: int, seed: int) -> Config:
+    """Return the config of a short training that is measured once, at its end."""
+    data, train = config.data, config.train
+    return config.replace(
+        seed=config.seed + seed,
+        data=dataclasses.replace(data, val_split=data.val_split or data.test_split),
+        train=dataclasses.replace(
+            train, steps=steps, eval_every_epochs=_NEVER, probe_images=0, tensorboard=False
+        ),
+    )
+
+
+def _last_accuracy(run: RunDirectory) -> float:
+    return read_metrics_log(run.metrics_file).accuracy[-1].mAP or 0.0
 
 
 def _train_alone(config: Config, run: RunDirectory) -> None:
@@ -186,11 +185,3 @@ def _decoded(item: Suspicion, outputs: Outputs, run: RunDirectory) -> Proof:
     difference, error = resampled_difference(after, outputs.matches)
     before = outputs.mAP
     return Proof(item.code, item.title, item.cost, 0, (before,), (before + difference,), error)
-
-
-def _run_of(name: str, cause: str, steps: int, seed: int) -> RunDirectory:
-    return RunDirectory(Path(name) / "proofs" / f"{cause}-{steps}" / str(seed))
-
-
-def _steps_of(name: str, steps: int) -> int:
-    return steps * _LONGER if name == "too-few-steps" else steps

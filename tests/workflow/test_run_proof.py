@@ -42,7 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int, int]
 
     def train(config: object, run: RunDirectory) -> None:
         gamma, seed, steps = config.loss.focal_gamma, config.seed, config.train.steps  # type: ignore[attr-defined]
-        done.append((run.root.parent.name, gamma, seed, steps))
+        done.append((run.root.name.rpartition("-")[0], gamma, seed, steps))
         mAP = 0.4 + (0.1 if gamma == 2 else 0.0) + 0.01 * (seed - 7)
         write_text(run.metrics_file, json.dumps({"step": steps, "mAP": mAP, "mAP50": 0.6}) + "\n")
         run.mark_done("train", {"steps": steps})
@@ -57,10 +57,10 @@ def test_one_thing_is_changed_and_seeds_are_paired(
     found = diagnosis(run, suspicion("focal-gamma", "loss.focal_gamma=2"))
     (proof,) = prove(found, plan_proofs(found, count=1, steps=300), on_training=lambda _: None)
     assert trained == [
-        ("as-it-is-300", 5.0, 7, 300),
-        ("focal-gamma-300", 2.0, 7, 300),
-        ("as-it-is-300", 5.0, 8, 300),
-        ("focal-gamma-300", 2.0, 8, 300),
+        ("as-it-is", 5.0, 7, 300),
+        ("focal-gamma", 2.0, 7, 300),
+        ("as-it-is", 5.0, 8, 300),
+        ("focal-gamma", 2.0, 8, 300),
     ]
     assert proof.before == pytest.approx((0.4, 0.41))
     assert proof.gain == pytest.approx(0.1)
@@ -87,6 +87,16 @@ def test_what_is_trained_is_not_trained_again(
     )
     prove(found, second, on_training=lambda _: None)
     assert len(trained) == 6
+
+
+def test_other_settings_are_another_training(
+    run: RunDirectory, trained: list[tuple[str, float, int, int]]
+) -> None:
+    for gamma in (2, 2.5):
+        found = diagnosis(run, suspicion("focal-gamma", f"loss.focal_gamma={gamma}"))
+        prove(found, plan_proofs(found, count=1, steps=300), on_training=lambda _: None)
+    assert [gamma for name, gamma, *_ in trained if name == "focal-gamma"] == [2, 2, 2.5, 2.5]
+    assert [name for name, *_ in trained].count("as-it-is") == 2
 
 
 def test_a_longer_training_is_the_proof_of_a_short_one(

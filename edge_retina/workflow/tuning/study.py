@@ -216,7 +216,7 @@ def _run_trial(search: Search, study: optuna.Study, trial: optuna.Trial, run: Ru
     except _Stopped:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         log.info("trial %d: stopped", trial.number)
-    except ArithmeticError as error:
+    except TrainingError as error:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         log.warning("trial %d: failed: %s", trial.number, error)
     else:
@@ -239,8 +239,7 @@ def train_measured(
     """Train, or go on, and return the mAP of the last weights on the validation split.
 
     Raises:
-        ArithmeticError: the training failed because of its settings, such as a loss that isn't
-            finite.
+        TrainingError: a loss or the gradient is not finite.
     """
     from edge_retina.model.keras import keras
 
@@ -258,8 +257,6 @@ def train_measured(
                 evaluation_steps=evaluation_steps,
                 on_evaluation=observe,
             )
-        except TrainingError as error:
-            raise ArithmeticError(str(error)) from None
         finally:
             keras.backend.clear_session()
     return measured(run)[-1][1]

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from edge_retina.cli.main import main
 from edge_retina.config import load_config
-from edge_retina.errors import ConfigError
+from edge_retina.errors import ConfigError, TrainingError
 from edge_retina.files import write_text
 from edge_retina.workflow.tuning import study as study_module
 from edge_retina.workflow.tuning import verdict as verdict_module
@@ -273,7 +273,7 @@ def test_a_failing_trial_does_not_end_the_search(
 ) -> None:
     def train(config: Any, search: Any, run: Any, **options: Any) -> float:
         if config.train.learning_rate > 0.006:
-            raise ArithmeticError("step 12: the loss is not finite")
+            raise TrainingError("step 12: the loss is not finite")
         return trainings(config, search, run, **options)
 
     monkeypatch.setattr(study_module, "train_measured", train)

@@ -33,19 +33,19 @@ def judge(run: RunEvidence) -> Judgement | None:
             *((f"new images have {val:.2f}, less than augmented ones",) if val else ()),
         ),
         0.02 + 0.03 * (ratio - 1),
-        Mend("augment less", (*_lighter(run), "train.plain_steps=0.3")),
+        Mend("augment less", (*level_settings(run, "light"), "train.plain_steps=0.3")),
     )
 
 
-def _lighter(run: RunEvidence) -> tuple[str, ...]:
-    """Return the fields of the level "light" that differ from the RUN's.
+def level_settings(run: RunEvidence, level: str) -> tuple[str, ...]:
+    """Return the fields of a level that differ from the RUN's.
 
     A saved config gives every field, so the name of the level would change nothing.
     """
-    own, light = run.config.to_dict()["augmentation"], augmentation_level("light")
+    own = run.config.to_dict()["augmentation"]
     return tuple(
         f"augmentation.{name}={json.dumps(value)}"
-        for name, value in to_plain(light).items()
+        for name, value in to_plain(augmentation_level(level)).items()
         if own[name] != value
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_retina.doctor.run.causes.augmentation import level_settings
 from edge_retina.doctor.run.evidence import LOG, PROBE, TRAIN, VAL, RunEvidence
 from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
@@ -32,7 +33,7 @@ def judge_overfitting(run: RunEvidence) -> Judgement | None:
         0.1 * gap,
         Mend(
             "add images if you can; else augment more or train less",
-            (f"train.steps={max(run.steps // 2, 1)}",),
+            level_settings(run, "strong"),
         ),
     )
 
