@@ -81,3 +81,8 @@ def choices_hint(got: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(got, names, n=1)
     return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(names)}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a foreign error's message, or its kind if it has none."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

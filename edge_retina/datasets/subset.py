@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from edge_retina.datasets.schema import Example
 
 
@@ -30,3 +32,11 @@ def draw_subset(examples: Sequence[Example], count: int, *, seed: int) -> tuple[
 def _hash(name: str, seed: int) -> bytes:
     # Not the hash that splits are made by, whose values are much alike within one split.
     return hashlib.sha256(f"subset {seed}:{name}".encode()).digest()
+
+
+def spread(examples: Sequence[Example], most: int) -> tuple[Example, ...]:
+    """Return at most so many examples, evenly spread over all."""
+    if len(examples) <= most:
+        return tuple(examples)
+    places = np.linspace(0, len(examples), most, endpoint=False).astype(int)
+    return tuple(examples[place] for place in places)

@@ -8,6 +8,7 @@ from edge_retina.benchmark.backends import XNNPACK, open_model
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
+from edge_retina.datasets.subset import spread
 from edge_retina.doctor.run.evidence import (
     DATA,
     LOG,
@@ -18,9 +19,9 @@ from edge_retina.doctor.run.evidence import (
     VAL,
     RunEvidence,
 )
-from edge_retina.doctor.run.outputs import Outputs, sample
+from edge_retina.doctor.run.outputs import Outputs
 from edge_retina.doctor.run.training_log import TrainingLog, read_training_log
-from edge_retina.errors import EdgeRetinaError, RunError
+from edge_retina.errors import EdgeRetinaError, RunError, first_line
 from edge_retina.progress import ProgressUpdate
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
@@ -58,9 +59,9 @@ def gather_evidence(
         reason = f"no trained weights ({run.float_weights}); finish 'edge-retina train'"
         missing |= {TRAIN: reason, VAL: reason}
     elif train_examples is not None and grid is not None:
-        chosen = {config.data.train_split: sample(train_examples, TRAIN_IMAGES)}
+        chosen = {config.data.train_split: spread(train_examples, TRAIN_IMAGES)}
         if val_examples:
-            chosen[val_name] = sample(val_examples, VAL_IMAGES)
+            chosen[val_name] = spread(val_examples, VAL_IMAGES)
         else:
             missing[VAL] = "the data set has no validation or test split"
         outputs = _run_network(run, config, grid, labels, chosen, missing, progress)
@@ -155,7 +156,7 @@ def _run_network(
     try:
         model = load_float_model(run)
     except (OSError, ValueError) as error:  # HDF5's, and Keras' for weights of another network
-        reason = f"{run.float_weights}: can't be read ({_first_line(error)}); train again"
+        reason = f"{run.float_weights}: can't be read ({first_line(error)}); train again"
         missing |= {TRAIN: reason, VAL: reason}
         return {}
     predictor = KerasPredictor(model, anchors=grid, labels=labels, export=config.export)
@@ -170,7 +171,3 @@ def _run_network(
                 progress(done, total=total)
         found[split] = Outputs(split, examples, tuple(raw), grid, config.export, labels)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -160,11 +159,3 @@ class Outputs:
     def objects(self) -> int:
         """Number of objects that are to be found."""
         return int(sum((~example.ignored).sum() for example in self.examples))
-
-
-def sample(examples: Sequence[Example], most: int) -> tuple[Example, ...]:
-    """Return at most so many examples, evenly spread over all."""
-    if len(examples) <= most:
-        return tuple(examples)
-    places = np.linspace(0, len(examples), most, endpoint=False).astype(int)
-    return tuple(examples[place] for place in places)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_retina.config import Config, load_config
 from edge_retina.datasets import annotations_sha256
-from edge_retina.errors import ConfigError, RunError, TrainingError
+from edge_retina.errors import ConfigError, RunError, TrainingError, first_line
 from edge_retina.files import sha256_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.context import PreparedData
@@ -118,7 +118,7 @@ def open_study(search: Search, *, storage: str = "") -> optuna.Study:
             ),
         )
     except Exception as error:  # of SQLAlchemy or a database driver: there is no common base
-        raise ConfigError(f"--storage {url}: can't be opened ({_first_line(error)})") from None
+        raise ConfigError(f"--storage {url}: can't be opened ({first_line(error)})") from None
     known = study.user_attrs.get("fingerprint")
     if known is None:
         study.set_user_attr("fingerprint", search.fingerprint)
@@ -300,7 +300,3 @@ def _told(params: dict[str, Any]) -> str:
         f"{key} = {value:.3g}" if isinstance(value, float) else f"{key} = {value}"
         for key, value in params.items()
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

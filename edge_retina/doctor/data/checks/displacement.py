@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_retina.datasets.subset import spread
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.edges import edge_offset
 from edge_retina.doctor.findings import Case, Finding, Kind
@@ -22,7 +23,6 @@ DISPLACED = Kind(
 def check_displacement(survey: Survey) -> list[Finding]:
     """Compare the boxes of up to 150 training pictures with the edges in them."""
     sound = [item for item in survey.training if not survey.pictures[item.path].trouble]
-    step = max(len(sound) // _MOST_PICTURES, 1)
-    offset = edge_offset(sound[::step])
+    offset = edge_offset(spread(sound, _MOST_PICTURES))
     place = f"{offset.objects} objects of the training split"
     return DISPLACED.found([Case(place, item.text) for item in offset.displacements()])

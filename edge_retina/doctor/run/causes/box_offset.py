@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_retina.datasets.subset import spread
 from edge_retina.doctor.edges import edge_offset
 from edge_retina.doctor.run.evidence import DATA, RunEvidence
-from edge_retina.doctor.run.outputs import sample
 from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
 _RESIDUAL = 0.06
@@ -29,7 +29,7 @@ def judge(run: RunEvidence) -> Judgement | None:
 
 
 def _in_images(run: RunEvidence) -> list[tuple[float, str]]:
-    offset = edge_offset(sample(run.train_examples or (), _IMAGES))
+    offset = edge_offset(spread(run.train_examples or (), _IMAGES))
     return [(item.share, item.text) for item in offset.displacements()]
 
 
