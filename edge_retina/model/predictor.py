@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.nms import detect
 from edge_retina.config import ExportConfig
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
+from edge_retina.runtime.raw_outputs import decode_logits
 
 
 class KerasPredictor:
@@ -53,16 +53,7 @@ class KerasPredictor:
 
     def postprocess(self, raw: tuple[np.ndarray, np.ndarray]) -> Detections:
         """Decode and suppress, as the graph in the .tflite files does."""
-        boxes, classes, scores = detect(
-            *raw,
-            self._anchors,
-            score_threshold=self._export.score_threshold,
-            iou_threshold=self._export.nms_iou,
-            max_detections=self._export.max_detections,
-            candidates=self._export.candidates,
-            class_agnostic=self._export.class_agnostic,
-        )
-        return Detections(boxes, classes, scores)
+        return decode_logits(*raw, self._anchors, self._export)
 
     def predict(self, image_rgb: np.ndarray) -> Detections:
         """Find objects in an (H, W, 3) uint8 RGB image."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.nms import detect
+from edge_retina.config import ExportConfig
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
@@ -21,6 +22,30 @@ from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
 # A score is turned back into the logit that it came from; float32 has none nearer to 0 or 1 that
 # would matter.
 _SMALLEST = 1e-7
+
+
+def decode_logits(
+    cls_logits: np.ndarray, box_deltas: np.ndarray, anchors_norm: np.ndarray, export: ExportConfig
+) -> Detections:
+    """Decode one image's head outputs as the graph in the .tflite files does.
+
+    Args:
+        cls_logits: (A, K).
+        box_deltas: (A, 4) codes.
+        anchors_norm: (A, 4) yxyx as fractions of the image.
+        export: thresholds and limits.
+    """
+    found = detect(
+        cls_logits,
+        box_deltas,
+        anchors_norm,
+        score_threshold=export.score_threshold,
+        iou_threshold=export.nms_iou,
+        max_detections=export.max_detections,
+        candidates=export.candidates,
+        class_agnostic=export.class_agnostic,
+    )
+    return Detections(*found)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import AugmentationConfig, Config
 from edge_retina.datasets.schema import Example
+from edge_retina.datasets.subset import spread
 from edge_retina.input_pipeline.augmentation import plain_settings
 from edge_retina.input_pipeline.pipeline import training_batches
 from edge_retina.model.keras import keras, tf
@@ -87,9 +88,8 @@ class Probe:
         most = max(_MOST_BYTES // (3 * height * width), 1)
         count = min(config.train.probe_images, len(examples), most)
         size = min(config.train.batch_size, count)
-        places = np.linspace(0, len(examples), count, endpoint=False).astype(int)
         batches = training_batches(
-            [examples[place] for place in places],
+            spread(examples, count),
             grid=self._grid,
             data=dataclasses.replace(config.data, repeat_threshold=0.0, cache_mb=0),
             augmentation=augmentation,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_retina.datasets.schema import Example
-from edge_retina.datasets.subset import draw_subset
+from edge_retina.datasets.subset import draw_subset, spread
 
 EXPECTED = ["1.jpg", "2.jpg", "4.jpg"]
 
@@ -52,3 +52,11 @@ def test_all(count: int) -> None:
 
 def test_of_nothing() -> None:
     assert draw_subset([], 3, seed=0) == ()
+
+
+@pytest.mark.parametrize(
+    "most, kept", [(3, [0, 3, 6]), (10, list(range(10))), (99, list(range(10)))]
+)
+def test_a_choice_is_spread_over_all(most: int, kept: list[int]) -> None:
+    everything = examples(10)
+    assert spread(everything, most) == tuple(everything[place] for place in kept)

@@ -10,12 +10,12 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.iou import pairwise_iou
-from edge_retina.boxes.nms import detect
 from edge_retina.config import ExportConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.errors.tide import ErrorGains, error_gains, error_table
 from edge_retina.evaluation.matches import Matches, find_matches
 from edge_retina.runtime.detections import Detections
+from edge_retina.runtime.raw_outputs import decode_logits
 
 _FOUND_IOU = 0.5
 
@@ -65,21 +65,7 @@ class Outputs:
     def decoded(self, export: ExportConfig) -> list[Detections]:
         """Return the detections with other settings."""
         anchors = self.anchors.boxes_norm()
-        return [
-            Detections(
-                *detect(
-                    cls_logits,
-                    box_deltas,
-                    anchors,
-                    score_threshold=export.score_threshold,
-                    iou_threshold=export.nms_iou,
-                    max_detections=export.max_detections,
-                    candidates=export.candidates,
-                    class_agnostic=export.class_agnostic,
-                )
-            )
-            for cls_logits, box_deltas in self.raw
-        ]
+        return [decode_logits(*outputs, anchors, export) for outputs in self.raw]
 
     @cached_property
     def detections(self) -> list[Detections]:
