@@ -227,7 +227,12 @@ def _examine_labels(
     config = load_config(overrides=(path, *size, *_LABEL_TRAININGS, *overrides))
     found = check_labels(config, out, folds=folds, groups=look_alikes(survey(data, config)))
     document = found.to_dict()
-    blocks = suspects_blocks(found.suspects, images=document["images"], objects=document["objects"])
+    blocks = suspects_blocks(
+        found.suspects,
+        images=document["images"],
+        objects=document["objects"],
+        mAP50=found.mAP50,
+    )
     page = ""
     if with_page:
         name = os.path.basename(os.path.abspath(data))

@@ -18,6 +18,7 @@ from edge_retina.datasets import Dataset, annotations_sha256, load_dataset
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.labels.suspects import Suspect, find_suspects
 from edge_retina.errors import DatasetError, RunError
+from edge_retina.evaluation.matches import find_matches
 from edge_retina.files import sha256_json, write_json
 from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
@@ -39,12 +40,14 @@ class LabelCheck:
         examples: all its pictures, each once.
         detections: of each, by the detector of the other folds.
         suspects: most suspicious first.
+        mAP50: of these detections, against the labels as they are; 0 without labels.
     """
 
     dataset: Dataset
     examples: tuple[Example, ...]
     detections: tuple[Detections, ...]
     suspects: tuple[Suspect, ...]
+    mAP50: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
@@ -53,6 +56,7 @@ class LabelCheck:
             "data": str(self.dataset.root),
             "images": len(self.examples),
             "objects": sum(len(example.classes) for example in self.examples),
+            "mAP50": self.mAP50,
             "suspects": [suspect.to_dict() for suspect in self.suspects],
         }
 
@@ -99,7 +103,9 @@ def check_labels(
         detections |= dict(zip(chosen, found, strict=True))
     ordered = tuple(detections[place] for place in range(len(examples)))
     suspects = tuple(find_suspects(examples, ordered, dataset.labels))
-    return LabelCheck(dataset, examples, ordered, suspects)
+    precision = find_matches(examples, ordered, dataset.labels).average_precision()[0][:, 0]
+    mAP50 = float(np.nanmean(precision)) if np.isfinite(precision).any() else 0.0
+    return LabelCheck(dataset, examples, ordered, suspects, mAP50)
 
 
 def every_picture(dataset: Dataset) -> tuple[Example, ...]:

@@ -83,6 +83,9 @@ def test_every_picture_is_judged_once_by_a_stranger(
     expected = ["12.jpg", *(f"sound{number}.jpg" for number in range(12))]
     assert sorted(name for _, names in judged for name in names) == sorted(expected)
     assert len(judged) == 3
+    # Twelve right detections and one false alarm, all of the same score.
+    assert json.loads(tree.read_text())["mAP50"] == pytest.approx(12 / 13, abs=0.08)
+    assert "too weak" not in result.stdout
     assert "13 pictures, 12 objects: 1 suspicious labels (1 missed, 0 misplaced" in result.stdout
     (suspect,) = json.loads(tree.read_text())["suspects"]
     assert (suspect["kind"], suspect["image_id"]) == ("missed", "12.jpg")
@@ -94,6 +97,18 @@ def test_every_picture_is_judged_once_by_a_stranger(
     ]
     assert [item["attributes"]["proposed"] for item in marked] == ["cat"]
     assert marked[0]["bbox"] == pytest.approx([20, 30, 40, 40], abs=0.1)
+
+
+def test_weak_detectors_are_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Detections(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    )
+    monkeypatch.setattr(label_check, "_judge", lambda *_, judged, **__: [nothing for _ in judged])
+    result = doctor(data, "--labels", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "mAP50 0.00 on pictures that they had not seen; they are too weak" in result.stdout
 
 
 def test_the_review_file_is_a_data_set(

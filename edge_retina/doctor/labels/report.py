@@ -22,15 +22,29 @@ _PICTURES = 60  # of a page
 _MARGIN = 0.6  # of a box's longer side, around it
 _LABELLED, _PROPOSED = (213, 94, 0), (0, 158, 115)
 _LEAST_CROP_PX = 240
+_WEAK_MAP50 = 0.5
 
 
-def suspects_blocks(suspects: Sequence[Suspect], *, images: int, objects: int) -> list[str | Table]:
-    """Return the number of suspects by kind, and the most suspicious ones."""
+def suspects_blocks(
+    suspects: Sequence[Suspect], *, images: int, objects: int, mAP50: float
+) -> list[str | Table]:
+    """Return the number of suspects by kind, how good the judges are, and the worst suspects.
+
+    Args:
+        suspects: most suspicious first.
+        images: number of pictures that were judged.
+        objects: number of labelled objects.
+        mAP50: of the detectors, on pictures that they had not seen.
+    """
     counts = Counter(suspect.kind for suspect in suspects)
     told = ", ".join(f"{counts[kind]} {kind}" for kind in KIND_TEXTS)
     blocks: list[str | Table] = [
         f"{images} pictures, {objects} objects: {len(suspects)} suspicious labels ({told})"
     ]
+    judges = f"The detectors have mAP50 {mAP50:.2f} on pictures that they had not seen"
+    if mAP50 < _WEAK_MAP50:
+        judges += "; they are too weak to say much: train them longer with --set train.steps=N"
+    blocks.append(judges)
     if suspects:
         blocks.append(_table(suspects[:_SHOWN]))
     return blocks
