@@ -142,6 +142,10 @@ def test_without_a_split_to_measure_on(run: RunDirectory) -> None:
         plan_proofs(RunDiagnosis(evidence, (), ()), count=1, steps=300)
 
 
+def test_trainings_that_learnt_nothing_refute_nothing() -> None:
+    assert Proof("x", "x", 0.1, 30, (0.001, 0.002), (0.001, 0.001), 0.0005).verdict == OPEN
+
+
 @pytest.mark.parametrize(
     "after, verdict", [((0.45, 0.47), PROVEN), ((0.41, 0.43), OPEN), ((0.39, 0.40), REFUTED)]
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 PROVEN, REFUTED, OPEN = "proven", "refuted", "not distinguishable"
 _SURE = 2.0  # times the noise
+_NOTHING = 0.02  # mAP of trainings that have learnt nothing yet, and so say nothing
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """Whether mending gains more than the noise."""
+        """Whether mending gains more than the noise; open if all trainings learnt nothing."""
+        if max(*self.before, *self.after) < _NOTHING:
+            return OPEN
         if self.gain > _SURE * self.noise and self.gain > 0:
             return PROVEN
         return REFUTED if self.gain <= 0 else OPEN

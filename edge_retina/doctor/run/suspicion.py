@@ -85,6 +85,6 @@ class Cause:
         found = self.judge(evidence)
         if found is None:
             return None
-        return Suspicion(
-            self.code, self.title, self.stage, found.evidence, max(found.cost, 0.0), found.mend
-        )
+        # A detector can't gain more than what it lacks.
+        cost = min(max(found.cost, 0.0), 1 - evidence.mAP)
+        return Suspicion(self.code, self.title, self.stage, found.evidence, cost, found.mend)

@@ -322,6 +322,16 @@ def test_without_a_log_only_pictures_speak() -> None:
     )
 
 
+def test_nothing_costs_more_than_a_detector_lacks() -> None:
+    run = healthy(
+        log=TrainingLog(steps(), (evaluation(train=60.0, augmented=60.0, val=60.0),)),
+        train=poor_outputs(0.5),
+        val=poor_outputs(0.5),
+    )
+    (item,) = (item for item in diagnose(run).suspicions if item.code == "batchnorm")
+    assert 0 < item.cost <= 1 - run.mAP
+
+
 def test_what_is_broken_comes_before_its_consequences() -> None:
     run = healthy(
         grid=AnchorGrid(HW, 3, square_shapes((3, 4, 5), strides=16)),

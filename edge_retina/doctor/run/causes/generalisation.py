@@ -53,7 +53,7 @@ def judge_batchnorm(run: RunEvidence) -> Judgement | None:
             f"training images have a loss of {moving:.2f} with the statistics that are kept and "
             f"{batch:.2f} with those of each batch",
         ),
-        0.1 * (ratio - 1),
+        min(0.1 * (ratio - 1), run.below_good),
         Mend("estimate the statistics again", ("train.reestimate_batchnorm=50",)),
     )
 
