@@ -140,8 +140,8 @@ class TuningResult:
         series = [Series("best so far", tuple(history)), Series("trial", tuple(found))]
         if values:
             series += [
-                Series("unchanged settings ± 2 deviations", ((0.0, low), (float(last), low))),
-                Series("", ((0.0, high), (float(last), high))),
+                Series("unchanged settings - 2 deviations", ((0.0, low), (float(last), low))),
+                Series("unchanged settings + 2 deviations", ((0.0, high), (float(last), high))),
             ]
         importances = self.importances
         groups = [BarGroup(name, (value,)) for name, value in importances.items()]
