@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.boxes.matching import IGNORED
 from edge_retina.layer_names import parse_head_layer
 from edge_retina.model.backbone import is_backbone_layer
@@ -12,22 +15,31 @@ from edge_retina.model.keras import keras, tf
 # Of the scores of positive anchors; a low median with a good ranking points to the focal loss.
 _QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 _TINY = 1e-12
+# An anchor that overlaps its object by less was made positive for want of a better one.
+FORCED_IOU = 0.4
 
 
 def anchor_figures(
-    cls_logits: tf.Tensor, cls_targets: tf.Tensor, *, level_anchors: Sequence[int] = ()
+    cls_logits: tf.Tensor,
+    cls_targets: tf.Tensor,
+    box_targets: tf.Tensor,
+    *,
+    level_anchors: Sequence[int] = (),
 ) -> dict[str, tf.Tensor]:
     """Return what the anchors of a batch were trained for, and the scores they have.
 
     Args:
         cls_logits: (B, A, K) float32.
         cls_targets: (B, A) int32: a class, NEGATIVE or IGNORED.
+        box_targets: (B, A, 4) codes of the object of each positive anchor.
         level_anchors: how many of the A anchors each of the L levels has; () for no figures by
             level.
 
     Returns:
         `positives`: positive anchors of an image. `ignored`: share of all anchors.
         `positives_by_class` (K,) and `positives_by_level` (L,): as `positives`.
+        `forced`, `forced_by_class` and `forced_by_level`: the positive anchors of an image that
+        overlap their object by less than `FORCED_IOU`.
         `positive_score_p10`, `_p50` and `_p90`: quantiles of the score of the right class at
         positive anchors; NaN if there are none.
     """
@@ -35,19 +47,41 @@ def anchor_figures(
     positive = cls_targets >= 0
     where = tf.where(positive)
     classes = tf.gather_nd(cls_targets, where)
-    ones = tf.ones_like(classes, tf.float32)
-    counts = tf.math.unsorted_segment_sum(ones, classes, cls_logits.shape[-1])
+    count = cls_logits.shape[-1]
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(classes, tf.float32), classes, count)
+    overlap = overlap_with_anchor(tf.gather_nd(box_targets, where))
+    weak = tf.cast(overlap < FORCED_IOU, tf.float32)
+    forced_counts = tf.math.unsorted_segment_sum(weak, classes, count)
     own = tf.concat([where, tf.cast(classes, where.dtype)[:, None]], axis=1)
     scores = tf.sigmoid(tf.gather_nd(cls_logits, own))
     figures = {
         "positives": tf.reduce_sum(counts) / images,
         "ignored": tf.reduce_mean(tf.cast(cls_targets == IGNORED, tf.float32)),
         "positives_by_class": counts / images,
+        "forced": tf.reduce_sum(weak) / images,
+        "forced_by_class": forced_counts / images,
     }
     if level_anchors:
-        levels = tf.split(tf.cast(positive, tf.float32), list(level_anchors), axis=1)
-        figures["positives_by_level"] = tf.stack([tf.reduce_sum(x) for x in levels]) / images
+        last = tf.constant(np.cumsum(level_anchors), where.dtype)
+        level = tf.searchsorted(last, where[:, 1], side="right")
+        by_level = tf.math.unsorted_segment_sum(
+            tf.stack([tf.ones_like(weak), weak], axis=1), level, len(level_anchors)
+        )
+        figures["positives_by_level"] = by_level[:, 0] / images
+        figures["forced_by_level"] = by_level[:, 1] / images
     return figures | _quantiles(scores)
+
+
+def overlap_with_anchor(codes: tf.Tensor) -> tf.Tensor:
+    """Return the IoU (N,) of boxes with their anchors, which their codes (N, 4) alone tell.
+
+    In the anchor's own frame it is the square from -.5 to .5.
+    """
+    plain = tf.cast(codes, tf.float32) / tf.constant(CODE_SCALES)
+    centre, size = plain[:, :2], tf.exp(plain[:, 2:])
+    low, high = tf.maximum(centre - size / 2, -0.5), tf.minimum(centre + size / 2, 0.5)
+    common = tf.reduce_prod(tf.maximum(high - low, 0.0), axis=1)
+    return common / (1.0 + tf.reduce_prod(size, axis=1) - common)
 
 
 def _quantiles(scores: tf.Tensor) -> dict[str, tf.Tensor]:

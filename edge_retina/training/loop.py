@@ -66,7 +66,8 @@ class TrainingLoop:
             batches: endless; each is the arguments of a step.
             schedule: learning rate by step.
             batch_size: images in a batch.
-            metrics: gets the mean losses every 20 steps, at evaluations and at the end.
+            metrics: gets the losses of the first step, and the mean losses every 20 steps, at
+                evaluations and at the end.
             progress: told after each step.
             remedy: what to change when something is not finite, for the error message.
             hooks: of the owner.
@@ -96,7 +97,8 @@ class TrainingLoop:
             self._window.add(result, images=self._batch_size)
             self._progress(done, self._window.note())
             evaluates = done in self._hooks.evaluation_steps
-            if done % LOG_EVERY_STEPS == 0 or evaluates or done == last:
+            # The first step's loss is that of a network that has learnt nothing yet.
+            if done == 1 or done % LOG_EVERY_STEPS == 0 or evaluates or done == last:
                 self._metrics.write(done, learning_rate=rate, **self._window.take())
             if evaluates and self._hooks.evaluate is not None:
                 self._hooks.evaluate(done)

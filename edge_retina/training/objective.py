@@ -86,7 +86,7 @@ def detection_objective(
             seen = normalised if teacher_images is None else _normalise(teacher_images)
             expected = [tf.stop_gradient(x) for x in teacher(seen, training=False)]
             named["distance"] = distillation * distance(cls_logits, box_deltas, *expected)
-        figures = anchor_figures(cls_logits, cls_targets, level_anchors=level_anchors)
+        figures = anchor_figures(cls_logits, cls_targets, box_targets, level_anchors=level_anchors)
         return Computed(named, {"positive_cls_loss": parts.positives, **figures})
 
     return compute

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from edge_retina.boxes.codec import encode
+from edge_retina.boxes.iou import pairwise_iou
 from edge_retina.boxes.matching import IGNORED, NEGATIVE
 from tests.training.tiny_backbone import use_tiny_backbone
 
@@ -19,8 +23,15 @@ TARGETS = [[0, NEGATIVE, 2, IGNORED, 0], [NEGATIVE, NEGATIVE, NEGATIVE, 0, NEGAT
 LEVELS = (3, 2)
 
 
-def figures(targets: list[list[int]], scores: dict[tuple[int, int], float]) -> dict[str, Any]:
-    """The figures if positive anchors (image, anchor) have these scores for their class."""
+def figures(
+    targets: list[list[int]],
+    scores: dict[tuple[int, int], float],
+    codes: dict[tuple[int, int], tuple[float, ...]] | None = None,
+) -> dict[str, Any]:
+    """The figures if positive anchors (image, anchor) have these scores for their class.
+
+    `codes` are of objects that don't lie exactly on their anchor.
+    """
     from edge_retina.model.keras import tf
     from edge_retina.training.evidence import anchor_figures
 
@@ -28,7 +39,10 @@ def figures(targets: list[list[int]], scores: dict[tuple[int, int], float]) -> d
     for (image, anchor), score in scores.items():
         logits[image, anchor, targets[image][anchor]] = math.log(score / (1 - score))
     compiled = tf.function(lambda *given: anchor_figures(*given, level_anchors=LEVELS))
-    found = compiled(tf.constant(logits), tf.constant(targets, tf.int32))
+    boxes = np.zeros((2, 5, 4), np.float32)
+    for place, code in (codes or {}).items():
+        boxes[place] = code
+    found = compiled(tf.constant(logits), tf.constant(targets, tf.int32), tf.constant(boxes))
     return {name: value.numpy() for name, value in found.items()}
 
 
@@ -45,9 +59,37 @@ def test_figures_by_hand() -> None:
     assert found["positive_score_p90"] == pytest.approx(0.9, rel=1e-5)
 
 
+def test_forced_positives_are_those_that_hardly_overlap_their_object() -> None:
+    scores = {(0, 0): 0.9, (0, 2): 0.1, (0, 4): 0.5, (1, 3): 0.7}
+    half = math.log(0.5) * 5  # sides of half of the anchor's: IoU .25
+    codes = {
+        (0, 0): (0.0, 0.0, half, half),
+        (0, 2): (0.0, 5.0, 0.0, 0.0),  # half a side to the right: IoU 1/3
+        (1, 3): (0.0, 2.5, 0.0, 0.0),  # a quarter: IoU .6
+    }
+    found = figures(TARGETS, scores, codes)
+    assert found["forced"] == 1.0
+    np.testing.assert_allclose(found["forced_by_class"], [0.5, 0, 0.5])
+    np.testing.assert_allclose(found["forced_by_level"], [1, 0])
+    np.testing.assert_allclose(found["positives_by_level"], [1, 1])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_the_overlap_of_a_code_is_that_of_its_box_and_anchor(seed: int) -> None:
+    from edge_retina.training.evidence import overlap_with_anchor
+
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 100, (2, 20, 2))
+    boxes, anchors = np.concatenate([low, low + rng.uniform(1, 60, (2, 20, 2))], axis=-1)
+    expected = pairwise_iou(boxes, anchors).diagonal()
+    found = overlap_with_anchor(encode(boxes, anchors)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_batch_without_objects_has_no_scores() -> None:
     found = figures([[NEGATIVE] * 5] * 2, {})
-    assert found["positives"] == 0
+    assert found["positives"] == found["forced"] == 0
     np.testing.assert_array_equal(found["positives_by_class"], [0, 0, 0])
     assert np.isnan(found["positive_score_p50"])
 

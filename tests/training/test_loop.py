@@ -68,7 +68,7 @@ def test_steps_logs_evaluations_and_saves_in_their_order():
     assert recorder.of("step") == list(range(45))
     assert recorder.of("before_step") == list(range(45))
     assert recorder.of("progress") == list(range(1, 46))
-    assert recorder.of("log") == [7, 20, 30, 40, 45]
+    assert recorder.of("log") == [1, 7, 20, 30, 40, 45]
     assert recorder.of("evaluate") == [7, 30, 45]
     assert recorder.of("save") == [7, 30, 45]
     kinds = [event[0] for event in recorder.events]
@@ -139,5 +139,5 @@ def test_a_loop_that_goes_on_logs_the_means_of_the_whole_window(tmp_path: Path):
 
     whole = train(tmp_path / "whole.jsonl", [(0, 40)])
     assert train(tmp_path / "parts.jsonl", [(0, 13), (13, 26), (26, 40)]) == whole
-    assert [line["step"] for line in whole] == [7, 20, 30, 40]
+    assert [line["step"] for line in whole] == [1, 7, 20, 30, 40]
     assert whole[1]["cls_loss"] == sum(range(7, 20)) / 13
