@@ -44,7 +44,13 @@ from edge_retina.run_directory import RunDirectory
 
 _PLAN = HERE / "sabotage.toml"
 _RESULTS = HERE / "results" / "sabotage.json"
-_USUAL = ("train.eval_every_epochs=1000", "train.tensorboard=false")
+# Spoilt copies have no test split; a calibration set goes with the splits of its config.
+_USUAL = (
+    "train.eval_every_epochs=1000",
+    "train.tensorboard=false",
+    "data.test_split=",
+    "quantize.calibration_set=",
+)
 _SHIFT = 0.15  # of a box's sides
 _SPOILT = 0.3  # share of the objects
 
