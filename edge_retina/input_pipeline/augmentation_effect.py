@@ -157,11 +157,13 @@ def examine_augmentation(
     *,
     seed: int,
     draws: int = DRAWS,
+    leave_out: Sequence[str] = (),
 ) -> tuple[AugmentationEffect, list[str]]:
     """Measure what augmentation does, and warn of each figure that crosses its limit.
 
     A warning names the setting without which the figure is within the limit. Where there is no such
-    setting, it names the one that does most. Arguments are those of `measure_effect`.
+    setting, it names the one that does most. Arguments are those of `measure_effect`, and
+    `leave_out`: fields of `AugmentationEffect` not to warn of.
 
     Returns:
         the effect; one line for each figure that crosses its limit.
@@ -171,12 +173,13 @@ def examine_augmentation(
         return measure_effect(examples, grid, settings, seed=seed, draws=draws)
 
     effect, plain = measure(settings), measure(switched_off(settings, *MOVING))
+    limits = [limit for limit in _LIMITS if limit.figure not in leave_out]
     if not 0 < settings.mosaic <= ACCEPTED_MOSAIC:
-        return effect, _warnings(_LIMITS, effect, plain, settings, measure)
+        return effect, _warnings(limits, effect, plain, settings, measure)
     # What mosaic cuts is the price of it, which is known and accepted.
     spared = switched_off(settings, "mosaic")
-    cutting = [limit for limit in _LIMITS if limit.figure in _CUTTING]
-    others = [limit for limit in _LIMITS if limit.figure not in _CUTTING]
+    cutting = [limit for limit in limits if limit.figure in _CUTTING]
+    others = [limit for limit in limits if limit.figure not in _CUTTING]
     return effect, [
         *_warnings(others, effect, plain, settings, measure),
         *_warnings(cutting, measure(spared), plain, spared, measure),

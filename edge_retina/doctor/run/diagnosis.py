@@ -77,9 +77,9 @@ def diagnose(evidence: RunEvidence) -> RunDiagnosis:
     """Judge every cause that there is evidence for, and rank those that are suspected."""
     found, unjudged = [], []
     for cause in CAUSES:
-        lacking = [need for need in cause.needs if need in evidence.missing]
+        lacking = [reason for need in cause.needs if (reason := evidence.lacks(need))]
         if lacking:
-            unjudged.append(Unjudged(cause.title, evidence.missing[lacking[0]]))
+            unjudged.append(Unjudged(cause.title, lacking[0]))
             continue
         suspicion = cause.suspect(evidence)
         if suspicion is not None:

@@ -20,7 +20,12 @@ from edge_retina.input_pipeline.anchor_objects import drawn_objects
 LOG, UPDATES, SCORES, PROBE, DATA, TRAIN, VAL = (
     *("log", "updates", "scores", "probe", "data", "train", "val"),
 )
-_GOOD = 0.6  # a mAP that this kind of detector reaches where nothing is wrong: costs are guesses
+FOUND = "found"  # a network that finds enough of its training objects to say something about them
+_ENOUGH_FOUND = 0.2  # mAP50 on training images, whatever the class
+# What a detector of this kind reaches where nothing is wrong, on BCCD at 256 px and width 0.35
+# (benchmarks/results/recipe.md: .578 on test). Costs are guesses.
+_GOOD = 0.6
+_LEARNT = 0.85  # mAP50 on training images: little is left to learn
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,17 @@ class RunEvidence:
     val: Outputs | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def lacks(self, need: str) -> str | None:
+        """Return why a kind of evidence isn't there, or None if it is."""
+        if need != FOUND:
+            return self.missing.get(need)
+        if self.train is None or self.train.mAP50_without_classes >= _ENOUGH_FOUND:
+            return self.missing.get(TRAIN)
+        return (
+            "the network hardly finds its training objects (mAP50 "
+            f"{self.train.mAP50_without_classes:.2f}, whatever the class), so it can't tell"
+        )
+
     @property
     def mAP(self) -> float:
         """On the validation images if there are any, else on training images; 0 if unknown."""
@@ -59,6 +75,25 @@ class RunEvidence:
     def below_good(self) -> float:
         """How far the mAP is below one that such a detector often reaches; at least .02."""
         return max(_GOOD - self.mAP, 0.02)
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether the network knows its training images."""
+        return self.train is not None and self.train.mAP50 > _LEARNT
+
+    @property
+    def unlearnt(self) -> float:
+        """The mAP that is missing, less of it the better training images are known.
+
+        What a cause costs that keeps a network from learning.
+        """
+        return self.below_good * (1 - (self.train.mAP50 if self.train else 0.0))
+
+    @property
+    def unlearnt_line(self) -> str:
+        """A sentence that goes with a cause of that kind."""
+        found = self.train.mAP50 if self.train else 0.0
+        return f"training images are not learnt: mAP50 {found:.2f} on them"
 
     @cached_property
     def objects_px(self) -> np.ndarray:

@@ -46,6 +46,11 @@ class TrainingLog:
         chosen = self.values(name)[rates >= _PEAK * np.nanmax(rates)]
         return _median(chosen)
 
+    def largest(self, name: str) -> float:
+        """Return the largest value of a figure; NaN if there is none."""
+        values = self.values(name)
+        return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
+
     def at_end(self, name: str) -> float:
         """Return the mean of a figure over the last lines."""
         return _mean(self.values(name)[-_SMOOTHED:])

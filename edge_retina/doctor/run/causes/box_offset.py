@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_retina.datasets.subset import spread
 from edge_retina.doctor.edges import edge_offset
-from edge_retina.doctor.run.evidence import DATA, RunEvidence
+from edge_retina.doctor.run.evidence import DATA, FOUND, RunEvidence
 from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
 _RESIDUAL = 0.06
@@ -35,7 +35,7 @@ def _in_images(run: RunEvidence) -> list[tuple[float, str]]:
 
 def _against_others(run: RunEvidence) -> list[tuple[float, str]]:
     """Compare what the network has learnt from training labels with labels of other images."""
-    if run.val is None:
+    if run.val is None or run.lacks(FOUND):
         return []
     pairs = run.val.pairs
     near = pairs.iou >= 0.3

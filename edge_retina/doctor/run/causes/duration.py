@@ -8,7 +8,6 @@ from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 
 _FEW_STEPS = 600  # below, a pretrained backbone and fresh heads have hardly met
 _FEW_EPOCHS = 12.0
-_LEARNT = 0.85  # mAP50 on training images
 _GAP = 0.25  # mAP50 of training images above that of others: it fits them already
 _FACTOR = 4
 
@@ -18,22 +17,22 @@ def judge(run: RunEvidence) -> Judgement | None:
     assert run.train is not None
     few = run.steps < _FEW_STEPS or run.epochs < _FEW_EPOCHS
     others = run.val.mAP50 if run.val else 0.0
-    if not few or run.train.mAP50 > _LEARNT or run.train.mAP50 - others > _GAP:
+    if not few or run.has_learnt or run.train.mAP50 - others > _GAP:
         return None
     steps = max(run.steps * _FACTOR, 1500)
     return Judgement(
         (
             f"{run.steps} steps, which show each image {run.epochs:.0f} times",
-            f"training images are not learnt: mAP50 {run.train.mAP50:.2f} on them",
+            run.unlearnt_line,
         ),
         # Small steps look the same from here, and are the first thing to mend.
-        run.below_good * (1 - run.train.mAP50) * (0.5 if _has_small_steps(run) else 1.0),
+        run.unlearnt * (0.5 if _has_small_steps(run) else 1.0),
         Mend("train longer", (f"train.steps={steps}",)),
     )
 
 
 def _has_small_steps(run: RunEvidence) -> bool:
-    return not set(LOW.needs) & run.missing.keys() and LOW.suspect(run) is not None
+    return not any(map(run.lacks, LOW.needs)) and LOW.suspect(run) is not None
 
 
 SHORT = Cause("too-few-steps", "The training is too short", "fit", (LOG, DATA, TRAIN), judge)

@@ -9,6 +9,7 @@ from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 _GAP = 0.25  # mAP
 _RISEN = 1.1  # validation loss over its lowest
 _OTHER_STATISTICS = 1.5
+_SETTLED = 300  # steps; before, statistics lag behind the weights and a longer training mends it
 
 
 def judge_overfitting(run: RunEvidence) -> Judgement | None:
@@ -46,7 +47,7 @@ def judge_batchnorm(run: RunEvidence) -> Judgement | None:
         return None
     moving, batch = (sum(probe[name].values()) for name in ("train", "batch_statistics"))
     ratio = moving / max(batch, 1e-6)
-    if ratio < _OTHER_STATISTICS:
+    if ratio < _OTHER_STATISTICS or run.steps < _SETTLED:
         return None
     return Judgement(
         (

@@ -13,13 +13,21 @@ from edge_retina.doctor.run.suspicion import Cause, Judgement, Mend
 _SMALL_PX = 16.0  # two cells of the finest usual level
 _MANY = 0.3  # share of the objects, or median class, that is small
 _WORSE = 0.15  # recall of small objects below that of the others
+_SMALL_INPUT_PX = 192
+_REDUCED = 1.5  # an image's side over the input's
+_LARGER = 1.5
+_PART = 0.6  # of what keeps it from learning
 
 
 def judge(run: RunEvidence) -> Judgement | None:
-    """Suspect the input size if many objects are small there, and these are the ones missed."""
+    """Suspect the input size if the objects are small in it, or it is small beside the images."""
+    return _misses_small(run) or _all_small(run) or _input_small(run)
+
+
+def _misses_small(run: RunEvidence) -> Judgement | None:
+    """Look whether small objects are the ones that are missed."""
     outputs = run.val or run.train
     assert outputs is not None
-    assert run.train_examples is not None
     sides = _sides(run.objects_px)
     if not len(sides):
         return None
@@ -31,20 +39,64 @@ def judge(run: RunEvidence) -> Judgement | None:
     recall, share = _recall_by_size(outputs)
     if not many or recall is None or recall[1] - recall[0] < _WORSE:
         return None
-    height, width = run.config.model.image_hw
-    larger = [_rounded(side * 1.5) for side in (height, width)]
     return Judgement(
         (
-            f"{small:.0%} of the objects have sides under {_SMALL_PX:.0f} px at {width} x {height} "
-            f"px; under {LEARNABLE_PX:.0f} px hardly anything is learnt",
+            _small_text(run, small),
             f"of objects under {_SMALL_PX:.0f} px {recall[0]:.0%} are found on {outputs.split}, of "
             f"larger ones {recall[1]:.0%}",
         ),
         share * (recall[1] - recall[0]) * 0.6,
-        Mend(
-            "enlarge the input (latency grows with its area)",
-            (f"model.image_hw=[{larger[0]}, {larger[1]}]",),
+        _mend(run),
+    )
+
+
+def _all_small(run: RunEvidence) -> Judgement | None:
+    """Look at the objects where nearly all are small, so that there are no larger ones to compare.
+
+    They may be found and still be taken for one another.
+    """
+    sides = _sides(run.objects_px)
+    if run.has_learnt or not len(sides) or np.median(sides) >= _SMALL_PX:
+        return None
+    return Judgement(
+        (_small_text(run, float((sides < _SMALL_PX).mean())), run.unlearnt_line),
+        _PART * run.unlearnt,
+        _mend(run),
+    )
+
+
+def _input_small(run: RunEvidence) -> Judgement | None:
+    """Compare the input with the images, and with what the backbone has learnt at."""
+    height, width = run.config.model.image_hw
+    sides = [min(example.image_hw) for example in run.train_examples or ()]
+    if run.has_learnt or min(height, width) >= _SMALL_INPUT_PX or not sides:
+        return None
+    smaller = float(np.median(sides)) / min(height, width)
+    if smaller < _REDUCED:
+        return None
+    return Judgement(
+        (
+            f"the input is {width} x {height} px, and images are {smaller:.1f} times as large; "
+            f"the backbone has learnt ImageNet at 224 px",
+            run.unlearnt_line,
         ),
+        _PART * run.unlearnt,
+        _mend(run),
+    )
+
+
+def _small_text(run: RunEvidence, small: float) -> str:
+    height, width = run.config.model.image_hw
+    return (
+        f"{small:.0%} of the objects have sides under {_SMALL_PX:.0f} px at {width} x {height} "
+        f"px; under {LEARNABLE_PX:.0f} px hardly anything is learnt"
+    )
+
+
+def _mend(run: RunEvidence) -> Mend:
+    height, width = (_rounded(side * _LARGER) for side in run.config.model.image_hw)
+    return Mend(
+        "enlarge the input (latency grows with its area)", (f"model.image_hw=[{height}, {width}]",)
     )
 
 
