@@ -2,12 +2,14 @@
 
     python benchmarks/sabotage.py train [SABOTAGE ...] --runs DIR [--sets chess,vehicles5]
     python benchmarks/sabotage.py judge --runs DIR
+    python benchmarks/sabotage.py prove SABOTAGE --sets SET --runs DIR
     python benchmarks/sabotage.py table
 
 `train` trains every (sabotage, set) of `sabotage.toml` that has no result yet, examines it and adds
 what was suspected to benchmarks/results/sabotage.json; start it again to go on, or start one for
 each core (`taskset -c N`). `judge` examines the RUNs that are there once more, after a threshold
-has changed. `table` writes benchmarks/results/sabotage.md.
+has changed. `prove` mends the first suspect of RUNs and measures the gain. `table` writes
+benchmarks/results/sabotage.md.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ _USUAL = (
     "quantize.calibration_set=",
 )
 _SHIFT = 0.15  # of a box's sides
+_PROOF = "proof"  # the study of the gains
 _SPOILT = 0.3  # share of the objects
 
 
@@ -84,6 +87,21 @@ def judge(runs: Path) -> None:
     for cell in cells(read_toml(_PLAN), (), ""):
         if RunDirectory(runs / cell.key).config_file.is_file():
             add_result(_RESULTS, cell, judged(runs / cell.key), lock=runs / "results.lock")
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="SABOTAGE ...")
+@runs_option
+@sets_option
+def prove(names: tuple[str, ...], runs: Path, sets: str) -> None:
+    """Mend the first suspect of RUNs that are there, and measure the gain."""
+    runs = runs.resolve()
+    for cell in cells(read_toml(_PLAN), names, sets):
+        proof = dataclasses.replace(cell, study=_PROOF)
+        if proof.key not in read_results(_RESULTS):
+            (figures,) = examined(runs / cell.key, "--prove", 1)["proofs"]
+            figures["commit"] = commit_of(HERE.parent)
+            add_result(_RESULTS, proof, figures, lock=runs / "results.lock")
 
 
 @main.command()
@@ -210,10 +228,7 @@ def _chosen(example: Example, kept: np.ndarray) -> Example:
 
 def judged(run: Path) -> dict[str, Any]:
     """Return what `doctor RUN` suspects, with its costs, and how good the detector is."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "doctor.json"
-        run_command("doctor", run, "--json", file)
-        tree = json.loads(file.read_text(encoding="utf-8"))
+    tree = examined(run)
     measured = {split: figures["mAP"] for split, figures in tree["measured"].items()}
     return {
         "suspected": [item["code"] for item in tree["suspicions"]],
@@ -221,6 +236,15 @@ def judged(run: Path) -> dict[str, Any]:
         "mAP": measured,
         "commit": commit_of(HERE.parent),
     }
+
+
+def examined(run: Path, *options: object) -> dict[str, Any]:
+    """Return what `doctor RUN` finds."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "doctor.json"
+        run_command("doctor", run, "--json", file, *options)
+        tree: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return tree
 
 
 def report(plan: dict[str, Any], results: dict[str, Any]) -> str:
@@ -249,7 +273,32 @@ def report(plan: dict[str, Any], results: dict[str, Any]) -> str:
             f"Named first: {sum(rank == 1 for rank in ranks)} of {len(ranks)}; among the first "
             f"three: {sum(rank is not None and rank <= 3 for rank in ranks)}.\n"
         )
+    proofs = [_proof_row(key, plan, x) for key, x in results.items() if key.startswith(_PROOF)]
+    if proofs:
+        parts.append("## What mending gains\n")
+        parts.append(
+            "`doctor RUN --prove 1`: the first suspect is mended in short trainings of two seeds "
+            "each, and in new decodings where nothing needs to be trained.\n"
+        )
+        header = [
+            "planted",
+            "set",
+            "proven cause",
+            "estimated",
+            "gain",
+            "noise",
+            "steps",
+            "verdict",
+        ]
+        parts.append(markdown_table(header, proofs))
     return "\n".join(parts)
+
+
+def _proof_row(key: str, plan: dict[str, Any], proof: dict[str, Any]) -> list[str]:
+    _, name, set_name, _ = key.split("/")
+    figures = (f"{100 * proof[item]:.1f}" for item in ("estimate", "gain", "noise"))
+    label = plan["sabotages"][name]["label"]
+    return [label, set_name, proof["code"], *figures, str(proof["steps"]), proof["verdict"]]
 
 
 def rank_of(cause: str, suspected: list[str]) -> int | None:
