@@ -92,5 +92,14 @@ def detection_objective(
     return compute
 
 
+def without_figures(objective: Objective) -> Objective:
+    """Return an objective that computes the losses alone, to measure what the figures cost."""
+
+    def compute(*batch: tf.Tensor) -> Computed:
+        return Computed(objective(*batch).losses, {})
+
+    return compute
+
+
 def _normalise(images: tf.Tensor) -> tf.Tensor:
     return (tf.cast(images, tf.float32) - MEAN) / STD

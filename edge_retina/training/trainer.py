@@ -32,7 +32,7 @@ from edge_retina.training.evidence import UpdateRatios, network_parts
 from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.moving_average import MovingAverage
-from edge_retina.training.objective import detection_objective
+from edge_retina.training.objective import detection_objective, without_figures
 from edge_retina.training.optimizer import build_optimizer
 from edge_retina.training.probe import Probe
 from edge_retina.training.schedule import (
@@ -215,8 +215,8 @@ class Trainer:
             hooks=hooks,
         )
 
-    def make_step(self) -> TrainStep:
-        """Return the compiled step."""
+    def make_step(self, *, evidence: bool = True) -> TrainStep:
+        """Return the compiled step; without `evidence` it computes nothing that is only logged."""
         anchors_px, teacher = self._grid.boxes_px(), self._teacher
         if teacher is None:
             objective = detection_objective(
@@ -238,7 +238,7 @@ class Trainer:
                 level_anchors=self._grid.level_counts(),
             )
         return TrainStep(
-            objective,
+            objective if evidence else without_figures(objective),
             self.model.trainable_variables,
             self.optimizer,
             average=MovingAverage(
@@ -246,8 +246,11 @@ class Trainer:
                 self.model,
                 decay=average_decay(self.config.train, self._total_steps),
             ),
-            ratios=UpdateRatios(network_parts(self.model, self.config.model.backbone)),
+            ratios=self._update_ratios() if evidence else None,
         )
+
+    def _update_ratios(self) -> UpdateRatios:
+        return UpdateRatios(network_parts(self.model, self.config.model.backbone))
 
     def _make_hooks(self, total: int, metrics: MetricsLog) -> Hooks:
         settings = self.config.train
