@@ -358,6 +358,11 @@ class TrainConfig:
         "training bit for bit; on a CPU trainings repeat anyway",
     )
     tensorboard: bool = option(True, "write TensorBoard event files too")
+    metric_sinks: str = option(
+        "",
+        "where the figures go besides: names, by commas, of sinks that installed packages offer "
+        'as entry points (docs/training_log.md); "" = nowhere',
+    )
     init: str = option(
         "",
         "a trained detector to start from, instead of model.pretrained: a RUN, or a weights file "

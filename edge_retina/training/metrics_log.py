@@ -1,29 +1,41 @@
-"""metrics.jsonl and TensorBoard: the same numbers in a form for programs and one for people."""
+"""metrics.jsonl, TensorBoard and sinks: the same numbers for programs, people and services."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from edge_retina.files import write_text
 from edge_retina.model.keras import tf
+from edge_retina.training.metric_sinks import MetricSink
 
 
 class MetricsLog:
-    """Appends one JSON object a line; numbers also go to TensorBoard when it has a directory."""
+    """Appends one JSON object a line; its numbers also go to TensorBoard and to sinks."""
 
     def __init__(
-        self, path: Path | None, *, tensorboard: Path | None = None, first_step: int = 0
+        self,
+        path: Path | None,
+        *,
+        tensorboard: Path | None = None,
+        sinks: Sequence[MetricSink] = (),
+        first_step: int = 0,
     ) -> None:
         """Open the log; lines after `first_step`, of a run that was cut short, are dropped.
 
-        Without a path nothing is logged.
+        Args:
+            path: of metrics.jsonl; None for no such file.
+            tensorboard: directory of its event files; None for no such files.
+            sinks: open; closed with the log.
+            first_step: number of steps done so far.
         """
         self._stream: IO[str] | None = None
         if path is not None:
             write_text(path, "".join(_lines_until(path, first_step)))
             self._stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._sinks = tuple(sinks)
         self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
 
     def write(self, step: int, **values: Any) -> None:
@@ -31,18 +43,37 @@ class MetricsLog:
         if self._stream is not None:
             self._stream.write(json.dumps({"step": step, **values}) + "\n")
             self._stream.flush()
+        numbers = dict(flat_numbers(values))
         if self._writer is not None:
             with self._writer.as_default(step=step):
-                for name, value in values.items():
-                    if isinstance(value, (int, float)):
-                        tf.summary.scalar(name, value)
+                for name, value in numbers.items():
+                    tf.summary.scalar(name, value)
+        for sink in self._sinks:
+            sink.write(step, numbers)
 
     def close(self) -> None:
-        """Finish both files."""
+        """Finish the files and the sinks."""
         if self._stream is not None:
             self._stream.close()
         if self._writer is not None:
             self._writer.close()
+        for sink in self._sinks:
+            sink.close()
+
+
+def flat_numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a line by name; nested ones have a path, such as `per_class/cat`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            inner = value
+        elif isinstance(value, (list, tuple)):
+            inner = {str(place): item for place, item in enumerate(value)}
+        else:
+            if isinstance(value, (int, float)):
+                yield name, value
+            continue
+        for below, number in flat_numbers(inner):
+            yield f"{name}/{below}", number
 
 
 def _lines_until(path: Path, step: int) -> list[str]:

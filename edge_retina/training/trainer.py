@@ -30,6 +30,7 @@ from edge_retina.training.batchnorm import (
 from edge_retina.training.checkpoints import Checkpoints
 from edge_retina.training.evidence import UpdateRatios, network_parts
 from edge_retina.training.loop import Hooks, TrainingLoop
+from edge_retina.training.metric_sinks import open_sinks
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import detection_objective, without_figures
@@ -155,11 +156,15 @@ class Trainer:
             TrainingError: a loss or the gradient is not finite; the step is named.
             RunError: there are checkpoints, but none can be read; or the detector of `train.init`
                 can't be used.
+            ConfigError: a sink of `train.metric_sinks` isn't installed or can't be opened.
         """
         first, total = self._begin(), self._total_steps
         self._mark = time.monotonic()
         tensorboard = self.run.tensorboard_dir if self.config.train.tensorboard else None
-        metrics = MetricsLog(self.run.metrics_file, tensorboard=tensorboard, first_step=first)
+        sinks = open_sinks(self.config.train.metric_sinks, self.run.root, self.config.to_dict())
+        metrics = MetricsLog(
+            self.run.metrics_file, tensorboard=tensorboard, sinks=sinks, first_step=first
+        )
         with closing(metrics), show_progress("train", total) as progress:
             hooks = self._make_hooks(total, metrics)
             self.make_loop(first, total, metrics, progress, hooks).run(first, total)

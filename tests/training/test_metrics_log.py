@@ -80,11 +80,23 @@ def test_numbers_go_to_tensorboard(tmp_path: Path):
     from edge_retina.training.metrics_log import MetricsLog
 
     log = MetricsLog(tmp_path / "metrics.jsonl", tensorboard=tmp_path / "events")
-    log.write(20, loss=1.5, note="words are for the file only")
+    log.write(
+        20,
+        loss=1.5,
+        note="words are for the file only",
+        positives_by_level=[3.0, 0.5],
+        probe={"val": {"cls_loss": 0.25}},
+        mAP=None,
+    )
     log.close()
     (file,) = (tmp_path / "events").iterdir()
     found = {}
     for event in tf.compat.v1.train.summary_iterator(str(file)):
         for value in event.summary.value:
             found[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
-    assert found == {(20, "loss"): 1.5}
+    assert found == {
+        (20, "loss"): 1.5,
+        (20, "positives_by_level/0"): 3.0,
+        (20, "positives_by_level/1"): 0.5,
+        (20, "probe/val/cls_loss"): 0.25,
+    }
