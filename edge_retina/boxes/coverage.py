@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, Shape
-from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.iou import mean_sides, pairwise_iou
 
 # An anchor that overlaps an object by this much is trained to find it (RetinaNet, section 4.1), ...
 _POSITIVE_IOU = 0.5
@@ -138,8 +138,7 @@ def group_by_size(boxes_px: np.ndarray) -> dict[str, np.ndarray]:
 
     The size is the square root of the area in pixels; names are "< 8", "8-16", "16-32" ...
     """
-    sizes = boxes_px[:, 2:].astype(np.float64) - boxes_px[:, :2]
-    sides = np.sqrt(sizes.clip(0).prod(axis=1))
+    sides = mean_sides(boxes_px)
     octaves = np.floor(np.log2(np.maximum(sides, 1e-6) / _SMALLEST_OCTAVE_PX)).astype(int)
     octaves = np.maximum(octaves, -1)
     return {_octave_name(number): octaves == number for number in np.unique(octaves).tolist()}

@@ -10,6 +10,11 @@ def area(boxes: np.ndarray) -> np.ndarray:
     return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
 
 
+def mean_sides(boxes: np.ndarray) -> np.ndarray:
+    """Return the geometric mean (N,) of height and width of `boxes` (N, 4) yxyx."""
+    return np.sqrt(area(boxes.astype(np.float64)))
+
+
 def pairwise_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     """Return the IoU (A, B) of every box of `boxes_a` (A, 4) with every one of `boxes_b` (B, 4).
 

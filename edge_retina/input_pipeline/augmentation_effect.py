@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.coverage import AnchorCoverage, best_iou
+from edge_retina.boxes.iou import mean_sides
 from edge_retina.config import AugmentationConfig
 from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.datasets.schema import Example
@@ -57,10 +58,9 @@ class AugmentationEffect:
         learned = ~placed.ignored
         counted = learned | placed.too_little
         boxes = placed.boxes_px[learned]
-        sides = np.sqrt((boxes[:, 2:].astype(np.float64) - boxes[:, :2]).prod(axis=1))
         return cls(
             objects=int(counted.sum()),
-            small=_mean(sides < LEARNABLE_PX),
+            small=_mean(mean_sides(boxes) < LEARNABLE_PX),
             cut=_mean((learned & (placed.visible < 1 - _ROUNDING))[counted]),
             ignored=_mean(placed.too_little[counted]),
             growth=_mean(placed.growth[learned] - 1),

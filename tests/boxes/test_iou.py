@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_retina.boxes.iou import area, pairwise_iou, shape_iou
+from edge_retina.boxes.iou import area, mean_sides, pairwise_iou, shape_iou
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)
 
@@ -77,3 +77,8 @@ def test_shape_iou_is_the_iou_of_centred_boxes():
     shapes = np.random.default_rng(1).uniform(1, 50, (20, 2))
     boxes = np.concatenate([-shapes / 2, shapes / 2], axis=1)
     np.testing.assert_allclose(shape_iou(shapes, shapes), pairwise_iou(boxes, boxes))
+
+
+def test_mean_sides_are_those_of_the_square_of_the_same_area() -> None:
+    boxes = np.array([(0, 0, 4, 9), (2, 3, 2, 8), (5, 5, 1, 9)], np.float32)
+    np.testing.assert_allclose(mean_sides(boxes), [6, 0, 0])

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.coverage import best_iou
-from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.iou import mean_sides, pairwise_iou
 from edge_retina.datasets.schema import Example
 from edge_retina.runtime.detections import Detections, Predictor
 
@@ -112,7 +112,7 @@ def find_traits(
 
 
 def _size(objects: np.ndarray, detections: np.ndarray, frame: str) -> Trait:
-    sides = [np.sqrt(_sizes(boxes).prod(axis=1)) for boxes in (objects, detections)]
+    sides = [mean_sides(boxes) for boxes in (objects, detections)]
     return _trait("size", f"√area, pixels of the {frame}", sides, (0.0, *_OCTAVES_PX))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid, square_shapes
 from edge_retina.boxes.coverage import best_iou
 from edge_retina.boxes.fitting import fit_anchors
+from edge_retina.boxes.iou import mean_sides
 from edge_retina.boxes.samples import BoxSample
 from edge_retina.boxes.square_reach import square_coverage
 from edge_retina.doctor.data.advice.network import SQUARE_MISSES
@@ -39,7 +40,8 @@ def judge(run: RunEvidence) -> Judgement | None:
     lost = reach[setting] - _near(own)
     if lost < _LOST:
         return None
-    ratio = float(np.median(_anchor_sides(run.grid, boxes) / _sides(boxes)))
+    sides = mean_sides(boxes).clip(1e-3)
+    ratio = float(np.median(_anchor_sides(run.grid, sides) / sides))
     more = ("matching.assigner=max_iou",) if setting == _FITTED else ()
     usual = ("anchors.square_strides=4",) if setting == _SQUARE else ()
     own_shapes = ("anchors.shapes=[]",) if run.config.anchors.shapes else ()
@@ -80,15 +82,11 @@ def _near(iou: np.ndarray) -> float:
     return float((iou >= _NEAR_IOU).mean())
 
 
-def _anchor_sides(grid: AnchorGrid, boxes: np.ndarray) -> np.ndarray:
-    """Return the side of the anchor shape (N,) that is nearest to each box in size."""
-    sides = np.sqrt([h * w for shapes in grid.shapes for h, w in shapes])
-    nearest = np.abs(np.log(sides[None] / _sides(boxes)[:, None])).argmin(axis=1)
-    return np.asarray(sides[nearest])
-
-
-def _sides(boxes: np.ndarray) -> np.ndarray:
-    return np.sqrt((boxes[:, 2:].astype(float) - boxes[:, :2]).clip(1e-3).prod(axis=1))
+def _anchor_sides(grid: AnchorGrid, sides: np.ndarray) -> np.ndarray:
+    """Return the side of the anchor shape (N,) that is nearest to each box's side (N,)."""
+    own = np.sqrt([h * w for shapes in grid.shapes for h, w in shapes])
+    nearest = np.abs(np.log(own[None] / sides[:, None])).argmin(axis=1)
+    return np.asarray(own[nearest])
 
 
 ANCHORS = Cause("anchors", "The anchors don't fit the objects", "fit", (DATA,), judge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.iou import mean_sides, pairwise_iou
 from edge_retina.datasets.objects import LEARNABLE_PX, object_classes
 from edge_retina.doctor.run.evidence import DATA, TRAIN, RunEvidence
 from edge_retina.doctor.run.outputs import Outputs
@@ -28,7 +28,7 @@ def _misses_small(run: RunEvidence) -> Judgement | None:
     """Look whether small objects are the ones that are missed."""
     outputs = run.val or run.train
     assert outputs is not None
-    sides = _sides(run.objects_px)
+    sides = mean_sides(run.objects_px)
     if not len(sides):
         return None
     small = float((sides < _SMALL_PX).mean())
@@ -55,7 +55,7 @@ def _all_small(run: RunEvidence) -> Judgement | None:
 
     They may be found and still be taken for one another.
     """
-    sides = _sides(run.objects_px)
+    sides = mean_sides(run.objects_px)
     if run.has_learnt or not len(sides) or np.median(sides) >= _SMALL_PX:
         return None
     return Judgement(
@@ -112,7 +112,7 @@ def _recall_by_size(outputs: Outputs) -> tuple[tuple[float, float] | None, float
         there = ~example.ignored
         boxes = example.boxes_at(outputs.anchors.image_hw)[there]
         at_input = item.boxes_px(outputs.anchors.image_hw)
-        sides.append(_sides(boxes))
+        sides.append(mean_sides(boxes))
         found.append(_found(boxes, example.classes[there], at_input, item.classes))
     side, is_found = np.concatenate(sides), np.concatenate(found)
     small = side < _SMALL_PX
@@ -126,10 +126,6 @@ def _found(
 ) -> np.ndarray:
     iou = pairwise_iou(boxes, detected) * (classes[:, None] == detected_classes)
     return np.asarray(iou.max(axis=1, initial=0) >= 0.5)
-
-
-def _sides(boxes: np.ndarray) -> np.ndarray:
-    return np.sqrt((boxes[:, 2:].astype(float) - boxes[:, :2]).clip(0).prod(axis=1))
 
 
 def _rounded(side: float) -> int:
