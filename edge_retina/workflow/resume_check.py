@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +23,8 @@ from edge_retina.errors import TrainingError
 from edge_retina.files import sha256_file, write_text
 from edge_retina.run_directory import RunDirectory
 from edge_retina.schema import to_plain
+from edge_retina.workflow.child_process import PROGRAM, sigterm_unwinds
 
-PROGRAM = (sys.executable, "-m", "edge_retina.cli.main")
 _POLL_SECONDS = 0.05
 _LAST_MOMENT = 0.9  # of the training; not all speeds are the same
 _SPEED = "images_per_second"  # the only logged figure that may differ
@@ -161,7 +160,7 @@ def _write_config(config: Config, out: Path, *, checkpoint_seconds: float) -> Pa
 def _training(source: Path, run: RunDirectory) -> Iterator[subprocess.Popen[bytes]]:
     """Start a training; after the block, require that it ended well or was killed by us."""
     command = [*PROGRAM, "train", source, "--out", run.root]
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, sigterm_unwinds():
         # A session of its own, so that a kill takes the processes that it started too.
         process = subprocess.Popen(
             list(map(str, command)),

@@ -21,7 +21,7 @@ from edge_retina.evaluation.significance import resampled_difference
 from edge_retina.files import sha256_json, write_text
 from edge_retina.report.metrics_log import read_metrics_log
 from edge_retina.run_directory import RunDirectory
-from edge_retina.workflow.resume_check import PROGRAM
+from edge_retina.workflow.child_process import PROGRAM, sigterm_unwinds
 from edge_retina.workflow.side_training import is_trained
 
 SEEDS = 2
@@ -170,7 +170,8 @@ def _train_alone(config: Config, run: RunDirectory) -> None:
     run.root.mkdir(parents=True, exist_ok=True)
     write_text(file, tomli_w.dumps(config.to_dict()))
     command = [*PROGRAM, "train", str(file), "--out", str(run.root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with sigterm_unwinds():
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise TrainingError(
