@@ -1,7 +1,7 @@
 """Spoil trainings in known ways, and see whether `doctor RUN` names what was done.
 
     python benchmarks/sabotage.py train [SABOTAGE ...] --runs DIR [--sets chess,vehicles5]
-    python benchmarks/sabotage.py judge --runs DIR
+    python benchmarks/sabotage.py judge --runs DIR [--sets chess,vehicles5]
     python benchmarks/sabotage.py prove SABOTAGE --sets SET --runs DIR
     python benchmarks/sabotage.py table
 
@@ -81,10 +81,11 @@ def train(names: tuple[str, ...], runs: Path, sets: str) -> None:
 
 @main.command()
 @runs_option
-def judge(runs: Path) -> None:
+@sets_option
+def judge(runs: Path, sets: str) -> None:
     """Examine the RUNs that are there once more."""
     runs = runs.resolve()
-    for cell in cells(read_toml(_PLAN), (), ""):
+    for cell in cells(read_toml(_PLAN), (), sets):
         if RunDirectory(runs / cell.key).config_file.is_file():
             add_result(_RESULTS, cell, judged(runs / cell.key), lock=runs / "results.lock")
 
