@@ -195,6 +195,9 @@ def test_what_mends_anchors_is_the_usual_size() -> None:
     run = PLANTED["anchors"]()
     assert settings_of("anchors", run) == ("anchors.kind=square", "anchors.square_strides=4")
     assert "would have one with anchors.kind=square" in evidence_of("anchors", run)
+    assert "positive anchors" not in evidence_of("anchors", run), "an older log doesn't say"
+    run = dataclasses.replace(run, log=log(positives=40.0, forced=30.0))
+    assert "75% of the positive anchors overlapped" in evidence_of("anchors", run)
 
 
 def test_squares_are_enough_for_objects_that_are_a_little_long() -> None:

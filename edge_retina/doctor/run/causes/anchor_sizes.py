@@ -50,9 +50,21 @@ def judge(run: RunEvidence) -> Judgement | None:
             f"{_near(own):.0%} of the objects, as training draws them, have an anchor of IoU .4; "
             f"{reach[setting]:.0%} would have one with {setting}",
             f"the nearest anchor's side is {ratio:.1f} times that of the object (median)",
+            *_forced(run),
         ),
         lost * _COST[run.config.matching.assigner == "max_iou"],
         Mend("choose other anchors", (setting, *own_shapes, *usual, *more)),
+    )
+
+
+def _forced(run: RunEvidence) -> tuple[str, ...]:
+    """Return what the training log says, if it does."""
+    if run.log is None or not run.log.has("forced"):
+        return ()
+    share = run.log.at_end("forced") / max(run.log.at_end("positives"), 1e-9)
+    return (
+        f"{share:.0%} of the positive anchors overlapped their object by less than IoU .4 in "
+        "training",
     )
 
 
