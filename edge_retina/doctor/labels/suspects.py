@@ -130,7 +130,7 @@ class _Picture:
             near = self._best(own & (iou >= _NEAR_IOU) & (iou < _FITS_IOU))
             swapped = self._of(other) * (1 - self._of(same))
             misplaced = (
-                self._of(near) * (1 - iou[near]) * (1 - self._of(fits)) if near >= 0 else 0.0
+                self._of(near) * (1 - float(iou[near])) * (1 - self._of(fits)) if near >= 0 else 0.0
             )
             spurious = 0.0
             if not (iou >= _NEAR_IOU).any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,7 @@ def test_a_box_beside_its_object() -> None:
     moved[2] += (0, 20, 0, 20)
     (one,) = suspects(picture("it", moved), found())
     assert (one.kind, one.place, one.label) == (MISPLACED, 2, "cat")
+    assert json.loads(json.dumps(one.to_dict()))["kind"] == MISPLACED, "numpy's numbers fail here"
     assert one.box_px == pytest.approx((60, 30, 90, 70))
     assert one.proposed_px == pytest.approx((60, 10, 90, 50))
     assert one.suspicion == pytest.approx(2 / 3, abs=0.05)  # IoU 1 / 3
