@@ -28,7 +28,8 @@ _RIGHT_IOU = 0.5
 _FITS_IOU = 0.6  # a box that agrees this much with a detection is not called misplaced
 _NEAR_IOU = 0.2  # below, a detection and a box are about different things
 _TOUCHES_IOU = 0.3  # of another box: a detection with more is not a forgotten object
-_BINS = 20
+_FIRST_BIN = 20  # detections of the highest scores; each further bin is half as large again
+_GROWTH = 1.5
 _LEAST = 0.05  # suspicion
 _FEW = 10  # objects of a class and size; below, the recall of all objects is taken
 
@@ -73,11 +74,13 @@ class Trust:
             same = item.classes[:, None] == example.classes
             scores.append(item.scores)
             right.append((iou * same).max(axis=1, initial=0) >= _RIGHT_IOU)
-        ordered = np.argsort(np.concatenate(scores), kind="stable")
-        bins = [part for part in np.array_split(ordered, _BINS) if len(part)]
         every_score, is_right = np.concatenate(scores), np.concatenate(right)
+        # Most detections have low scores, so equal bins would lump the sure ones together.
+        highest = np.argsort(-every_score, kind="stable")
+        bins = [part for part in np.split(highest, _ends(len(highest)))[::-1] if len(part)]
         self._scores = np.array([every_score[part].mean() for part in bins])
-        shares = [is_right[part].mean() for part in bins]
+        # Half a wrong one is added, since no score is right always.
+        shares = [is_right[part].sum() / (len(part) + 0.5) for part in bins]
         self._shares = np.maximum.accumulate(shares) if bins else np.zeros(0)
 
     def of(self, scores: np.ndarray) -> np.ndarray:
@@ -85,6 +88,17 @@ class Trust:
         if not len(self._scores):
             return np.zeros(len(scores))
         return np.interp(scores, self._scores, self._shares)
+
+
+def _ends(count: int) -> list[int]:
+    """Return where the bins of `count` detections end, but for the last."""
+    ends, size = [], float(_FIRST_BIN)
+    end = _FIRST_BIN
+    while end < count:
+        ends.append(end)
+        size *= _GROWTH
+        end += round(size)
+    return ends
 
 
 def find_suspects(
