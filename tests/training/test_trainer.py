@@ -376,7 +376,8 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
     for value, same in zip(undisturbed.model.weights, alone.model.weights, strict=True):
         np.testing.assert_array_equal(value, same, err_msg="a teacher changes the start")
     undisturbed.fit()
-    assert [line["distance"] > 0.01 for line in logged(undisturbed) if "loss" in line] == [True, True]
+    distances = [line["distance"] for line in logged(undisturbed) if "loss" in line]
+    assert [distance > 0.01 for distance in distances] == [True, True]
     names = [
         name for name, _ in tf.train.list_variables(str(undisturbed.run.checkpoint_dir / "step-4"))
     ]
