@@ -94,7 +94,7 @@ class TrainStep:
 
     def _named(self, values: np.ndarray) -> dict[str, float | list[float]]:
         """Return the figures of a step, in the shapes that they had."""
-        sizes = [int(np.prod(shape)) for shape in self._figures.values()]
-        parts = np.split(values, np.cumsum(sizes)[:-1])
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._figures.values()], dtype=int)
+        parts = np.split(values, ends)[:-1]  # nothing comes after the last end
         named = zip(self._figures.items(), parts, strict=True)
         return {name: part.reshape(shape).tolist() for (name, shape), part in named}

@@ -115,6 +115,32 @@ def test_losses_and_gradient_norm_are_reported_by_name():
     assert result.gradient_norm == pytest.approx(slope * np.sqrt(count), rel=1e-3)
 
 
+def test_a_step_without_figures_has_the_same_losses():
+    from edge_retina.training.objective import detection_objective, without_figures
+    from edge_retina.training.step import TrainStep
+
+    found = []
+    for wrap in (lambda objective: objective, without_figures):
+        model = network()
+        objective = wrap(detection_objective(model, anchors_px=ANCHORS, loss=LossConfig()))
+        optimizer = keras_sgd(model)
+        found.append(
+            TrainStep(objective, model.trainable_variables, optimizer)(*batch(), learning_rate=0.1)
+        )
+    whole, bare = found
+    assert bare.figures == {} != whole.figures
+    assert bare.losses == pytest.approx(whole.losses, rel=1e-5)
+    assert bare.gradient_norm == pytest.approx(whole.gradient_norm, rel=1e-5)
+
+
+def keras_sgd(model: Any) -> Any:
+    from edge_retina.model.keras import keras
+
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
 def test_a_step_is_traced_once_and_without_a_warning(caplog: pytest.LogCaptureFixture):
     calls = []
     step = step_of(network(), plant=lambda _: calls.append(1) or {})
