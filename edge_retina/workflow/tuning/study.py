@@ -107,28 +107,30 @@ def open_study(search: Search, *, storage: str = "") -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search.out.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{search.out.resolve() / 'study.db'}"
-    try:
-        study = optuna.create_study(
-            storage=url,
-            study_name=_NAME,
-            direction="maximize",
-            load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(
-                n_startup_trials=DEFAULTS + _STARTUP, seed=search.config.seed
-            ),
-        )
-    except Exception as error:  # of SQLAlchemy or a database driver: there is no common base
-        raise ConfigError(f"--storage {url}: can't be opened ({first_line(error)})") from None
-    known = study.user_attrs.get("fingerprint")
-    if known is None:
-        study.set_user_attr("fingerprint", search.fingerprint)
-        for seed in range(DEFAULTS):
+    with open(search.out / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may be started at the same moment
+        try:
+            study = optuna.create_study(
+                storage=url,
+                study_name=_NAME,
+                direction="maximize",
+                load_if_exists=True,
+                sampler=optuna.samplers.TPESampler(
+                    n_startup_trials=DEFAULTS + _STARTUP, seed=search.config.seed
+                ),
+            )
+        except Exception as error:  # of SQLAlchemy or a database driver: there is no common base
+            raise ConfigError(f"--storage {url}: can't be opened ({first_line(error)})") from None
+        known = study.user_attrs.get("fingerprint", search.fingerprint)
+        if known != search.fingerprint:
+            raise RunError(
+                f"{search.out}: holds a search with other settings, data or steps; restore them, "
+                "or give another --out"
+            )
+        study.set_user_attr("fingerprint", known)
+        seeds = {trial.user_attrs.get(_SEED) for trial in study.get_trials(deepcopy=False)}
+        for seed in sorted(set(range(DEFAULTS)) - seeds):
             study.enqueue_trial({}, user_attrs={_SEED: seed})
-    elif known != search.fingerprint:
-        raise RunError(
-            f"{search.out}: holds a search with other settings, data or steps; restore them, or "
-            "give another --out"
-        )
     return study
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from edge_retina.cli.main import main
 from edge_retina.config import load_config
 from edge_retina.errors import ConfigError, TrainingError
 from edge_retina.files import write_text
+from edge_retina.workflow.prepare import read_data
 from edge_retina.workflow.tuning import study as study_module
 from edge_retina.workflow.tuning import verdict as verdict_module
 from edge_retina.workflow.tuning.halving import goes_on, rungs
 from edge_retina.workflow.tuning.space import DEFAULT_SPACE, Parameter, read_space, settings_of
-from edge_retina.workflow.tuning.study import DEFAULTS, noise
+from edge_retina.workflow.tuning.study import DEFAULTS, Search, noise, open_study
 from edge_retina.workflow.tuning.verdict import SEEDS, Finalist, winner
 from tests.doctor.made import VocSet
 
@@ -244,6 +246,18 @@ def test_a_finished_search_is_only_told_again(data: Path, trainings: Trainings) 
     second = found(data, "--trials", 6)
     assert [name for name, _ in trainings.done if not name.startswith("final")] == done
     assert second["trials"] == first["trials"]
+
+
+def test_processes_that_start_at_the_same_moment_measure_the_noise_once(
+    data: Path, tmp_path: Path
+) -> None:
+    overrides = (f"data.path={json.dumps(str(data))}",)
+    config = load_config(overrides=overrides)
+    space = read_space(DEFAULT_SPACE)
+    search = Search((None, overrides), config, space, read_data(config), tmp_path / "tuning", 27)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: open_study(search), range(8)))
+    assert len(open_study(search).get_trials()) == DEFAULTS
 
 
 def test_another_search_is_refused(data: Path, trainings: Trainings) -> None:
