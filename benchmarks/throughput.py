@@ -5,7 +5,7 @@
 256x256, batch 8, width 0.35, FPN 64, head depth 3. All are measured in turn in one process,
 so that what else the machine does hits them alike; ratios are of each round, the median is
 reported. "step" runs the very step of the training on one fixed batch. "bare" is the same without
-the figures that are only logged, such as update ratios. "training" is `Trainer`'s loop with its
+the figures that are only logged, such as update ratios; steps of both alternate. "training" is `Trainer`'s loop with its
 input, learning rate, log and progress, without evaluations. "input" takes batches and drops them.
 """
 
@@ -106,7 +106,7 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
     fixed = next(iter(batches))
     whole, bare = trainer.make_step(), trainer.make_step(evidence=False)
 
-    def run(step: TrainStep, count: int) -> None:
+    def repeat(step: TrainStep, count: int) -> None:
         for _ in range(count):
             step(*fixed, learning_rate=1e-6)
 
@@ -123,25 +123,31 @@ def _measure(config: Config, directory: Path, rounds: int) -> dict[str, list[flo
         loop = trainer.make_loop(0, total, metrics, progress)
         loop.run(0, _WARMUP)
         for step in (whole, bare):
-            run(step, _WARMUP)
+            repeat(step, _WARMUP)
         done = _WARMUP
         for _ in range(rounds):
             first, done = done, done + _STEPS
-            speeds["training"].append(
-                _speed(lambda first=first, done=done: loop.run(first, done), batch_size)
-            )
+            started = time.perf_counter()
+            loop.run(first, done)
+            speeds["training"].append(_STEPS * batch_size / (time.perf_counter() - started))
             time.sleep(1)  # the loop's prefetching fills up and falls silent
-            for name, step in (("step", whole), ("bare", bare)):
-                speeds[name].append(_speed(lambda step=step: run(step, _STEPS), batch_size))
+            seconds = _alternate(lambda: repeat(whole, 1), lambda: repeat(bare, 1))
+            for name, taken in zip(("step", "bare"), seconds, strict=True):
+                speeds[name].append(_STEPS * batch_size / taken)
             take_input(_INPUT_BATCHES)
     metrics.close()
     return speeds
 
 
-def _speed(work: Callable[[], None], batch_size: int) -> float:
-    started = time.perf_counter()
-    work()
-    return _STEPS * batch_size / (time.perf_counter() - started)
+def _alternate(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds of all calls of both, which differ too little to be timed one by one."""
+    taken = [0.0, 0.0]
+    for number in range(2 * _STEPS):
+        which = (number + number // 2) % 2  # ABBA: what drifts hits both alike
+        started = time.perf_counter()
+        (first, second)[which]()
+        taken[which] += time.perf_counter() - started
+    return taken[0], taken[1]
 
 
 def _ratio(above: list[float], below: list[float]) -> dict[str, float | list[float]]:

@@ -77,7 +77,7 @@ class TrainStep:
             tape.watch(self._variables)
             losses, figures = self._objective(*batch)
             total = tf.add_n(list(losses.values()))
-        before = self._ratios.before() if self._ratios else {}
+        before = self._ratios.before(self._optimizer.iterations) if self._ratios else []
         gradients = tape.gradient(total, self._variables)
         norm = tf.linalg.global_norm(gradients)
         if tf.math.is_finite(total) & tf.math.is_finite(norm):

@@ -117,9 +117,12 @@ def test_update_ratios_by_hand() -> None:
     variables = [tf.Variable([3.0, 0.0]), tf.Variable([[4.0]]), tf.Variable([0.0])]
     ratios = UpdateRatios({"backbone": variables[:2], "fpn": variables[2:]})
 
+    iterations = tf.Variable(0, dtype=tf.int64)
+
     @tf.function
     def step() -> dict[str, tf.Tensor]:
-        before = ratios.before()
+        before = ratios.before(iterations)
+        iterations.assign_add(1)
         variables[0].assign_add([0.0, 0.3])
         variables[1].assign_add([[0.4]])
         return ratios.after(before)
@@ -127,3 +130,8 @@ def test_update_ratios_by_hand() -> None:
     found = step()
     assert found["update_ratio_backbone"].numpy() == pytest.approx(0.1)  # .5 to 5
     assert found["update_ratio_fpn"].numpy() == 0.0
+    later = [step()["update_ratio_backbone"].numpy() for _ in range(4)]
+    assert np.isnan(later[:3]).all()
+    # Four steps moved by .5 each in the same direction: from 7 to 7.5.
+    old = np.hypot(np.hypot(3, 1.2), 5.6)
+    assert later[3] == pytest.approx(0.5 / old)
