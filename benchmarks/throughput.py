@@ -5,8 +5,9 @@
 256x256, batch 8, width 0.35, FPN 64, head depth 3. All are measured in turn in one process,
 so that what else the machine does hits them alike; ratios are of each round, the median is
 reported. "step" runs the very step of the training on one fixed batch. "bare" is the same without
-the figures that are only logged, such as update ratios; steps of both alternate. "training" is `Trainer`'s loop with its
-input, learning rate, log and progress, without evaluations. "input" takes batches and drops them.
+the figures that are only logged, such as update ratios; steps of both alternate. "training" is
+`Trainer`'s loop with its input, learning rate, log and progress, without evaluations. "input" takes
+batches and drops them.
 """
 
 from __future__ import annotations
