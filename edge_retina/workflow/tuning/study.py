@@ -33,6 +33,7 @@ _NAME = "edge-retina"
 DEFAULTS = 3  # trainings of the unchanged settings, by seed: they measure the noise
 _STARTUP = 8  # random trials before the sampler looks at what was found
 _RUN, _SEED = "run", "seed"  # user attributes of a trial
+_OPENINGS = "openings"  # user attribute of the study: how often it was opened
 # Trials are compared before their end, so their learning rate must not depend on it.
 _CONSTANT = ("train.final_learning_rate=1", "train.plain_steps=0", "train.backbone_warmup=0")
 
@@ -115,9 +116,6 @@ def open_study(search: Search, *, storage: str = "") -> optuna.Study:
                 study_name=_NAME,
                 direction="maximize",
                 load_if_exists=True,
-                sampler=optuna.samplers.TPESampler(
-                    n_startup_trials=DEFAULTS + _STARTUP, seed=search.config.seed
-                ),
             )
         except Exception as error:  # of SQLAlchemy or a database driver: there is no common base
             raise ConfigError(f"--storage {url}: can't be opened ({first_line(error)})") from None
@@ -128,6 +126,13 @@ def open_study(search: Search, *, storage: str = "") -> optuna.Study:
                 "or give another --out"
             )
         study.set_user_attr("fingerprint", known)
+        # Another sequence for each process, and after each interruption: the same seed would draw
+        # the same settings again.
+        openings = study.user_attrs.get(_OPENINGS, 0)
+        study.set_user_attr(_OPENINGS, openings + 1)
+        study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=DEFAULTS + _STARTUP, seed=search.config.seed + openings
+        )
         seeds = {trial.user_attrs.get(_SEED) for trial in study.get_trials(deepcopy=False)}
         for seed in sorted(set(range(DEFAULTS)) - seeds):
             study.enqueue_trial({}, user_attrs={_SEED: seed})

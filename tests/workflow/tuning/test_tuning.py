@@ -248,16 +248,28 @@ def test_a_finished_search_is_only_told_again(data: Path, trainings: Trainings) 
     assert second["trials"] == first["trials"]
 
 
-def test_processes_that_start_at_the_same_moment_measure_the_noise_once(
-    data: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def search(data: Path, tmp_path: Path) -> Search:
     overrides = (f"data.path={json.dumps(str(data))}",)
     config = load_config(overrides=overrides)
     space = read_space(DEFAULT_SPACE)
-    search = Search((None, overrides), config, space, read_data(config), tmp_path / "tuning", 27)
+    return Search((None, overrides), config, space, read_data(config), tmp_path / "tuning", 27)
+
+
+def test_processes_that_start_at_the_same_moment_measure_the_noise_once(search: Search) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: open_study(search), range(8)))
     assert len(open_study(search).get_trials()) == DEFAULTS
+
+
+def test_each_process_draws_settings_of_its_own(search: Search) -> None:
+    drawn = []
+    for _ in range(2):
+        study = open_study(search)
+        for _ in range(DEFAULTS):
+            study.ask()  # those that are enqueued
+        drawn.append(study.ask().suggest_float("x", 0, 1))
+    assert drawn[0] != drawn[1]
 
 
 def test_another_search_is_refused(data: Path, trainings: Trainings) -> None:
