@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import click
@@ -35,7 +34,8 @@ _FEWEST_STEPS = 27  # three rungs, each a third of the next
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Begin no more trials after that time; the finalists come on top.",
+    help="Begin no more trials after that time, which is counted over interruptions; the finalists "
+    "come on top.",
 )
 @click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="At most.")
 @click.option(
@@ -105,7 +105,6 @@ def command(
     from edge_retina.workflow.tuning.study import Search, open_study, run_trials
     from edge_retina.workflow.tuning.verdict import judge_finalists
 
-    until = time.monotonic() + 3600 * hours
     path: Path | None = source
     overrides = with_seed(overrides, seed)
     if source.suffix != ".toml" or source.name == "dataset.toml":
@@ -119,7 +118,7 @@ def command(
         )
     search = Search((path, overrides), config, chosen, data, out, steps)
     study = open_study(search, storage=storage)
-    run_trials(search, study, until=until, most=trials)
+    run_trials(search, study, hours=hours, most=trials)
     finalists = () if no_finalists else tuple(judge_finalists(search, study))
     result = TuningResult(search, study, finalists)
     if json_target != STDOUT:

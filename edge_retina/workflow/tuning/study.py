@@ -33,6 +33,8 @@ _NAME = "edge-retina"
 DEFAULTS = 3  # trainings of the unchanged settings, by seed: they measure the noise
 _STARTUP = 8  # random trials before the sampler looks at what was found
 _RUN, _SEED = "run", "seed"  # user attributes of a trial
+_SECONDS = "seconds"  # user attribute of the study: how long it was searched
+POLL_SECONDS = 5.0
 _OPENINGS = "openings"  # user attribute of the study: how often it was opened
 # Trials are compared before their end, so their learning rate must not depend on it.
 _CONSTANT = ("train.final_learning_rate=1", "train.plain_steps=0", "train.backbone_warmup=0")
@@ -139,7 +141,7 @@ def open_study(search: Search, *, storage: str = "") -> optuna.Study:
     return study
 
 
-def run_trials(search: Search, study: optuna.Study, *, until: float, most: int) -> None:
+def run_trials(search: Search, study: optuna.Study, *, hours: float, most: int) -> None:
     """Train trials until the time is over or there are enough.
 
     Several processes may do so at once. A trial whose process was killed goes on.
@@ -147,21 +149,45 @@ def run_trials(search: Search, study: optuna.Study, *, until: float, most: int) 
     Args:
         search: what is searched.
         study: its study.
-        until: `time.monotonic()` at which no more trials are begun.
+        hours: after which no more trials are begun; those before an interruption count.
         most: trials of all processes together, those with the unchanged settings among them.
     """
     import optuna
 
-    while time.monotonic() < until:
+    before, began = study.user_attrs.get(_SECONDS, 0.0), time.monotonic()
+    while (spent := before + time.monotonic() - began) < 3600 * hours:
+        # Processes that run at the same time spend the same hour.
+        study.set_user_attr(_SECONDS, max(spent, study.user_attrs.get(_SECONDS, 0.0)))
         revive(search, study)
         if len(study.get_trials(deepcopy=False, states=_counted(optuna))) >= most:
             break
         trial = study.ask()
-        run = RunDirectory(search.out / str(trial.user_attrs.get(_RUN, f"trial-{trial.number}")))
+        run = _run_of(search, trial)
         trial.set_user_attr(_RUN, run.root.name)
         with claim(run) as free:
             if free:
                 _run_trial(search, study, trial, run)
+    else:
+        study.set_user_attr(_SECONDS, max(spent, study.user_attrs.get(_SECONDS, 0.0)))
+
+
+def wait_for_trials(search: Search, study: optuna.Study) -> None:
+    """Wait until other processes of this machine have ended their trials."""
+    import optuna
+
+    def is_claimed(trial: optuna.trial.FrozenTrial) -> bool:
+        run = _run_of(search, trial)
+        if not run.root.is_dir():
+            return False
+        with claim(run) as free:
+            return not free
+
+    running, is_told = [optuna.trial.TrialState.RUNNING], False
+    while any(is_claimed(trial) for trial in study.get_trials(deepcopy=False, states=running)):
+        if not is_told:
+            log.info("waiting for the trials of other processes")
+        is_told = True
+        time.sleep(POLL_SECONDS)
 
 
 def revive(search: Search, study: optuna.Study) -> None:
@@ -170,7 +196,7 @@ def revive(search: Search, study: optuna.Study) -> None:
 
     running = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING])
     for trial in running:
-        run = RunDirectory(search.out / str(trial.user_attrs.get(_RUN, f"trial-{trial.number}")))
+        run = _run_of(search, trial)
         if not run.root.is_dir():
             continue  # begun elsewhere, or this moment
         with claim(run) as free:
@@ -293,6 +319,10 @@ def searched(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return the trials of changed settings that came to the end, best first."""
     found = [t for t in study.trials if _SEED not in t.user_attrs and t.value is not None]
     return sorted(found, key=lambda trial: -float(trial.value or 0))
+
+
+def _run_of(search: Search, trial: optuna.Trial | optuna.trial.FrozenTrial) -> RunDirectory:
+    return RunDirectory(search.out / str(trial.user_attrs.get(_RUN, f"trial-{trial.number}")))
 
 
 def _counted(optuna_module: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
@@ -14,11 +15,14 @@ from edge_retina.evaluation.significance import resampled_difference
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.tuning.space import settings_of
 from edge_retina.workflow.tuning.study import (
+    POLL_SECONDS,
     Search,
+    claim,
     default_values,
     noise,
     searched,
     train_measured,
+    wait_for_trials,
 )
 
 if TYPE_CHECKING:
@@ -59,19 +63,22 @@ def judge_finalists(search: Search, study: optuna.Study) -> list[Finalist]:
     """Train the best settings and the unchanged ones again, and compare them.
 
     Trainings have the usual schedule here, and seeds that no trial has seen. Those that are
-    finished are not done again. A gain is beyond noise if it exceeds z standard errors: of the
-    paired bootstrap over images, and of the spread between seeds that the study has measured. z is
-    that of a one-sided test at 5 %, divided by the number of finalists (Bonferroni).
+    finished are not done again, and several processes share them. A gain is beyond noise if it
+    exceeds z standard errors: of the paired bootstrap over images, and of the spread between seeds
+    that the study has measured. z is that of a one-sided test at 5 %, divided by the number of
+    finalists (Bonferroni).
 
     Returns:
         The unchanged settings first, then the finalists, the best of the search first.
     """
+    wait_for_trials(search, study)
     candidates = {f"trial-{trial.number}": trial.params for trial in searched(study)[:FINALISTS]}
+    _train_all(search, {"defaults": {}, **candidates})
     spread = noise(default_values(study))
-    base_values, base = _retrain(search, "defaults", {})
+    base_values, base = _measure(search, "defaults")
     finalists = [Finalist("defaults", {}, base_values)]
     for name, params in candidates.items():
-        values, matches = _retrain(search, name, params)
+        values, matches = _measure(search, name)
         pairs = [resampled_difference(*pair) for pair in zip(matches, base, strict=True)]
         gain, over_images = (fmean(column) for column in zip(*pairs, strict=True))
         # A mean over n seeds varies by spread / sqrt(n), a difference of two by sqrt(2) times that.
@@ -87,9 +94,22 @@ def winner(finalists: Sequence[Finalist]) -> Finalist:
     return max(better, key=lambda item: item.gain) if better else finalists[0]
 
 
-def _retrain(
-    search: Search, name: str, params: Mapping[str, Any]
-) -> tuple[tuple[float, ...], list[Matches]]:
+def _train_all(search: Search, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Train every finalist with every seed; what another process trains is waited for."""
+    left = [(name, seed) for name in settings for seed in SEEDS]
+    while left:
+        for name, seed in tuple(left):
+            config = search.config_of(settings_of(settings[name]), steps=search.steps, seed=seed)
+            run = _run_of(search, name, seed)
+            with claim(run) as free:
+                if free:
+                    train_measured(config, search, run)
+                    left.remove((name, seed))
+        if left:
+            time.sleep(POLL_SECONDS)
+
+
+def _measure(search: Search, name: str) -> tuple[tuple[float, ...], list[Matches]]:
     """Return the mAP and the matches by seed."""
     from edge_retina.model.keras import keras
     from edge_retina.model.predictor import KerasPredictor, load_float_model
@@ -98,14 +118,19 @@ def _retrain(
     matches: list[Matches] = []
     examples, labels = search.data.val, search.data.dataset.labels
     for seed in SEEDS:
-        config = search.config_of(settings_of(params), steps=search.steps, seed=seed)
-        run = RunDirectory(search.out / f"final-{name}-{seed}")
-        train_measured(config, search, run)
+        run = _run_of(search, name, seed)
         predictor = KerasPredictor(
-            load_float_model(run), anchors=run.load_anchors(), labels=labels, export=config.export
+            load_float_model(run),
+            anchors=run.load_anchors(),
+            labels=labels,
+            export=run.load_config().export,
         )
         metrics, found = evaluate(predictor, examples, labels=labels)
         values.append(metrics.mAP)
         matches.append(find_matches(examples, found, labels))
         keras.backend.clear_session()
     return tuple(values), matches
+
+
+def _run_of(search: Search, name: str, seed: int) -> RunDirectory:
+    return RunDirectory(search.out / f"final-{name}-{seed}")

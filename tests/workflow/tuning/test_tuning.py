@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +16,13 @@ from edge_retina.cli.main import main
 from edge_retina.config import load_config
 from edge_retina.errors import ConfigError, TrainingError
 from edge_retina.files import write_text
+from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.prepare import read_data
 from edge_retina.workflow.tuning import study as study_module
 from edge_retina.workflow.tuning import verdict as verdict_module
 from edge_retina.workflow.tuning.halving import goes_on, rungs
 from edge_retina.workflow.tuning.space import DEFAULT_SPACE, Parameter, read_space, settings_of
-from edge_retina.workflow.tuning.study import DEFAULTS, Search, noise, open_study
+from edge_retina.workflow.tuning.study import DEFAULTS, Search, claim, noise, open_study
 from edge_retina.workflow.tuning.verdict import SEEDS, Finalist, winner
 from tests.doctor.made import VocSet
 
@@ -104,6 +106,7 @@ class Trainings:
     def __init__(self, *, gain: float = 0.3) -> None:
         self.done: list[tuple[str, int]] = []
         self.gain = gain
+        self.finals: dict[str, dict[str, float]] = {}  # mAP by name and seed
         self.kill_at: tuple[str, int] | None = None
 
     def __call__(
@@ -126,6 +129,9 @@ class Trainings:
                 raise Killed
             if observe is not None:
                 observe(step, value * step / config.train.steps)
+        if run.root.name.startswith("final-"):
+            name, _, number = run.root.name.removeprefix("final-").rpartition("-")
+            self.finals.setdefault(name, {})[number] = float(value)
         return float(value)
 
 
@@ -134,32 +140,16 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
     monkeypatch.setattr(study_module, "train_measured", made)
 
-    def retrain(search: Any, name: str, params: Any) -> Any:
-        values = []
-        for seed in SEEDS:
-            config = search.config_of(settings_of(params), steps=search.steps, seed=seed)
-            values.append(made(config, search, _Run(name)))
-        return tuple(values), list(values)
+    def measure(search: Any, name: str) -> Any:
+        values = [made.finals[name][str(seed)] for seed in SEEDS]
+        return tuple(values), values
 
-    monkeypatch.setattr(verdict_module, "_retrain", retrain)
+    monkeypatch.setattr(verdict_module, "train_measured", made)
+    monkeypatch.setattr(verdict_module, "_measure", measure)
     monkeypatch.setattr(
         verdict_module, "resampled_difference", lambda one, other: (one - other, 0.01)
     )
     return made
-
-
-class _Run:
-    def __init__(self, name: str) -> None:
-        self.root = Path("/nonexistent") / name
-        self.root = _NoDirectory(name)  # type: ignore[assignment]
-
-
-class _NoDirectory:
-    def __init__(self, name: str) -> None:
-        self.name = f"final-{name}"
-
-    def mkdir(self, **_: Any) -> None:
-        """There is nothing to write."""
 
 
 @pytest.fixture
@@ -270,6 +260,47 @@ def test_each_process_draws_settings_of_its_own(search: Search) -> None:
             study.ask()  # those that are enqueued
         drawn.append(study.ask().suggest_float("x", 0, 1))
     assert drawn[0] != drawn[1]
+
+
+def test_the_time_before_an_interruption_counts(
+    data: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    class Clock:
+        def monotonic(self) -> float:
+            now[0] += 600.0
+            return now[0]
+
+        def sleep(self, seconds: float) -> None:
+            raise AssertionError("there is nothing to wait for")
+
+    monkeypatch.setattr(study_module, "time", Clock())
+    first = found(data, "--hours", 1)
+    assert len(first["trials"]) == 5  # ten minutes each
+    assert found(data, "--hours", 1)["trials"] == first["trials"]
+    assert len(found(data, "--hours", 2)["trials"]) > len(first["trials"])
+
+
+def test_processes_share_the_finalists(
+    data: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is trained by another process, whose lock is gone at the second look."""
+    found(data, "--trials", 6, "--no-finalists")
+    other = RunDirectory(data.parent / "out" / "final-defaults-101")
+    with contextlib.ExitStack() as stack:
+        assert stack.enter_context(claim(other))
+
+        def sleep(seconds: float) -> None:
+            assert [name for name, _ in trainings.done[6:] if name == other.root.name] == []
+            stack.close()
+
+        monkeypatch.setattr("edge_retina.workflow.tuning.verdict.time.sleep", sleep)
+        tree = found(data, "--trials", 6)
+    assert tree["finalists"][0]["name"] == "defaults"
+    finals = [name for name, _ in trainings.done if name.startswith("final-")]
+    assert len(finals) == len(set(finals)) == 2 * len(tree["finalists"])
+    assert finals[-1] == other.root.name
 
 
 def test_another_search_is_refused(data: Path, trainings: Trainings) -> None:
