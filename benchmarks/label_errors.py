@@ -2,6 +2,7 @@
 
     python benchmarks/label_errors.py judge SET --runs DIR [--spoilt]
     python benchmarks/label_errors.py table
+    python benchmarks/label_errors.py pictures SET ... --runs DIR --out FILE.jpg
 
 Without --spoilt the labels are judged as they are, and DIR/SET/found.html shows what is suspicious
 in the set itself. With it, the training split is copied with spoilt labels first, and precision and
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import numpy as np
 from ablation import HERE, commit_of, run_command, runs_option
 
@@ -27,14 +29,23 @@ from edge_retina.config import load_config
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.saving import write_dataset
 from edge_retina.datasets.schema import Example
-from edge_retina.doctor.labels.suspects import KIND_TEXTS, MISPLACED, MISSED, SPURIOUS, SWAPPED
-from edge_retina.files import write_json, write_text
+from edge_retina.doctor.labels.report import picture_of
+from edge_retina.doctor.labels.suspects import (
+    KIND_TEXTS,
+    MISPLACED,
+    MISSED,
+    SPURIOUS,
+    SWAPPED,
+    Suspect,
+)
+from edge_retina.files import atomic_path, write_json, write_text
 from edge_retina.report.markdown import markdown_table
 
 _RESULTS = HERE / "results" / "label_errors.json"
 _SPOILT = 0.05  # of the objects, a quarter of them in each way
 _SAME_PLACE_IOU = 0.5
 _MOVED = 0.35  # of a box's sides: IoU about .3
+_TILE, _CAPTION, _COLUMNS, _WHITE = 200, 20, 5, (255, 255, 255)  # px of a picture in the docs
 _SETTINGS = ("train.steps=1000", "train.tensorboard=false", "train.probe_images=0")
 
 
@@ -100,6 +111,46 @@ def table() -> None:
     click.echo(text)
 
 
+@main.command()
+@click.argument("names", metavar="SET", nargs=-1, required=True)
+@runs_option
+@click.option("--first", default=10, show_default=True, help="So many suspects of each set.")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def pictures(names: tuple[str, ...], runs: Path, first: int, out: Path) -> None:
+    """Draw the first suspects of untouched sets, row by row, as one picture."""
+    tiles = []
+    for name in names:
+        config = load_config(HERE / "configs" / f"{name}.toml")
+        dataset = load_dataset(config.data.path, skip_invalid=True, seed=0)
+        by_id = {item.image_id: item for split in dataset.splits.values() for item in split}
+        tree = json.loads((runs / name / "found.json").read_text(encoding="utf-8"))
+        for number, item in enumerate(tree["suspects"][:first], 1):
+            suspect = Suspect(**item)
+            image = picture_of(suspect, by_id[suspect.image_id])
+            tiles.append(_captioned(image, f"{name} {number}: {suspect.kind}"))
+    rows = [np.hstack(tiles[place : place + _COLUMNS]) for place in range(0, len(tiles), _COLUMNS)]
+    widest = max(row.shape[1] for row in rows)
+    rows = [
+        cv2.copyMakeBorder(row, 0, 0, 0, widest - row.shape[1], cv2.BORDER_CONSTANT, value=_WHITE)
+        for row in rows
+    ]
+    with atomic_path(out) as temporary:
+        cv2.imwrite(str(temporary), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    click.echo(out)
+
+
+def _captioned(image: np.ndarray, text: str) -> np.ndarray:
+    """Fit an image into a square tile with a caption under it."""
+    tile = np.full((_TILE + _CAPTION, _TILE, 3), 255, np.uint8)
+    scale = (_TILE - 4) / max(image.shape[:2])
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    tile[2 : 2 + height, 2 : 2 + width] = cv2.resize(image, (width, height), interpolation=shrinks)
+    place = (4, _TILE + _CAPTION - 6)
+    cv2.putText(tile, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return tile
+
+
 def write_spoilt(source: str, out: Path, *, truth: Path) -> list[dict[str, Any]]:
     """Write the training split with spoilt labels; return what was planted."""
     if truth.exists():
@@ -108,7 +159,7 @@ def write_spoilt(source: str, out: Path, *, truth: Path) -> list[dict[str, Any]]
     dataset = load_dataset(source, skip_invalid=True, seed=0)
     rng, planted = np.random.default_rng(0), []
     count = len(dataset.labels)
-    spoilt = [_spoil(example, count, rng, planted) for example in dataset.splits["train"]]
+    spoilt = tuple(_spoil(one, count, rng, planted) for one in dataset.splits["train"])
     write_dataset(dataclasses.replace(dataset, splits={"train": spoilt}), out, layout="coco")
     truth.write_text(json.dumps(planted), encoding="utf-8")
     return planted

@@ -138,7 +138,11 @@ def _attributes(item: Suspect | None) -> dict[str, Any]:
     return {"suspect": item.kind, "suspicion": item.suspicion, "proposed": item.proposed}
 
 
-def _tile(item: Suspect, example: Example) -> Tile:
+def picture_of(item: Suspect, example: Example) -> np.ndarray:
+    """Return the part of a picture that a suspect is about, (h, w, 3) RGB, with its boxes.
+
+    Orange is the label, green what was detected.
+    """
     image = load_image(example.path)
     boxes, texts, colours = [], [], []
     for box, text, colour in (
@@ -150,15 +154,18 @@ def _tile(item: Suspect, example: Example) -> Tile:
             texts.append(text)
             colours.append(colour)
     top, left, bottom, right = _crop(np.array(boxes), image.shape[:2])
-    drawn = draw_boxes(
+    return draw_boxes(
         image[top:bottom, left:right],
         np.array(boxes) - (top, left, top, left),
         texts,
         colours,
     )
+
+
+def _tile(item: Suspect, example: Example) -> Tile:
     place = f", object {item.place + 1}" if item.place >= 0 else ""
     caption = f"{item.suspicion:.2f} {item.kind}: {item.image_id}{place}"
-    return Tile(data_uri(drawn), caption, KIND_TEXTS[item.kind])
+    return Tile(data_uri(picture_of(item, example)), caption, KIND_TEXTS[item.kind])
 
 
 def _crop(boxes: np.ndarray, image_hw: tuple[int, ...]) -> tuple[int, int, int, int]:
