@@ -342,6 +342,14 @@ class TrainConfig:
         low=0,
         high=10_000,
     )
+    rate_range_steps: int = option(
+        0,
+        "before the training, so many steps at learning rates from a hundredth to a hundred times "
+        "learning_rate; their losses show where it should be, and the weights are put back; "
+        "0 = none",
+        low=0,
+        high=10_000,
+    )
     checkpoint_minutes: float = option(
         5.0, "save a checkpoint so often; 0 = only at evaluations", low=0, high=1440
     )

@@ -76,6 +76,11 @@ class RunDirectory:
         """The HTML report."""
         return self.root / "report.html"
 
+    @property
+    def rate_range_file(self) -> Path:
+        """The loss by learning rate, if it was measured before the training."""
+        return self.root / "evidence" / "rate_range.json"
+
     def results_file(self, name: str) -> Path:
         """JSON results of a stage, e.g. `evaluate` or `benchmark`."""
         return self.root / "results" / f"{name}.json"

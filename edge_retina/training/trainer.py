@@ -36,6 +36,7 @@ from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import detection_objective, without_figures
 from edge_retina.training.optimizer import build_optimizer
 from edge_retina.training.probe import Probe
+from edge_retina.training.rate_range import measure_rate_range
 from edge_retina.training.schedule import (
     Schedule,
     average_decay,
@@ -160,6 +161,8 @@ class Trainer:
         """
         first, total = self._begin(), self._total_steps
         self._mark = time.monotonic()
+        if first == 0:
+            self._measure_rate_range()
         tensorboard = self.run.tensorboard_dir if self.config.train.tensorboard else None
         sinks = open_sinks(self.config.train.metric_sinks, self.run.root, self.config.to_dict())
         metrics = MetricsLog(
@@ -189,20 +192,7 @@ class Trainer:
     ) -> TrainingLoop:
         """Return the loop of a training of `total` steps that goes on from step `first`."""
         settings = self.config.train
-        teacher_hw = self._teacher.input_hw if self._teacher is not None else None
-        batches = training_batches(
-            self._train,
-            grid=self._grid,
-            data=self.config.data,
-            augmentation=self.config.augmentation,
-            matching=self.config.matching,
-            batch_size=settings.batch_size,
-            seed=self.config.seed,
-            first_step=first,
-            plain_from=plain_from(settings, total),
-            teacher_hw=teacher_hw if teacher_hw != self._grid.image_hw else None,
-        )
-        self._batches = iter(batches)
+        self._batches = self._make_batches(first, total)
         return TrainingLoop(
             self.make_step(),
             self._batches,
@@ -218,6 +208,25 @@ class Trainer:
             remedy=_REMEDY,
             window=self._state.window,
             hooks=hooks,
+        )
+
+    def _make_batches(self, first: int, total: int) -> Iterator[tuple[tf.Tensor, ...]]:
+        """Return the batches of a training of `total` steps, from step `first` on."""
+        settings = self.config.train
+        teacher_hw = self._teacher.input_hw if self._teacher is not None else None
+        return iter(
+            training_batches(
+                self._train,
+                grid=self._grid,
+                data=self.config.data,
+                augmentation=self.config.augmentation,
+                matching=self.config.matching,
+                batch_size=settings.batch_size,
+                seed=self.config.seed,
+                first_step=first,
+                plain_from=plain_from(settings, total),
+                teacher_hw=teacher_hw if teacher_hw != self._grid.image_hw else None,
+            )
         )
 
     def make_step(self, *, evidence: bool = True) -> TrainStep:
@@ -291,6 +300,25 @@ class Trainer:
                 settings=self.config.model,
             )
             write_json(record, found.to_dict())
+
+    def _measure_rate_range(self) -> None:
+        """Record the loss by learning rate, and put everything back."""
+        settings, record = self.config.train, self.run.rate_range_file
+        record.unlink(missing_ok=True)
+        if not settings.rate_range_steps:
+            return
+        log.info("measuring the loss by learning rate in %d steps", settings.rate_range_steps)
+        variables = [*self.model.variables, *self.average.variables, *self.optimizer.variables]
+        values = [variable.numpy() for variable in variables]
+        found = measure_rate_range(
+            self.make_step(evidence=False),
+            self._make_batches(0, self._total_steps),
+            peak=settings.learning_rate,
+            count=settings.rate_range_steps,
+        )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        write_json(record, found)
 
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
         if step == self._total_steps and self.config.train.reestimate_batchnorm:

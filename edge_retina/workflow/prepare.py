@@ -33,6 +33,7 @@ FREE_FIELDS = (
     "data.cache_mb",
     "train.checkpoint_minutes",
     "train.probe_images",
+    "train.rate_range_steps",
     "train.teacher",  # its content is compared, wherever it is
     "train.init",  # so is its
     "augmentation.level",  # the fields that it set are compared

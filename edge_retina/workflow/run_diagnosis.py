@@ -20,6 +20,7 @@ from edge_retina.doctor.run.evidence import (
     RunEvidence,
 )
 from edge_retina.doctor.run.outputs import Outputs
+from edge_retina.doctor.run.rate_range import read_rate_range
 from edge_retina.doctor.run.training_log import TrainingLog, read_training_log
 from edge_retina.errors import EdgeRetinaError, RunError, first_line
 from edge_retina.progress import ProgressUpdate
@@ -43,7 +44,7 @@ def gather_evidence(
         progress: told after each image.
 
     Raises:
-        RunError: not a RUN at all.
+        RunError: not a RUN at all, or its rate_range.json is not of the format.
         ConfigError: an override names no field, or a value that is not allowed.
     """
     if not run.config_file.is_file():
@@ -73,6 +74,7 @@ def gather_evidence(
         train_examples=train_examples,
         grid=grid,
         train=outputs.get(config.data.train_split),
+        rate_range=read_rate_range(run.rate_range_file),
         val=outputs.get(val_name) if val_name != config.data.train_split else None,
         missing=missing,
     )

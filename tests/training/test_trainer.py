@@ -192,6 +192,27 @@ def test_bfloat16_ends_where_float32_does(config: Config, dataset: Dataset, tmp_
     assert (losses["bfloat16"] != losses["float32"]).any()
 
 
+def test_a_range_test_leaves_the_training_as_it_was(
+    config: Config, dataset: Dataset, tmp_path: Path
+) -> None:
+    found = {}
+    for count in (0, 6):
+        train = dataclasses.replace(config.train, rate_range_steps=count, steps=4)
+        trainer = trainer_of(config.replace(train=train), dataset, tmp_path / str(count))
+        trainer.fit()
+        found[count] = everything(trainer)
+    assert found[0].keys() == found[6].keys()
+    for name, value in found[6].items():
+        np.testing.assert_array_equal(value, found[0][name], err_msg=name)
+    assert not (tmp_path / "0" / "evidence").exists()
+    record = json.loads((tmp_path / "6" / "evidence" / "rate_range.json").read_text())
+    peak = config.train.learning_rate
+    assert record["learning_rates"][:1] == pytest.approx([peak / 100])
+    assert 1 < len(record["learning_rates"]) == len(record["losses"]) <= 6
+    if len(record["losses"]) == 6:
+        assert record["learning_rates"][-1] == pytest.approx(100 * peak)
+
+
 @pytest.mark.parametrize("options", [{}, SCHEDULED], ids=["default", "scheduled"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
     config: Config,

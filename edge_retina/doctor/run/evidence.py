@@ -13,6 +13,7 @@ from edge_retina.config import Config
 from edge_retina.datasets.objects import boxes_at_input
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.run.outputs import Outputs
+from edge_retina.doctor.run.rate_range import RateRange
 from edge_retina.doctor.run.training_log import TrainingLog
 from edge_retina.input_pipeline.anchor_objects import drawn_objects
 
@@ -41,6 +42,7 @@ class RunEvidence:
         grid: the anchors; None if there are none yet.
         train: outputs on some training images without augmentation; None without weights or data.
         val: outputs on some images of the validation split, or of the test split without one.
+        rate_range: loss by learning rate; None if it wasn't measured.
         missing: why a kind of evidence isn't there, by its name.
     """
 
@@ -52,6 +54,7 @@ class RunEvidence:
     grid: AnchorGrid | None = None
     train: Outputs | None = None
     val: Outputs | None = None
+    rate_range: RateRange | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def lacks(self, need: str) -> str | None:
@@ -80,6 +83,11 @@ class RunEvidence:
     def has_learnt(self) -> bool:
         """Whether the network knows its training images."""
         return self.train is not None and self.train.mAP50 > _LEARNT
+
+    @property
+    def rate_turn(self) -> float | None:
+        """The learning rate beyond which the loss rises; None if it isn't known."""
+        return self.rate_range.turn if self.rate_range else None
 
     @property
     def unlearnt(self) -> float:

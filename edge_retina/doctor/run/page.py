@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.run.diagnosis import RunDiagnosis
 from edge_retina.doctor.run.pictures import disagreements, score_threshold, worst_images
 from edge_retina.doctor.run.proof import Proof
+from edge_retina.doctor.run.rate_range import RateRange
 from edge_retina.doctor.run.text import NOTHING_FOUND, measured_table, mend_command, proofs_table
 from edge_retina.doctor.run.training_log import TrainingLog
 from edge_retina.evaluation.errors.tide import KINDS
@@ -111,8 +113,18 @@ def _charts(diagnosis: RunDiagnosis) -> list[Chart]:
             if log.has(name)
         ]
         drawn.append(line_chart(title, series, x_label="step") if series else None)
-    drawn += _evaluation_charts(log)
+    drawn += [_range_chart(diagnosis.evidence.rate_range), *_evaluation_charts(log)]
     return [chart for chart in drawn if chart is not None]
+
+
+def _range_chart(measured: RateRange | None) -> Chart | None:
+    """Return the loss by learning rate."""
+    if measured is None:
+        return None
+    exponents = [math.log10(rate) for rate in measured.learning_rates]
+    points = tuple(zip(exponents, measured.losses, strict=True))
+    title = "Loss by learning rate, before the training"
+    return line_chart(title, [Series("loss", points)], x_label="logarithm of the rate (-2 = .01)")
 
 
 def _evaluation_charts(log: TrainingLog) -> list[Chart | None]:

@@ -17,8 +17,10 @@ from edge_retina.datasets.schema import Example
 from edge_retina.doctor.run.causes import CAUSES
 from edge_retina.doctor.run.diagnosis import diagnose
 from edge_retina.doctor.run.evidence import DATA, LOG, TRAIN, RunEvidence
+from edge_retina.doctor.run.rate_range import RateRange, read_rate_range
 from edge_retina.doctor.run.suspicion import STAGES
 from edge_retina.doctor.run.training_log import TrainingLog
+from edge_retina.errors import RunError
 from tests.doctor.run.made import (
     GRID,
     HW,
@@ -189,6 +191,39 @@ def test_a_network_that_finds_nothing_is_no_witness_against_its_labels() -> None
 def test_a_small_rate_that_has_learnt_everything_is_not_accused() -> None:
     run = healthy(log=log(update_ratio_fpn=1e-4, update_ratio_cls_head=1e-4))
     assert "learning-rate-low" not in suspected(run)
+
+
+def ranged(turn: float) -> RateRange:
+    rates = (turn / 100, turn / 10, turn, 10 * turn)
+    return RateRange(rates, (2.0, 1.5, 1.0, 3.0))
+
+
+def test_a_range_test_names_a_low_rate_that_nothing_else_shows() -> None:
+    assert suspected(healthy(rate_range=ranged(0.02))) == []
+    run = healthy(rate_range=ranged(0.2))  # the rate is .006
+    assert suspected(run) == ["learning-rate-low"]
+    assert "smallest at a rate of 0.2; this one is 0.006" in evidence_of("learning-rate-low", run)
+    assert settings_of("learning-rate-low", run) == ("train.learning_rate=0.04",)
+
+
+def test_a_range_test_names_a_high_rate_if_the_model_is_poor() -> None:
+    assert suspected(healthy(rate_range=ranged(0.001))) == []
+    run = healthy(rate_range=ranged(0.001), train=poor_outputs())
+    assert settings_of("learning-rate-high", run) == ("train.learning_rate=0.0002",)
+
+
+def test_a_flat_range_test_says_nothing() -> None:
+    assert RateRange((0.1, 1.0), (2.0, 1.9)).turn is None
+    assert RateRange((), ()).turn is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"learning_rates": [1]}', '{"learning_rates": 1}'])
+def test_a_range_test_of_another_format(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rate_range.json"
+    assert read_rate_range(path) is None
+    path.write_text(text)
+    with pytest.raises(RunError, match="expected lists of learning_rates and losses"):
+        read_rate_range(path)
 
 
 def test_what_mends_anchors_is_the_usual_size() -> None:
