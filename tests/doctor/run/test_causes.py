@@ -212,6 +212,18 @@ def test_a_range_test_names_a_high_rate_if_the_model_is_poor() -> None:
     assert settings_of("learning-rate-high", run) == ("train.learning_rate=0.0002",)
 
 
+def test_a_loss_that_stays_is_not_blamed_on_a_rate_at_which_it_fell() -> None:
+    stuck = log(loss=1.8, update_ratio_fpn=0.01)
+    assert "learning-rate-high" in suspected(healthy(log=stuck, train=poor_outputs()))
+    ranges = healthy(log=stuck, train=poor_outputs(), rate_range=ranged(0.02))
+    assert "learning-rate-high" not in suspected(ranges)
+
+
+def test_a_loss_that_had_no_time_to_fall_says_nothing() -> None:
+    short = TrainingLog(steps(count=80, loss=1.8, update_ratio_fpn=0.01), (evaluation(80),))
+    assert "learning-rate-high" not in suspected(healthy(log=short, train=poor_outputs()))
+
+
 def test_a_flat_range_test_says_nothing() -> None:
     assert RateRange((0.1, 1.0), (2.0, 1.9)).turn is None
     assert RateRange((), ()).turn is None

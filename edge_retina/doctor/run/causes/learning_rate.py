@@ -16,6 +16,8 @@ _PARTS = ("fpn", "cls_head", "box_head")  # of fresh layers; a pretrained backbo
 _LARGE = 0.05
 _SMALL = 0.002
 _HARDLY_FALLEN = 0.9  # the last loss over the first
+_ENOUGH_STEPS = 100  # in fewer a loss may not fall for want of time
+_POOR = 0.5  # mAP50 on training images
 _FACTOR = 10.0
 # In range tests of chess and vehicles5 (256 px, width 0.35) the loss was smallest at .016 and .04.
 # The default rate, .006, is a third and a seventh of that.
@@ -33,24 +35,27 @@ def judge_high(run: RunEvidence) -> Judgement | None:
     rate, turn = run.config.train.learning_rate, run.rate_turn
     ratio = _ratio(run, run.log.largest)
     fallen = run.log.at_end("loss") / run.log.at_start("loss")
-    stuck = not fallen < _HARDLY_FALLEN  # NaN too
-    poor = run.train is None or run.train.mAP50 < 0.5
-    is_beyond = turn is not None and rate > _ABOVE * turn and poor
-    if not (ratio > _LARGE and poor) and not stuck and not is_beyond:
+    is_stuck = not fallen < _HARDLY_FALLEN and run.steps >= _ENOUGH_STEPS  # NaN too
+    is_poor = run.train is None or run.train.mAP50 < _POOR
+    is_large = ratio > _LARGE and is_poor
+    is_beyond = turn is not None and rate > _ABOVE * turn and is_poor
+    if not is_large and not is_stuck and not is_beyond:
         return None
-    if stuck and ratio < _SMALL:
+    if is_stuck and ratio < _SMALL:
         return None  # it didn't move at all
+    if turn is not None and rate <= turn and not is_large:
+        return None  # the loss fell at this rate, so it is stuck for another reason
+    lines = list(_range_lines(rate, turn))
+    if ratio > _LARGE:
+        lines.append(f"steps changed the weights by up to {ratio:.2g} of their norm")
+    lines.append(f"the loss ended at {fallen:.0%} of where it began")
     lower = min(rate / _FACTOR, TrainConfig.learning_rate)
     if ratio > _LARGE * _FACTOR:
         lower = min(rate / _FACTOR**2, TrainConfig.learning_rate)
     if turn is not None and is_beyond:
         lower = turn / _BELOW_TURN
     return Judgement(
-        (
-            f"steps changed the weights by up to {ratio:.2g} of their norm; {_LARGE} is much",
-            f"the loss ended at {fallen:.0%} of where it began",
-            *_range_lines(rate, turn),
-        ),
+        tuple(lines),
         run.below_good,
         Mend("lower the learning rate", (f"train.learning_rate={lower:.2g}",)),
     )
