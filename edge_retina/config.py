@@ -28,6 +28,7 @@ from edge_retina.choices import (
 )
 from edge_retina.errors import ConfigError, choices_hint
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
+from edge_retina.wirings.table import WIRINGS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -97,6 +98,13 @@ class ModelConfig:
     fpn_channels: int = option(64, "channels of the pyramid and the heads", low=8, high=512)
     head_depth: int = option(
         3, "separable convolutions in each head before the last one", low=0, high=8
+    )
+    wiring: str = option(
+        "own",
+        '"own": this package\'s network; "od_fpnlite": that of SSD MobileNetV2 FPNLite of the TF2 '
+        "Object Detection API, for 'edge-retina import'; \"od_fpnlite_wide\": the same with 1,280 "
+        "channels in the backbone's last convolution",
+        choices=tuple(WIRINGS),
     )
     prior_probability: float = option(
         0.01, "of an object at a fresh anchor (focal loss, section 4.1)", low=1e-6, high=0.5
@@ -729,6 +737,12 @@ def _check_relations(config: Config) -> None:
             f"model.pretrained: Keras has ImageNet weights of {model.backbone} for width "
             f"{', '.join(map(str, with_weights))} only, not {model.backbone_width}; set "
             'model.backbone_width, or model.pretrained to "none" or an .h5 file'
+        )
+    taps = WIRINGS[model.wiring].taps
+    if taps and model.backbone not in taps:
+        raise ConfigError(
+            f"model.wiring {model.wiring!r} is for the backbone {' or '.join(taps)}, not "
+            f"{model.backbone}; change one of them"
         )
     if model.min_level > model.max_level:
         raise ConfigError("model.min_level must not be above model.max_level")

@@ -5,6 +5,7 @@ They are API: recipes match them, reports show them, saved activation ranges are
     block_3_expand       the backbone's, as Keras names them
     p3_lateral           the pyramid's: level and part
     cls_conv0_dw         a head's convolution, shared by all levels: in the float model
+    tower_conv0_dw       the same, where both heads share their convolutions
     cls_p3_conv0_relu    a head's layer of one level; in the deploy graph all of them are
     cls_p3_out_pw        the last convolution of a head: class logits or box codes
     cls_p3_reshape       the same, one row for each anchor
@@ -18,6 +19,7 @@ import re
 from dataclasses import dataclass, replace
 
 CLASS_HEAD, BOX_HEAD = "cls", "box"
+TOWER = "tower"  # of both heads, where they share it
 CLASS_LOGITS, BOX_DELTAS = "cls_logits", "box_deltas"  # outputs of the float model
 DEPTHWISE, POINTWISE, NORM, RELU = "_dw", "_pw", "_bn", "_relu"
 OUTPUT_BLOCK, RESHAPE = "out", "reshape"
@@ -26,7 +28,7 @@ OUTPUT_BLOCK, RESHAPE = "out", "reshape"
 INT8_MODEL, WRAPPED = "int8", "quant_"
 
 _HEAD_LAYER = re.compile(
-    rf"({CLASS_HEAD}|{BOX_HEAD})_(?:p(\d+)_)?"
+    rf"({CLASS_HEAD}|{BOX_HEAD}|{TOWER})_(?:p(\d+)_)?"
     rf"(conv\d+(?:{DEPTHWISE}|{POINTWISE}|{NORM}|{RELU})"
     rf"|{OUTPUT_BLOCK}(?:{DEPTHWISE}|{POINTWISE})|{RESHAPE})"
 )
@@ -39,7 +41,7 @@ class HeadLayer:
     """A layer of a head.
 
     Attributes:
-        head: `CLASS_HEAD` or `BOX_HEAD`.
+        head: `CLASS_HEAD`, `BOX_HEAD`, or `TOWER` for what both share.
         part: block and kind, such as `conv0_dw`, `out_pw` or `reshape`.
         level: of the pyramid; None for a layer that all levels share.
     """

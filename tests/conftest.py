@@ -83,6 +83,7 @@ def make_retinanet() -> Callable[..., Any]:
     def build(
         *,
         backbone: str = "mobilenet_v2",
+        wiring: str = "own",
         image_hw: tuple[int, int] = (64, 64),
         max_level: int = 5,
         head_depth: int = 1,
@@ -103,6 +104,7 @@ def make_retinanet() -> Callable[..., Any]:
         grid = AnchorGrid(image_hw, 3, shapes)
         settings = ModelConfig(
             backbone=backbone,
+            wiring=wiring,
             image_hw=image_hw,
             max_level=max_level,
             fpn_channels=16,

@@ -12,6 +12,8 @@ from edge_retina.errors import ModelError
 from edge_retina.layer_names import RELU
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import layer_calls, rename_layer
+from edge_retina.wirings.own import WIRING as OWN
+from edge_retina.wirings.wiring import Wiring
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +23,16 @@ BATCHNORM_MOMENTUM = 0.99
 _UNNAMED_RELU = re.compile(r"re_lu(_\d+)?")
 
 
-def build_backbone(image: tf.Tensor, *, backbone: str, width: float) -> dict[int, tf.Tensor]:
+def build_backbone(
+    image: tf.Tensor, *, backbone: str, width: float, wiring: Wiring = OWN
+) -> dict[int, tf.Tensor]:
     """Build a backbone on `image` with random weights.
 
     Args:
         image: keras tensor (B, H, W, 3), normalised to about -1..1.
         backbone: a key of `BACKBONES`.
         width: alpha of the network: scales its channels.
+        wiring: may name other taps, and other channels of the last convolution.
 
     Returns:
         Feature maps by level: 3, 4, 5 with strides 8, 16, 32.
@@ -36,8 +41,11 @@ def build_backbone(image: tf.Tensor, *, backbone: str, width: float) -> dict[int
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCHNORM_MOMENTUM
-    taps = BACKBONES[backbone].taps
-    return {level: network.get_layer(name).output for level, name in taps.items()}
+    taps = wiring.taps.get(backbone, BACKBONES[backbone].taps)
+    features = {level: network.get_layer(name).output for level, name in taps.items()}
+    if wiring.top_channels is not None:
+        features[max(taps)] = _rebuild_top(network, wiring.top_channels)
+    return features
 
 
 def is_backbone_layer(name: str, backbone: str) -> bool:
@@ -106,9 +114,11 @@ def load_pretrained(model: keras.Model, *, backbone: str, pretrained: str, width
         source = _read_weights(pretrained, backbone, width)
     built = {layer.name: layer for layer in model.layers}
     for layer in source.layers:
-        # A pyramid that ends at level 3 or 4 doesn't use the last layers, so they aren't built.
-        if layer.weights and layer.name in built:
-            built[layer.name].set_weights(layer.get_weights())
+        # A pyramid that ends at level 3 or 4 doesn't use the last layers, so they aren't built. A
+        # wiring may have a last convolution of another size, which stays random.
+        here = built.get(layer.name)
+        if layer.weights and here is not None and _shapes(here) == _shapes(layer):
+            here.set_weights(layer.get_weights())
     log.info("backbone: %s, weights: %s", _describe(backbone, width), pretrained)
 
 
@@ -120,6 +130,20 @@ def _network(
     network = build(alpha=width, include_top=False, weights=weights, **entry.options, **options)
     _rename_layers(network)
     return network
+
+
+def _shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in layer.weights]
+
+
+def _rebuild_top(network: keras.Model, channels: int) -> tf.Tensor:
+    """Return the output of another last convolution, with BatchNorm and ReLU, by the same names."""
+    *_, convolution, norm, relu = network.layers
+    x = network.get_layer(convolution.name).input
+    settings = convolution.get_config() | {"filters": channels}
+    x = keras.layers.Conv2D.from_config(settings)(x)
+    x = keras.layers.BatchNormalization.from_config(norm.get_config())(x)
+    return keras.layers.ReLU.from_config(relu.get_config())(x)
 
 
 def _rename_layers(network: keras.Model) -> None:

@@ -7,8 +7,9 @@ from edge_retina.config import ModelConfig
 from edge_retina.layer_names import BOX_DELTAS, BOX_HEAD, CLASS_HEAD, CLASS_LOGITS
 from edge_retina.model.backbone import build_backbone
 from edge_retina.model.fpn import build_fpn
-from edge_retina.model.heads import build_head, prior_bias
+from edge_retina.model.heads import build_head, build_shared_tower, prior_bias
 from edge_retina.model.keras import keras
+from edge_retina.wirings.table import WIRINGS
 
 
 def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid) -> keras.Model:
@@ -26,14 +27,20 @@ def build_retinanet(model: ModelConfig, *, num_classes: int, anchors: AnchorGrid
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection.
     """
     image = keras.Input((*model.image_hw, 3), name="image")
-    features = build_backbone(image, backbone=model.backbone, width=model.backbone_width)
+    wiring = WIRINGS[model.wiring]
+    features = build_backbone(
+        image, backbone=model.backbone, width=model.backbone_width, wiring=wiring
+    )
     pyramid = build_fpn(
         features,
         channels=model.fpn_channels,
         min_level=model.min_level,
         max_level=model.max_level,
+        wiring=wiring,
     )
     tower = {"channels": model.fpn_channels, "depth": model.head_depth}
+    if wiring.shares_tower:
+        pyramid, tower["depth"] = build_shared_tower(pyramid, **tower), 0
     cls = build_head(
         pyramid,
         name=CLASS_HEAD,

@@ -8,6 +8,7 @@ from edge_retina.layer_names import (
     CLASS_HEAD,
     DEPTHWISE,
     OUTPUT_BLOCK,
+    TOWER,
     level_of,
     parse_head_layer,
 )
@@ -26,12 +27,14 @@ class Sizes:
         depth: convolutions in a head before the last one.
         per_cell: anchors in a cell.
         channels: of the pyramid and the heads.
+        shares_tower: whether both heads share their convolutions before the last ones.
     """
 
     def __init__(self, shapes: Shapes) -> None:
         self.levels = sorted({level for name in shapes if (level := level_of(name)) is not None})
         tower = [name for name in shapes if _is_tower_convolution(name)]
         self.depth = len(tower)
+        self.shares_tower = any(_head_of(name) == TOWER for name in tower)
         self.per_cell = shapes[LAST_BOX]["bias"][0] // _BOX_CODES
         self.channels = shapes[LAST_BOX]["kernel"][2]
 
@@ -44,7 +47,9 @@ class Misfits:
         self._there, self._here = there, here
         their, our = Sizes(there), Sizes(here)
         self._their_levels = their.levels
-        self._channels = self._depth = self._per_cell = ""
+        self._channels = self._depth = self._per_cell = self._wiring = ""
+        if their.shares_tower != our.shares_tower:
+            self._wiring = "model.wiring is another one in it"
         if their.channels != our.channels:
             self._channels = f"model.fpn_channels is {their.channels} in it, {our.channels} here"
         if their.depth != our.depth:
@@ -54,6 +59,8 @@ class Misfits:
 
     def find(self, name: str) -> str:
         """Return why a layer, other than the last one of the class head, can't be taken; or ""."""
+        if self._wiring and (level_of(name) is not None or _head_of(name)):
+            return self._wiring
         if name not in self._there:
             level = level_of(name)
             if level is None or level in self._their_levels:
@@ -69,7 +76,7 @@ class Misfits:
         """Return why no class of the last layer can be taken; or ""."""
         if their_labels is None:
             return "its class names are unknown; put its labels.txt beside it"
-        return self._channels or self._depth or self._per_cell
+        return self._wiring or self._channels or self._depth or self._per_cell
 
 
 def shapes_of_weights(weights: Weights) -> Shapes:
@@ -84,10 +91,15 @@ def _is_tower_convolution(name: str) -> bool:
     layer = parse_head_layer(name)
     return (
         layer is not None
-        and layer.head == CLASS_HEAD
+        and layer.head in (CLASS_HEAD, TOWER)
         and layer.part.endswith(DEPTHWISE)
         and not _is_of_last_block(name)
     )
+
+
+def _head_of(name: str) -> str:
+    layer = parse_head_layer(name)
+    return layer.head if layer else ""
 
 
 def _is_of_last_block(name: str) -> bool:

@@ -15,7 +15,7 @@ from edge_retina.backbones.table import BACKBONES
 from edge_retina.config import ModelConfig
 from edge_retina.errors import ModelError
 from edge_retina.files import sha256_file
-from edge_retina.layer_names import BOX_HEAD, CLASS_HEAD, level_of, parse_head_layer
+from edge_retina.layer_names import BOX_HEAD, CLASS_HEAD, TOWER, level_of, parse_head_layer
 from edge_retina.model.backbone import build_backbone, is_backbone_layer
 from edge_retina.model.keras import keras, tf
 from edge_retina.training.init_source import (
@@ -31,7 +31,7 @@ from edge_retina.training.misfits import Misfits, Shapes, Sizes, shapes_of_weigh
 
 log = logging.getLogger(__name__)
 
-_HEAD_NAMES = {CLASS_HEAD: "class head", BOX_HEAD: "box head"}
+_HEAD_NAMES = {CLASS_HEAD: "class head", BOX_HEAD: "box head", TOWER: "shared tower"}
 _PARTS = ("backbone", "pyramid", *_HEAD_NAMES.values())
 _FEW = 3  # layers that are named one by one
 

@@ -8,21 +8,28 @@ import pytest
 
 from edge_retina.backbones.table import BACKBONES
 from edge_retina.errors import ExportError
+from edge_retina.wirings.table import WIRINGS
 
 pytestmark = pytest.mark.tf
+
+NETWORKS = [
+    *({"backbone": name} for name in BACKBONES),
+    *({"wiring": name} for name in WIRINGS if name != "own"),
+]
+NAMES = [next(iter(network.values())) for network in NETWORKS]
 
 
 def images(count: int, *image_hw: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(-1, 1, (count, *image_hw, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
 @pytest.mark.parametrize(
     "image_hw, max_level, head_depth", [((64, 64), 5, 0), ((192, 320), 7, 2), ((96, 64), 3, 1)]
 )
 def test_equal_to_the_float_model(
     make_retinanet: Callable[..., Any],
-    backbone: str,
+    network: dict[str, str],
     image_hw: tuple[int, int],
     max_level: int,
     head_depth: int,
@@ -30,7 +37,7 @@ def test_equal_to_the_float_model(
     from edge_retina.model.deploy import build_deploy_graph, join_levels
 
     model, grid = make_retinanet(
-        backbone=backbone, image_hw=image_hw, max_level=max_level, head_depth=head_depth
+        **network, image_hw=image_hw, max_level=max_level, head_depth=head_depth
     )
     deploy = build_deploy_graph(model)
     batch = images(3, *image_hw)
@@ -49,11 +56,13 @@ def deploy(make_retinanet: Callable[..., Any]) -> Any:
     return build_deploy_graph(make_retinanet(head_depth=1)[0])
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_only_layers_that_int8_knows_are_left(make_retinanet: Callable[..., Any], backbone: str):
+@pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
+def test_only_layers_that_int8_knows_are_left(
+    make_retinanet: Callable[..., Any], network: dict[str, str]
+):
     from edge_retina.model.deploy import build_deploy_graph
 
-    deploy = build_deploy_graph(make_retinanet(backbone=backbone)[0])
+    deploy = build_deploy_graph(make_retinanet(**network)[0])
     kinds = {type(layer).__name__ for layer in deploy.layers}
     assert kinds == {
         "InputLayer",

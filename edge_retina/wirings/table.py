@@ -1,0 +1,12 @@
+"""The wirings by name, as in `model.wiring`."""
+
+from __future__ import annotations
+
+from edge_retina.wirings import od_fpnlite, own
+from edge_retina.wirings.wiring import Wiring
+
+WIRINGS: dict[str, Wiring] = {
+    "own": own.WIRING,
+    "od_fpnlite": od_fpnlite.WIRING,
+    "od_fpnlite_wide": od_fpnlite.WIDE,
+}
