@@ -12,6 +12,7 @@ Shape = tuple[float, float]  # height, width in pixels at the network's input
 # RetinaNet (Lin et al. 2017, section 4): at each level three scales and three aspect ratios
 # (height / width) around a base side of four strides.
 _BASE_STRIDES = 4.0
+_CENTRE = 0.5  # of a cell, in strides
 _SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _RATIOS = (0.5, 1.0, 2.0)
 
@@ -24,11 +25,14 @@ class AnchorGrid:
         image_hw: height and width of the network input in pixels.
         min_level: finest feature level; level l has stride 2**l.
         shapes: for each level from `min_level` on, the shapes of one cell; equally many on each.
+        offsets: of the centres from their cells' upper left corners, by level, in strides; () for
+            .5 on all of them.
     """
 
     image_hw: tuple[int, int]
     min_level: int
     shapes: tuple[tuple[Shape, ...], ...]
+    offsets: tuple[float, ...] = ()
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -59,16 +63,21 @@ class AnchorGrid:
             [self._level_boxes(*pair) for pair in zip(self.levels, self.shapes, strict=True)]
         )
 
+    def centres_px(self, level: int) -> np.ndarray:
+        """Return y, x of a level's cells, (rows, columns, 2) float32 in pixels."""
+        offset = self.offsets[level - self.min_level] if self.offsets else _CENTRE
+        rows, columns = (
+            (np.arange(cells, dtype=np.float32) + offset) * 2**level
+            for cells in self.cells_hw(level)
+        )
+        return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+
     def boxes_norm(self) -> np.ndarray:
         """Return all anchors, (A, 4) float32 yxyx as fractions of the network input's sides."""
         return self.boxes_px() / np.array(self.image_hw * 2, np.float32)
 
     def _level_boxes(self, level: int, shapes: tuple[Shape, ...]) -> np.ndarray:
-        rows, columns = (
-            (np.arange(cells, dtype=np.float32) + 0.5) * 2**level for cells in self.cells_hw(level)
-        )
-        y, x = np.meshgrid(rows, columns, indexing="ij")
-        centre = np.stack([y, x], axis=-1).reshape(-1, 1, 2)
+        centre = self.centres_px(level).reshape(-1, 1, 2)
         half = np.array(shapes, np.float32)[None] / 2
         return np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4)
 

@@ -77,10 +77,13 @@ def _anchors(grid: AnchorGrid) -> dict[str, Any]:
     """Return all that a device needs to decode raw outputs, with the input's size and the labels.
 
     Level l has cells of 2**l px; a shape is (height, width) in px around the centre of its cell.
+    Where there are `offsets`, by level, it lies around the cell's upper left corner plus so many
+    strides.
     """
     return {
         "min_level": grid.min_level,
         "shapes": np.array(grid.shapes).tolist(),
+        **({"offsets": list(grid.offsets)} if grid.offsets else {}),
         "count": sum(grid.level_counts()),
         "order": "level, row, column, shape",
         "box_code": {

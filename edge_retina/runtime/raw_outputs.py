@@ -99,7 +99,10 @@ def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
     try:
         shapes = tuple(tuple((float(h), float(w)) for h, w in level) for level in anchors["shapes"])
         grid = AnchorGrid(
-            (manifest.input.height, manifest.input.width), int(anchors["min_level"]), shapes
+            (manifest.input.height, manifest.input.width),
+            int(anchors["min_level"]),
+            shapes,
+            tuple(map(float, anchors.get("offsets", ()))),
         )
         return RawDecoder(
             anchors_norm=grid.boxes_norm(),

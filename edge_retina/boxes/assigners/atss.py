@@ -60,10 +60,7 @@ def assign(
 
 def cell_centres(grid: AnchorGrid) -> list[np.ndarray]:
     """Return y, x of each level's cells, (cells, 2) float32 in pixels, in the anchors' order."""
-    return [
-        ((np.indices(grid.cells_hw(level)).reshape(2, -1).T + 0.5) * 2**level).astype(np.float32)
-        for level in grid.levels
-    ]
+    return [grid.centres_px(level).reshape(-1, 2) for level in grid.levels]
 
 
 def _positive(box: np.ndarray, iou: np.ndarray, grid: AnchorGrid) -> np.ndarray:
