@@ -103,7 +103,8 @@ class ModelConfig:
         "own",
         '"own": this package\'s network; "od_fpnlite": that of SSD MobileNetV2 FPNLite of the TF2 '
         "Object Detection API, for 'edge-retina import'; \"od_fpnlite_wide\": the same with 1,280 "
-        "channels in the backbone's last convolution",
+        'channels in the backbone\'s last convolution; "model_garden": RetinaNet of the '
+        "TensorFlow Model Garden",
         choices=tuple(WIRINGS),
     )
     prior_probability: float = option(

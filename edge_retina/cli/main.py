@@ -52,6 +52,9 @@ COMMANDS = {
     ),
     "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
     "convert": CommandEntry("edge_retina.cli.convert", "Convert a data set to another format."),
+    "import": CommandEntry(
+        "edge_retina.cli.import_", "Turn a detector of another framework into a RUN."
+    ),
     "verify-resume": CommandEntry(
         "edge_retina.cli.verify_resume", "Prove that a killed training loses nothing."
     ),

@@ -6,12 +6,6 @@ from edge_retina.layer_names import DEPTHWISE, NORM, POINTWISE, RELU
 from edge_retina.model.keras import keras, tf
 
 
-def separable(x: tf.Tensor, filters: int, *, name: str, strides: int = 1) -> tf.Tensor:
-    """Apply a 3x3 depthwise (`NAME_dw`) and a 1x1 convolution (`NAME_pw`), without biases."""
-    depthwise, pointwise = separable_layers(filters, name=name, strides=strides, use_bias=False)
-    return pointwise(depthwise(x))
-
-
 def separable_layers(
     filters: int,
     *,
@@ -21,7 +15,9 @@ def separable_layers(
     kernel_stddev: float | None = None,
     bias: float = 0.0,
 ) -> tuple[keras.layers.Layer, keras.layers.Layer]:
-    """Return the depthwise and the pointwise layer, to be called on several levels.
+    """Return a 3x3 depthwise (`NAME_dw`) and a 1x1 layer (`NAME_pw`).
+
+    They may be called on several levels.
 
     Args:
         filters: output channels.
@@ -48,7 +44,11 @@ def separable_layers(
     return depthwise, pointwise
 
 
+def normalise(x: tf.Tensor, *, name: str) -> tf.Tensor:
+    """Apply BatchNorm (`NAME_bn`)."""
+    return keras.layers.BatchNormalization(momentum=0.99, name=name + NORM)(x)
+
+
 def normalise_and_relu6(x: tf.Tensor, *, name: str) -> tf.Tensor:
     """Apply BatchNorm (`NAME_bn`) and ReLU6 (`NAME_relu`)."""
-    x = keras.layers.BatchNormalization(momentum=0.99, name=name + NORM)(x)
-    return keras.layers.ReLU(6.0, name=name + RELU)(x)
+    return keras.layers.ReLU(6.0, name=name + RELU)(normalise(x, name=name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from edge_retina.layer_names import (
@@ -11,6 +12,7 @@ from edge_retina.layer_names import (
     TOWER,
     level_of,
     parse_head_layer,
+    pyramid_layer,
 )
 from edge_retina.training.init_source import LAST_BOX, Weights
 
@@ -27,14 +29,20 @@ class Sizes:
         depth: convolutions in a head before the last one.
         per_cell: anchors in a cell.
         channels: of the pyramid and the heads.
-        shares_tower: whether both heads share their convolutions before the last ones.
+        wiring: what tells one `model.wiring` from another: whether the heads share their
+            convolutions, whether the pyramid has biases, and maps from before BatchNorm.
     """
 
     def __init__(self, shapes: Shapes) -> None:
         self.levels = sorted({level for name in shapes if (level := level_of(name)) is not None})
         tower = [name for name in shapes if _is_tower_convolution(name)]
         self.depth = len(tower)
-        self.shares_tower = any(_head_of(name) == TOWER for name in tower)
+        lateral, coarse = (pyramid_layer(self.levels[0], "lateral"), re.compile(r"p\d+_coarse"))
+        self.wiring = (
+            any(_head_of(name) == TOWER for name in tower),
+            "bias" in shapes.get(lateral, {}),
+            any(map(coarse.fullmatch, shapes)),
+        )
         self.per_cell = shapes[LAST_BOX]["bias"][0] // _BOX_CODES
         self.channels = shapes[LAST_BOX]["kernel"][2]
 
@@ -48,7 +56,7 @@ class Misfits:
         their, our = Sizes(there), Sizes(here)
         self._their_levels = their.levels
         self._channels = self._depth = self._per_cell = self._wiring = ""
-        if their.shares_tower != our.shares_tower:
+        if their.wiring != our.wiring:
             self._wiring = "model.wiring is another one in it"
         if their.channels != our.channels:
             self._channels = f"model.fpn_channels is {their.channels} in it, {our.channels} here"

@@ -19,6 +19,9 @@ class Wiring:
             ReLU6; else before.
         smooths_top: the coarsest level that the backbone feeds has a 3x3 convolution too. Else it
             is the 1x1 convolution alone, and may be negative.
+        has_final_activation: a level ends with ReLU6; else with its BatchNorm, and may be negative.
+        coarsens_before_norm: levels above the backbone's are made of what the next finer one is
+            before its BatchNorm.
         shares_tower: both heads use the same convolutions before their last ones.
     """
 
@@ -27,4 +30,6 @@ class Wiring:
     has_lateral_bias: bool = False
     merges_smoothed: bool = False
     smooths_top: bool = True
+    has_final_activation: bool = True
+    coarsens_before_norm: bool = False
     shares_tower: bool = False
