@@ -11,7 +11,13 @@ from edge_retina.report.charts import BarGroup, Series, bar_chart, line_chart
 from edge_retina.report.pages import render_template
 from edge_retina.report.tables import MISSING, Column, Figure, Table, score
 from edge_retina.workflow.tuning.space import setting
-from edge_retina.workflow.tuning.study import Search, default_values, noise, searched
+from edge_retina.workflow.tuning.study import (
+    Search,
+    default_values,
+    is_complete,
+    noise,
+    searched,
+)
 from edge_retina.workflow.tuning.verdict import Finalist, winner
 
 if TYPE_CHECKING:
@@ -132,7 +138,7 @@ class TuningResult:
         best, history = 0.0, []
         found = []
         for trial in self.study.trials:
-            if trial.value is not None:
+            if is_complete(trial) and trial.value is not None:
                 best = max(best, trial.value)
                 history.append((float(trial.number), best))
                 found.append((float(trial.number), float(trial.value)))
@@ -205,7 +211,7 @@ def _finalists_table(finalists: Sequence[Finalist]) -> Table:
             ", ".join(f"{value:.3f}" for value in item.values),
             f"{100 * item.gain:+.1f}" if item.params else "",
             f"{100 * item.error:.1f}" if item.params else "",
-            ("better" if item.is_better else "not distinguishable") if item.params else "",
+            item.verdict if item.params else "",
         )
         for item in finalists
     ]

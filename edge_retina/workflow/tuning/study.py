@@ -306,7 +306,7 @@ def measured(run: RunDirectory) -> list[tuple[int, float]]:
 
 def default_values(study: optuna.Study) -> list[float]:
     """Return the mAP of the unchanged settings, by seed."""
-    found = [t for t in study.trials if _SEED in t.user_attrs and t.value is not None]
+    found = [t for t in study.trials if _SEED in t.user_attrs and is_complete(t)]
     return [float(t.value) for t in found if t.value is not None]
 
 
@@ -317,8 +317,13 @@ def noise(values: Sequence[float]) -> float:
 
 def searched(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return the trials of changed settings that came to the end, best first."""
-    found = [t for t in study.trials if _SEED not in t.user_attrs and t.value is not None]
+    found = [t for t in study.trials if _SEED not in t.user_attrs and is_complete(t)]
     return sorted(found, key=lambda trial: -float(trial.value or 0))
+
+
+def is_complete(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial came to its end; a stopped one has the value of an earlier step."""
+    return trial.state.name == "COMPLETE"
 
 
 def _run_of(search: Search, trial: optuna.Trial | optuna.trial.FrozenTrial) -> RunDirectory:

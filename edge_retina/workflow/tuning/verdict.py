@@ -44,6 +44,7 @@ class Finalist:
         gain: mAP above the defaults', mean over seeds and draws of images; 0 of the defaults.
         error: standard error of the gain, by the choice of images and by the seed.
         is_better: whether the gain is beyond noise.
+        is_worse: whether the loss is.
     """
 
     name: str
@@ -52,6 +53,14 @@ class Finalist:
     gain: float = 0.0
     error: float = 0.0
     is_better: bool = False
+    is_worse: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """How it compares with the unchanged settings."""
+        if self.is_better:
+            return "better"
+        return "worse" if self.is_worse else "not distinguishable"
 
     @property
     def mean(self) -> float:
@@ -84,7 +93,8 @@ def judge_finalists(search: Search, study: optuna.Study) -> list[Finalist]:
         # A mean over n seeds varies by spread / sqrt(n), a difference of two by sqrt(2) times that.
         error = math.hypot(over_images, spread * math.sqrt(2 / len(SEEDS)))
         z = NormalDist().inv_cdf(1 - _LEVEL / len(candidates))
-        finalists.append(Finalist(name, params, values, gain, error, gain > z * error))
+        least = z * error
+        finalists.append(Finalist(name, params, values, gain, error, gain > least, gain < -least))
     return finalists
 
 

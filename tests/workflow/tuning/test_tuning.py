@@ -89,6 +89,12 @@ def test_only_what_is_beyond_noise_wins() -> None:
     sound = Finalist("trial-7", {"x": 2}, (0.55, 0.55), gain=0.05, error=0.01, is_better=True)
     assert winner([defaults, lucky]) is defaults
     assert winner([defaults, lucky, sound]) is sound
+    poor = Finalist("trial-9", {"x": 3}, (0.4, 0.4), gain=-0.1, error=0.01, is_worse=True)
+    assert [item.verdict for item in (lucky, sound, poor)] == [
+        "not distinguishable",
+        "better",
+        "worse",
+    ]
 
 
 # The search itself, with stand-ins for trainings: the mAP is highest at a learning rate of 0.004.
@@ -184,6 +190,19 @@ def test_better_settings_are_found_and_written(
     assert tree["noise"] == pytest.approx(0.001)
     states = [trial["state"] for trial in tree["trials"]]
     assert len(states) == 24
+    shown = (
+        CliRunner()
+        .invoke(
+            main,
+            [
+                *("tune", str(data), "--out", str(data.parent / "out"), "--steps", "27"),
+                *("--space", str(data.parent / "space.toml"), "--trials", "24"),
+            ],
+        )
+        .output
+    )
+    table = shown.split("Trials that came to the end, best first\n")[1].split("\n\n")[0]
+    assert len(table.splitlines()) - 1 == states.count("complete") - DEFAULTS
     assert states[:DEFAULTS] == ["complete"] * DEFAULTS
     assert states.count("pruned") > states.count("complete") - DEFAULTS
     assert all(list(t["mAP"]) == ["3"] or t["mAP"].keys() >= {"3", "9"} for t in tree["trials"])
