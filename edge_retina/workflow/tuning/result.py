@@ -23,7 +23,7 @@ from edge_retina.workflow.tuning.verdict import Finalist, winner
 if TYPE_CHECKING:
     import optuna
 
-_FEWEST_TRIALS = 6  # that came to the end; of fewer no importance is told
+_FEWEST_TRIALS = 20  # of fewer no importance is told
 _SHOWN = 12
 
 
@@ -56,13 +56,32 @@ class TuningResult:
 
     @property
     def importances(self) -> dict[str, float]:
-        """How much of the differences each field explains; empty if there are too few trials."""
+        """How much of the differences each field explains; empty if there are too few trials.
+
+        At the first rung, which all trials reach; few come to the end.
+        """
         import optuna
 
-        if len(searched(self.study)) < _FEWEST_TRIALS:
+        first = self.search.rungs[0]
+        values = {
+            trial.number: trial.intermediate_values[first]
+            for trial in self.study.trials
+            if trial.params and first in trial.intermediate_values
+        }
+        if len(values) < _FEWEST_TRIALS:
             return {}
+        level = optuna.create_study(direction="maximize")
+        for trial in self.study.trials:
+            if trial.number in values:
+                level.add_trial(
+                    optuna.trial.create_trial(
+                        params=trial.params,
+                        distributions=trial.distributions,
+                        value=values[trial.number],
+                    )
+                )
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(self.study, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(level, evaluator=evaluator)
         return {name: float(value) for name, value in found.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,7 +125,9 @@ class TuningResult:
         for key, value in (best.params if best else {}).items():
             section, _, name = key.rpartition(".")
             explained = importances.get(key)
-            reason = f"  # explains {explained:.0%} of the differences" if explained else ""
+            first = self.search.rungs[0]
+            told = f"  # explains {explained or 0:.0%} of the differences after {first} steps"
+            reason = told if explained else ""
             sections.setdefault(section, []).append(
                 setting(name, value).replace("=", " = ", 1) + reason
             )
@@ -162,7 +183,12 @@ class TuningResult:
             history=line_chart("mAP on the validation split", series, x_label="trial")
             if history
             else None,
-            importances=bar_chart("Importance", groups, ["share"], value_format=".2f")
+            importances=bar_chart(
+                f"Importance after {self.search.rungs[0]} steps",
+                groups,
+                ["share"],
+                value_format=".2f",
+            )
             if groups
             else None,
             trials=_trials_table(searched(self.study)),
