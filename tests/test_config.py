@@ -239,6 +239,13 @@ def test_bad_anchor_shapes_are_refused(shapes: list, message: str) -> None:
         config_from_dict({"anchors": {"shapes": shapes}})
 
 
+def test_a_wiring_of_another_backbone() -> None:
+    overrides = ["model.wiring=od_fpnlite", "model.pretrained=none"]
+    assert load_config(overrides=overrides).model.wiring == "od_fpnlite"
+    with pytest.raises(ConfigError, match="is for the backbone mobilenet_v2, not mobilenet_v3"):
+        load_config(overrides=[*overrides, "model.backbone=mobilenet_v3_large_minimalistic"])
+
+
 def test_levels_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ConfigError, match="min_level must not be above"):
         load_config(overrides=["model.min_level=5", "model.max_level=4"])

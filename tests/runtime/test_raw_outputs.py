@@ -111,6 +111,13 @@ def test_a_manifest_of_other_files(tmp_path: Path) -> None:
     assert "manifest.json, which doesn't list it; keep the file" in refusal(path)
 
 
+def test_anchors_in_the_corners_of_their_cells(tmp_path: Path) -> None:
+    anchors = {"min_level": 1, "shapes": [[[1.0, 1.0]]], "offsets": [0.0]}
+    decoder = load_raw_decoder(write_raw(tmp_path, anchors=anchors), num_anchors=4)
+    expected = [[-0.5, x - 0.5, 0.5, x + 0.5] for x in (0, 2, 4, 6)]
+    np.testing.assert_allclose(decoder.anchors_norm, np.array(expected) / [2, 8, 2, 8])
+
+
 def test_a_manifest_with_other_anchors(tmp_path: Path) -> None:
     path = write_raw(tmp_path, anchors={"min_level": 1, "shapes": [[[1.0, 1.0]]]})
     assert refusal(path) == (
