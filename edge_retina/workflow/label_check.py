@@ -39,7 +39,7 @@ class LabelCheck:
         dataset: as read.
         examples: all its pictures, each once.
         detections: of each, by the detector of the other folds.
-        suspects: most suspicious first.
+        suspects: the most suspicious of each kind in turn.
         mAP50: of these detections, against the labels as they are; 0 without labels.
     """
 

@@ -31,7 +31,7 @@ def suspects_blocks(
     """Return the number of suspects by kind, how good the judges are, and the worst suspects.
 
     Args:
-        suspects: most suspicious first.
+        suspects: in the order of `find_suspects`.
         images: number of pictures that were judged.
         objects: number of labelled objects.
         mAP50: of the detectors, on pictures that they had not seen.
@@ -70,7 +70,8 @@ def _table(suspects: Sequence[Suspect]) -> Table:
         )
         for item in suspects
     ]
-    return Table(columns, rows, title="Most suspicious first; objects are counted from 1")
+    title = "The most suspicious of each kind in turn; objects are counted from 1"
+    return Table(columns, rows, title=title)
 
 
 def render_labels_page(

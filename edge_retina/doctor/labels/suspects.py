@@ -30,7 +30,7 @@ _NEAR_IOU = 0.2  # below, a detection and a box are about different things
 _TOUCHES_IOU = 0.3  # of another box: a detection with more is not a forgotten object
 _FIRST_BIN = 20  # detections of the highest scores; each further bin is half as large again
 _GROWTH = 1.5
-_LEAST = 0.05  # suspicion
+_LEAST = 0.3  # suspicion
 _FEW = 10  # objects of a class and size; below, the recall of all objects is taken
 
 
@@ -104,7 +104,10 @@ def _ends(count: int) -> list[int]:
 def find_suspects(
     examples: Sequence[Example], detections: Sequence[Detections], labels: Sequence[str]
 ) -> list[Suspect]:
-    """Return suspicious labels, most suspicious first.
+    """Return suspicious labels: the worst of each kind, then the second worst of each, and so on.
+
+    Kinds take turns because their suspicions don't compare well: a set in which many objects have
+    no box would otherwise hide its few wrong classes.
 
     Args:
         examples: labelled pictures.
@@ -118,8 +121,11 @@ def find_suspects(
         judge = _Picture(example, item, labels, trust.of(item.scores))
         found += judge.with_objects(recall.of(example))
         found += judge.without_boxes()
-    chosen = [suspect for suspect in found if suspect.suspicion >= _LEAST]
-    return sorted(chosen, key=lambda suspect: -suspect.suspicion)
+    ranked: list[tuple[int, Suspect]] = []
+    for kind in KIND_TEXTS:
+        of_kind = [item for item in found if item.kind == kind and item.suspicion >= _LEAST]
+        ranked += enumerate(sorted(of_kind, key=lambda item: -item.suspicion))
+    return [item for _, item in sorted(ranked, key=lambda pair: (pair[0], -pair[1].suspicion))]
 
 
 class _Picture:

@@ -127,13 +127,24 @@ def test_several_detections_of_a_missing_object_are_one_suspect() -> None:
 def test_the_most_suspicious_come_first() -> None:
     sure, unsure = picture("a", BOXES[:2], CLASSES[:2]), picture("b", BOXES[:2], CLASSES[:2])
     low = found()
-    low = dataclasses.replace(low, scores=np.array([0.9, 0.9, 0.3], np.float32))
+    low = dataclasses.replace(low, scores=np.array([0.9, 0.9, 0.8], np.float32))
     noise = dataclasses.replace(low, boxes_norm=low.boxes_norm[:, ::-1].copy() * 0.2)
     examples = [*[picture(f"r{n}") for n in range(20)], *[picture(f"n{n}") for n in range(20)]]
     items = [*[found()] * 20, *[dataclasses.replace(noise, scores=noise.scores * 0.1)] * 20]
     ranked = find_suspects([*examples, unsure, sure], [*items, low, found()], LABELS)
     names = [item.image_id for item in ranked if item.kind == MISSED and item.image_id[0] in "ab"]
     assert names[:2] == ["a.jpg", "b.jpg"]
+
+
+def test_kinds_take_turns() -> None:
+    """Many missing boxes don't hide the only wrong class."""
+    examples = [picture(f"r{n}") for n in range(20)]
+    missing = [picture(f"m{n}", BOXES[:2], CLASSES[:2]) for n in range(5)]
+    wrong = picture("w", classes=np.array([0, 0, 0], np.int32))
+    every = [*examples, *missing, wrong]
+    ranked = find_suspects(every, [found()] * len(every), LABELS)
+    assert [item.kind for item in ranked].index(SWAPPED) < 2
+    assert [item.kind for item in ranked].count(MISSED) == 5
 
 
 def test_trust_never_falls_with_the_score() -> None:
