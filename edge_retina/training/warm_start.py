@@ -203,7 +203,9 @@ def _require_backbone(
     model: keras.Model, there: Shapes, source: InitSource, settings: ModelConfig
 ) -> None:
     here = _shapes_of_model(model)
-    own = {name: here[name] for name in here if is_backbone_layer(name, settings.backbone)}
+    names = [name for name in here if is_backbone_layer(name, settings.backbone)]
+    # By model.wiring the last convolution and its BatchNorm may be others, or missing.
+    own = {name: here[name] for name in names[:-2]}
     if not _has(there, own):
         raise other_backbone(source, _find_backbone(there), settings)
 
