@@ -24,6 +24,9 @@ class Imported:
         classes: how many it has, without background.
         weights: of every layer.
         image_hw: input size, if the files beside the checkpoint tell it.
+        input_scale: what the network was trained on, of this package's input x (-1..1) by channel:
+            x * scale + shift; () for x itself.
+        input_shift: see there.
         has_corner_anchors: on levels whose stride doesn't divide the input size, anchors lie around
             the corners of their cells instead of the centres.
     """
@@ -33,6 +36,8 @@ class Imported:
     classes: int
     weights: Weights
     image_hw: tuple[int, int] | None = None
+    input_scale: tuple[float, ...] = ()
+    input_shift: tuple[float, ...] = ()
     has_corner_anchors: bool = False
 
 

@@ -45,6 +45,8 @@ _HEADS[BOX_HEAD] = ("_box_convs", "_box_norms", "_box_regressor")
 # The defaults of its configs: sizes in an octave, width / height, and strides of the first.
 _ANCHORS: Mapping[str, Any] = {"num_scales": 3, "aspect_ratios": [0.5, 1.0, 2.0], "anchor_size": 4}
 _ACTIVATION = "relu6"
+# What it subtracts from values of 0..1 and divides them by (official.vision.ops.preprocess_ops).
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Layers = dict[str, dict[str, np.ndarray]]
 
@@ -112,6 +114,12 @@ def read(checkpoint: Checkpoint) -> Imported:
         classes=classes // per_cell,
         weights=weights,
         image_hw=_size(params),
+        # The input here is (v - 128) / 127.5 of a value v of 0..255.
+        input_scale=tuple(0.5 / deviation for deviation in _DEVIATION),
+        input_shift=tuple(
+            (128 / 255 - mean) / deviation
+            for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from edge_retina.errors import ModelError
 from edge_retina.files import sha256_file
 from edge_retina.imports.checkpoint import Checkpoint, checkpoint_sha256
 from edge_retina.imports.family import Imported, Weights
+from edge_retina.imports.mobilenet import fold_input
 from edge_retina.imports.table import family_of
 from edge_retina.layer_names import CLASS_HEAD, OUTPUT_BLOCK, POINTWISE, HeadLayer
 from edge_retina.run_directory import RunDirectory
@@ -87,6 +88,8 @@ def import_detector(
         )
     config, grid = _settings(imported, hw)
     weights = dict(imported.weights)
+    if imported.input_scale:
+        weights = fold_input(weights, scale=imported.input_scale, shift=imported.input_shift)
     weights[_LAST] = _only(weights[_LAST], kept, imported)
     record = ImportRecord(
         source=str(checkpoint.path),

@@ -106,6 +106,9 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 def test_raw_outputs_are_those_of_the_model_garden(
     tmp_path: Path, garden: tuple[Any, Path]
 ) -> None:
+    from edge_retina.model.keras import keras
+    from edge_retina.model.predictor import load_float_model
+
     network, prefix = garden
     (prefix.parent / "params.yaml").write_text(PARAMS)
     (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
@@ -115,9 +118,22 @@ def test_raw_outputs_are_those_of_the_model_garden(
     config = run.load_config()
     assert (config.model.image_hw, config.model.wiring) == ((128, 128), "model_garden")
     images = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
-    logits, codes = outputs_of(run, images)
     expected_logits, expected_codes = (array.numpy() for array in network(images))
     assert expected_logits.std(axis=0).mean() > 0.01
+    model = load_float_model(run)
+    # Its first layer takes values of -1..1; of the network it takes what the Model Garden makes of
+    # the same picture.
+    pixels = np.random.default_rng(2).integers(0, 256, (2, 128, 128, 3))
+    theirs = (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    first = keras.Model(model.input, model.get_layer("Conv1_relu").output)
+    found = first(((pixels - 128) / 127.5).astype(np.float32)).numpy()
+    block = network._backbone.layers[1]
+    expected = block(theirs.astype(np.float32)).numpy()
+    np.testing.assert_allclose(found[:, :-1, :-1], expected[:, :-1, :-1], atol=1e-4)
+    # With that undone, all outputs are equal.
+    model.get_layer("Conv1").set_weights(block._conv0.get_weights())
+    model.get_layer("bn_Conv1").set_weights(block._norm0.get_weights())
+    logits, codes = (array.numpy() for array in model(images))
     np.testing.assert_allclose(logits, expected_logits, atol=1e-3)
     np.testing.assert_allclose(codes / (10, 10, 5, 5), expected_codes, atol=1e-3)
     # Three sizes in an octave from 3 strides on, each with width / height .5, 1 and 2.
