@@ -56,7 +56,7 @@ def _make(
 
     tf_keras.utils.set_random_seed(0)
     config = retinanet.RetinaNet(
-        num_classes=classes,
+        num_classes=classes + 1,  # with the background
         input_size=[size, size, 3],
         backbone=backbones.Backbone(
             type="mobilenet",
@@ -103,7 +103,7 @@ def _make(
         out / "outputs.npz",
         pixels=pixels.astype(np.uint8),
         images=images,
-        scores=_rows(scores, classes),
+        scores=_rows(scores, classes + 1)[..., 1:],
         boxes=_rows(boxes, 4),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Imported:
             the corners of their cells instead of the centres.
     """
 
-    model: Mapping[str, object]
+    model: Mapping[str, Any]
     shapes: tuple[Shape, ...]
     classes: int
     weights: Weights

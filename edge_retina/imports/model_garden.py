@@ -20,8 +20,8 @@ from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.errors import ModelError
 from edge_retina.imports.checkpoint import Checkpoint
 from edge_retina.imports.family import Family, Imported
-from edge_retina.imports.mobilenet import NORM as NORM_VARIABLES
-from edge_retina.imports.mobilenet import WIDTHS, any_of
+from edge_retina.imports.parts import NORM as NORM_VARIABLES
+from edge_retina.imports.parts import WIDTHS, any_of, without_background
 from edge_retina.layer_names import (
     BOX_HEAD,
     CLASS_HEAD,
@@ -40,8 +40,10 @@ _ROOTS = ("model/", "")  # of a whole model, and of its parts as training saves 
 _BACKBONE_TOP = 5
 _BLOCKS = 17  # inverted bottlenecks
 _PARAMS = "params.yaml"  # what a training writes beside its checkpoints
-_HEADS = {CLASS_HEAD: ("_cls_convs", "_cls_norms", "_classifier")}
-_HEADS[BOX_HEAD] = ("_box_convs", "_box_norms", "_box_regressor")
+_HEADS = {
+    CLASS_HEAD: ("_cls_convs", "_cls_norms", "_classifier"),
+    BOX_HEAD: ("_box_convs", "_box_norms", "_box_regressor"),
+}
 # The defaults of its configs: sizes in an octave, width / height, and strides of the first.
 _ANCHORS: Mapping[str, Any] = {"num_scales": 3, "aspect_ratios": [0.5, 1.0, 2.0], "anchor_size": 4}
 _ACTIVATION = "relu6"
@@ -87,9 +89,13 @@ def read(checkpoint: Checkpoint) -> Imported:
             f"{checkpoint.path}: has {box['bias'].size} box outputs in a cell, but {len(shapes)} "
             f"anchors by {_PARAMS} or the usual config; put the {_PARAMS} of the training beside it"
         )
-    # Its codes are not scaled, those of this package are.
+    # Its codes are not scaled as a rule, those of this package are.
+    own = (params.get("detection_generator") or {}).get("box_coder_weights") or [1.0] * 4
+    scales = np.array(CODE_SCALES, np.float32) / np.array(own, np.float32)
     for key, value in box.items():
-        box[key] = value * np.tile(np.array(CODE_SCALES, np.float32), per_cell)
+        box[key] = value * np.tile(scales, per_cell)
+    last = HeadLayer(CLASS_HEAD, OUTPUT_BLOCK + POINTWISE).name
+    weights[last] = without_background(weights[last], per_cell)
     # A detector doesn't use the last convolution of the backbone.
     spare = set(checkpoint.unused(f"{backbone}/layer_with_weights-{_BLOCKS + 1}"))
     left = [key for place in root for key in checkpoint.unused(place) if key not in spare]
@@ -98,7 +104,6 @@ def read(checkpoint: Checkpoint) -> Imported:
             f"{checkpoint.path}: {len(left)} variables have no place in this network, such as "
             f"{left[0]}; it is of another network"
         )
-    classes = weights[HeadLayer(CLASS_HEAD, OUTPUT_BLOCK + POINTWISE).name]["bias"].size
     return Imported(
         model={
             "backbone": "mobilenet_v2",
@@ -111,7 +116,7 @@ def read(checkpoint: Checkpoint) -> Imported:
             "wiring": "model_garden",
         },
         shapes=shapes,
-        classes=classes // per_cell,
+        classes=weights[last]["bias"].size // per_cell,
         weights=weights,
         image_hw=_size(params),
         # The input here is (v - 128) / 127.5 of a value v of 0..255.

@@ -16,8 +16,8 @@ from edge_retina.boxes.anchors import Shape
 from edge_retina.errors import ModelError
 from edge_retina.imports.checkpoint import Checkpoint
 from edge_retina.imports.family import Family, Imported
-from edge_retina.imports.mobilenet import NORM as NORM_VARIABLES
-from edge_retina.imports.mobilenet import WIDTHS, any_of
+from edge_retina.imports.parts import NORM as NORM_VARIABLES
+from edge_retina.imports.parts import WIDTHS, any_of, without_background
 from edge_retina.layer_names import (
     BOX_HEAD,
     CLASS_HEAD,
@@ -104,7 +104,7 @@ def read(checkpoint: Checkpoint) -> Imported:
             f"{checkpoint.path}: has {per_cell} anchors per cell; expected "
             f"{len(_RATIOS) * len(_SCALES)}, as in the published configs"
         )
-    weights[classes + POINTWISE] = _without_background(weights[classes + POINTWISE], per_cell)
+    weights[classes + POINTWISE] = without_background(weights[classes + POINTWISE], per_cell)
     left = [key for key in checkpoint.unused("model") if "OPTIMIZER" not in key]
     if left:
         raise ModelError(
@@ -191,17 +191,6 @@ def _separable(
         pointwise["bias"] = checkpoint.value(f"{place}/bias")
     depthwise = {"depthwise_kernel": checkpoint.value(f"{place}/depthwise_kernel")}
     return {name + DEPTHWISE: depthwise, name + POINTWISE: pointwise}
-
-
-def _without_background(layer: dict[str, np.ndarray], per_cell: int) -> dict[str, np.ndarray]:
-    """Drop the class of the background, the first of each anchor."""
-
-    def drop(array: np.ndarray) -> np.ndarray:
-        shape = array.shape[:-1]
-        kept = array.reshape(*shape, per_cell, -1)[..., 1:]
-        return kept.reshape(*shape, -1)
-
-    return {name: drop(array) for name, array in layer.items()}
 
 
 def _shapes() -> tuple[Shape, ...]:

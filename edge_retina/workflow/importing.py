@@ -19,7 +19,7 @@ from edge_retina.errors import ModelError
 from edge_retina.files import sha256_file
 from edge_retina.imports.checkpoint import Checkpoint, checkpoint_sha256
 from edge_retina.imports.family import Imported, Weights
-from edge_retina.imports.mobilenet import fold_input
+from edge_retina.imports.parts import fold_input
 from edge_retina.imports.table import family_of
 from edge_retina.layer_names import CLASS_HEAD, OUTPUT_BLOCK, POINTWISE, HeadLayer
 from edge_retina.run_directory import RunDirectory
@@ -139,8 +139,8 @@ def _classes(
 
 def _settings(imported: Imported, image_hw: tuple[int, int]) -> tuple[Config, AnchorGrid]:
     """Return config and anchors."""
-    min_level, max_level = (int(str(imported.model[key])) for key in ("min_level", "max_level"))
-    levels = range(min_level, max_level + 1)
+    min_level = imported.model["min_level"]
+    levels = range(min_level, imported.model["max_level"] + 1)
     shapes = tuple(
         tuple((height * 2**level, width * 2**level) for height, width in imported.shapes)
         for level in levels

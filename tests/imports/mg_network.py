@@ -104,10 +104,10 @@ class _Head(keras.layers.Layer):
             return convs, [[_norm() for _ in convs] for _ in range(5)]
 
         self._cls_convs, self._cls_norms = tower()
-        self._classifier = _separable(classes * anchors)
+        self._classifier = _separable((classes + 1) * anchors)
         self._box_convs, self._box_norms = tower()
         self._box_regressor = _separable(4 * anchors)
-        self._sizes = (classes, 4)
+        self._sizes = (classes + 1, 4)
 
     def call(self, features: dict[str, Any], training: bool = False) -> tuple[Any, Any]:
         nets = (
@@ -128,7 +128,7 @@ class _Head(keras.layers.Layer):
 
 
 class MgNetwork(keras.Model):
-    """The network; its call returns class logits and box codes, which are not scaled."""
+    """The network; its call returns class logits with background, and unscaled box codes."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class MgNetwork(keras.Model):
         settle(self, images)
 
     def call(self, images: Any, training: bool = False) -> tuple[Any, Any]:
-        """Return (B, A, K) and (B, A, 4)."""
+        """Return (B, A, K + 1), the background first, and (B, A, 4)."""
         features = self._backbone(images, training=training)
         features = {level: x for level, x in features.items() if level != "6"}
         return self._head(self._decoder(features, training=training), training=training)

@@ -1,4 +1,4 @@
-"""What the families on MobileNetV2 share."""
+"""What the families share: sizes of MobileNetV2, and changes to weights."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def fold_input(
         _FIRST: {"kernel": (kernel * np.array(scale)[:, None]).astype(np.float32)},
         _FIRST_NORM: {**norm, "moving_mean": (norm["moving_mean"] - added).astype(np.float32)},
     }
+
+
+def without_background(layer: Mapping[str, np.ndarray], per_cell: int) -> dict[str, np.ndarray]:
+    """Return the last layer of a class head without the background, the first class of each anchor.
+
+    Args:
+        layer: kernel and bias, whose last axis has all classes of an anchor, then of the next.
+        per_cell: anchors.
+    """
+
+    def drop(array: np.ndarray) -> np.ndarray:
+        shape = array.shape[:-1]
+        kept = array.reshape(*shape, per_cell, -1)[..., 1:]
+        return kept.reshape(*shape, -1)
+
+    return {name: drop(array) for name, array in layer.items()}
 
 
 def any_of(values: Iterable[object]) -> str:
