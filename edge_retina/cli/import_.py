@@ -40,9 +40,10 @@ def command(
 ) -> None:
     """Turn a detector of another framework into a RUN.
 
-    CHECKPOINT is a TensorFlow 2 checkpoint of SSD MobileNetV2 FPNLite, as the TF2 Object Detection
-    API publishes and writes it: its directory, or its path without .index. Nothing is downloaded.
-    The input size is that of the pipeline.config beside it, unless --image-size is given.
+    CHECKPOINT is a TensorFlow 2 checkpoint: its directory, or its path without .index. It is of SSD
+    MobileNetV2 FPNLite of the TF2 Object Detection API, or of RetinaNet on MobileNetV2 of the Model
+    Garden. Nothing is downloaded. The pipeline.config or params.yaml beside it tells the input
+    size, unless --image-size is given.
 
     The RUN can be evaluated, quantised and exported, and be the start of a training with --init.
     Such a training needs the same model.wiring; the RUN's config.toml has it.
