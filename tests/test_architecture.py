@@ -15,6 +15,7 @@ TENSORFLOW = {"tensorflow", "tf_keras", "tensorflow_model_optimization"}
 WITH_TENSORFLOW = {
     "input_pipeline",
     "model",
+    "imports",
     "training",
     "quantization",
     "export",
