@@ -106,6 +106,24 @@ class Checkpoint:
         """Return the keys of variables below a path that nobody has asked for."""
         return sorted({key for _, key in self._variables(below)} - self._used)
 
+    def refuse_unused(self, *below: str, spare: str = "") -> None:
+        """Refuse a checkpoint with variables below some paths that nobody has asked for.
+
+        Args:
+            below: the paths.
+            spare: a path whose variables needn't be asked for; "" for none.
+
+        Raises:
+            ModelError: there are some; one is named.
+        """
+        known = set(self.unused(spare)) if spare else set()
+        left = [key for path in below for key in self.unused(path) if key not in known]
+        if left:
+            raise ModelError(
+                f"{self.path}: {len(left)} variables have no place in this network, such as "
+                f"{left[0]}; it is of another network"
+            )
+
     def _variables(self, below: str) -> list[tuple[str, str]]:
         """Return full name and key of every variable below a path."""
         found: list[tuple[str, str]] = []

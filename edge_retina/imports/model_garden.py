@@ -97,13 +97,7 @@ def read(checkpoint: Checkpoint) -> Imported:
     last = HeadLayer(CLASS_HEAD, OUTPUT_BLOCK + POINTWISE).name
     weights[last] = without_background(weights[last], per_cell)
     # A detector doesn't use the last convolution of the backbone.
-    spare = set(checkpoint.unused(f"{backbone}/layer_with_weights-{_BLOCKS + 1}"))
-    left = [key for place in root for key in checkpoint.unused(place) if key not in spare]
-    if left:
-        raise ModelError(
-            f"{checkpoint.path}: {len(left)} variables have no place in this network, such as "
-            f"{left[0]}; it is of another network"
-        )
+    checkpoint.refuse_unused(*root, spare=f"{backbone}/layer_with_weights-{_BLOCKS + 1}")
     return Imported(
         model={
             "backbone": "mobilenet_v2",

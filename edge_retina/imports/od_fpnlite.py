@@ -105,12 +105,7 @@ def read(checkpoint: Checkpoint) -> Imported:
             f"{len(_RATIOS) * len(_SCALES)}, as in the published configs"
         )
     weights[classes + POINTWISE] = without_background(weights[classes + POINTWISE], per_cell)
-    left = [key for key in checkpoint.unused("model") if "OPTIMIZER" not in key]
-    if left:
-        raise ModelError(
-            f"{checkpoint.path}: {len(left)} variables have no place in this network, such as "
-            f"{left[0]}; it is of another network"
-        )
+    checkpoint.refuse_unused("model")
     return Imported(
         model={
             "backbone": "mobilenet_v2",

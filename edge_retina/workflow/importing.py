@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from edge_retina.imports.parts import fold_input
 from edge_retina.imports.table import family_of
 from edge_retina.layer_names import CLASS_HEAD, OUTPUT_BLOCK, POINTWISE, HeadLayer
 from edge_retina.run_directory import RunDirectory
-
-log = logging.getLogger(__name__)
 
 _LAST = HeadLayer(CLASS_HEAD, OUTPUT_BLOCK + POINTWISE).name
 _CENTRE = 0.5

@@ -253,6 +253,21 @@ def test_another_structure_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_variables_that_are_left_over_are_refused(tmp_path: Path) -> None:
+    """Such a network does more than what would be imported."""
+    from edge_retina.model.keras import tf
+    from tests.imports.mg_network import MgNetwork
+    from tests.imports.od_network import OdNetwork
+
+    for network in (OdNetwork(**SMALL), MgNetwork()):
+        part = getattr(network, "_box_predictor", None) or network._head
+        part.extra = tf.Variable([1.0])
+        prefix = network.save(tmp_path / type(network).__name__ / "ckpt-0")
+        result = run_import(prefix, "--out", tmp_path / "run", "--image-size", 128)
+        assert result.exit_code == 1
+        assert "1 variables have no place in this network" in result.stderr.splitlines()[-1]
+
+
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     from edge_retina.model.keras import keras, tf
 
