@@ -15,25 +15,60 @@ from edge_retina.model.keras import tf
 log = logging.getLogger(__name__)
 
 KEPT = 2
+# What TensorFlow raises for a full disk, a limit of file sizes, a read-only disk, or a directory that
+# is gone.
+_UNWRITABLE = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.NotFoundError,
+)
 
 
 class Checkpoints:
     """Saves and restores models, optimizers and states in a directory of its own."""
 
-    def __init__(self, directory: Path, **objects: Any) -> None:
-        """`objects`: what a checkpoint consists of, by name."""
-        self._directory = directory
+    def __init__(self, directory: Path, *, writes: bool = True, **objects: Any) -> None:
+        """Take the parts of a checkpoint.
+
+        Args:
+            directory: of nothing else.
+            writes: if false, `save` leaves nothing behind. The processes of a cluster have to save
+                together, because some variables are read from all of them, but one of them writes.
+            objects: what a checkpoint consists of, by name.
+        """
+        self._directory, self._writes = directory, writes
         self._checkpoint = tf.train.Checkpoint(**objects)
 
     def save(self, step: int) -> None:
-        """Write a checkpoint, whole or not at all; all but the last two are deleted."""
+        """Write a checkpoint, whole or not at all; all but the last two are deleted.
+
+        Raises:
+            RunError: it can't be written, because the disk is full, say. Those before are whole.
+        """
+        if not self._writes:
+            with tempfile.TemporaryDirectory() as temporary:
+                self._checkpoint.write(str(Path(temporary) / f"step-{step}"))
+            return
+        try:
+            self._write(step)
+        except (*_UNWRITABLE, OSError) as error:
+            kept = self._stored()
+            rest = f"goes on from {kept[0]}" if kept else "starts again"
+            raise RunError(
+                f"{self._directory}: the checkpoint of step {step} can't be written "
+                f"({_why(error)}); make room there, and the same command {rest}"
+            ) from None
+        self._delete_all_but(self._stored()[:KEPT])
+
+    def _write(self, step: int) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._directory) as temporary:
             self._checkpoint.write(str(Path(temporary) / f"step-{step}"))
             # Last the index, by which a checkpoint is found; TensorFlow itself writes it in place.
             for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".index"):
                 path.replace(self._directory / path.name)
-        self._delete_all_but(self._stored()[:KEPT])
 
     def restore(self) -> bool:
         """Restore the last checkpoint that can be read, and say whether there was one.
@@ -47,7 +82,8 @@ class Checkpoints:
         for number, name in enumerate(stored):
             problem = self._read(name)
             if not problem:
-                self._delete_all_but(stored[number:])
+                if self._writes:
+                    self._delete_all_but(stored[number:])
                 return True
             problems.append(f"{name} can't be read ({problem})")
             log.warning("checkpoint %s; trying the one before", problems[-1])
@@ -85,3 +121,10 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.iterdir()) if self._directory.is_dir() else []
+
+
+def _why(error: Exception) -> str:
+    """Return the reason alone; TensorFlow's messages have the names of files and nodes too."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error).partition(" [Op:")[0].rpartition("; ")[2]

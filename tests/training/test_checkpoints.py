@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,22 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path):
     assert restored(tmp_path) == 10
     save(tmp_path, 20)
     assert names(tmp_path) == {"step-10", "step-20"}
+
+
+def test_a_full_disk_is_said_in_one_line_and_costs_nothing(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # bytes that a file may have
+    try:
+        with pytest.raises(RunError) as caught:
+            save(tmp_path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    said = str(caught.value)
+    assert "the checkpoint of step 2 can't be written (File too large)" in said
+    assert "the same command goes on from step-1" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert restored(tmp_path) == 1
