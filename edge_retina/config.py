@@ -369,6 +369,13 @@ class TrainConfig:
         "AMX; elsewhere it is slower",
         choices=("float32", "bfloat16"),
     )
+    distribution: str = option(
+        "auto",
+        '"auto": on the machines that TF_CONFIG names and all their GPUs, else on one device; '
+        '"mirrored": on all GPUs of this machine; "off": on one device. batch_size is that of all '
+        "devices together, so the training is the same",
+        choices=("auto", "mirrored", "off"),
+    )
     deterministic: bool = option(
         False,
         "use only deterministic operations of TensorFlow; slower, and needed on a GPU to repeat a "

@@ -17,6 +17,7 @@ from edge_retina.cli.options import (
     set_option,
 )
 from edge_retina.cli.summary import print_summary
+from edge_retina.cluster import cluster_of
 from edge_retina.run_directory import RunDirectory
 
 
@@ -47,7 +48,11 @@ def command(
 
     settings = read_config(config, overrides=with_init(overrides, init), seed=seed)
     run = RunDirectory(out or Path("runs") / settings.name)
+    cluster = cluster_of(settings.train.distribution)
     run_all(settings, run)
+    if not cluster.is_chief:
+        click.echo(f"{cluster.this_worker}: trained; worker 0 does the rest of the RUN")
+        return
     results = load_results(run, "evaluate")
     print_summary(run, results)
     emit_json(results, json_target)

@@ -16,6 +16,7 @@ from edge_retina.cli.options import (
     seed_option,
     set_option,
 )
+from edge_retina.cluster import cluster_of
 from edge_retina.config import Config
 from edge_retina.run_directory import RunDirectory
 
@@ -63,8 +64,12 @@ def command(
         parameter = next(option for option in context.command.params if option.name == "out")
         raise click.MissingParameter(ctx=context, param=parameter)
     run = RunDirectory(out)
-    prepared = prepare_run(read_config(source, overrides=overrides, seed=seed), run)
-    STAGES.complete(prepared, ["train"])
+    config = read_config(source, overrides=overrides, seed=seed)
+    cluster = cluster_of(config.train.distribution)
+    STAGES.complete(prepare_run(config, run), ["train"])
+    if not cluster.is_chief:
+        click.echo(f"{cluster.this_worker}: trained; worker 0 writes the RUN")
+        return
     click.echo(f"float model: {run.float_weights}")
     emit_json(run.details("train"), json_target)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,19 @@ from edge_retina.model.keras import tf
 _PREFETCHED_BATCHES = 4
 
 
+@dataclass(frozen=True)
+class BatchPart:
+    """The part of every batch that one of several processes draws.
+
+    Attributes:
+        first: the first image of it, counted from 0 in the batch.
+        images: how many.
+    """
+
+    first: int
+    images: int
+
+
 def training_batches(
     examples: Sequence[Example],
     *,
@@ -29,6 +43,7 @@ def training_batches(
     first_step: int = 0,
     plain_from: int | None = None,
     teacher_hw: tuple[int, int] | None = None,
+    part: BatchPart | None = None,
 ) -> tf.data.Dataset:
     """Return an endless dataset of training batches.
 
@@ -44,10 +59,11 @@ def training_batches(
         plain_from: the first step with plain pictures (see `plain_settings`); None for none.
         teacher_hw: input size of a teacher that is to see the same images; None for no teacher, or
             one of the same input size.
+        part: of each batch, for a training on several devices; None for all of it.
 
     Yields:
         images (B, H, W, 3) uint8, cls_targets (B, A) int32, box_targets (B, A, 4) float32 and, with
-        `teacher_hw`, teacher_images (B, h, w, 3) uint8.
+        `teacher_hw`, teacher_images (B, h, w, 3) uint8. With a `part`, B is its size.
 
     Raises:
         TrainingError: there are no examples.
@@ -84,9 +100,14 @@ def training_batches(
         ignored.set_shape((None,))
         return image, *assign_targets(boxes, classes, ignored), *views
 
+    part = part or BatchPart(0, batch_size)
+
+    def number_of(count: tf.Tensor) -> tf.Tensor:
+        return count // part.images * batch_size + part.first + count % part.images
+
     return (
-        tf.data.Dataset.counter(start=first_step * batch_size)
-        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        tf.data.Dataset.counter(start=first_step * part.images)
+        .map(lambda count: draw(number_of(count)), num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(part.images, drop_remainder=True)
         .prefetch(_PREFETCHED_BATCHES)
     )

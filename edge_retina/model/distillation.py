@@ -8,6 +8,7 @@ from edge_retina.choices import BOX_LOSSES, load_choice
 from edge_retina.config import LossConfig
 from edge_retina.model.keras import tf
 from edge_retina.model.matched_boxes import MatchedBoxes
+from edge_retina.model.replicas import sum_over_replicas
 
 _SEEN = 0.05  # a teacher's score below this is background, where its box means nothing
 # Boxes that overlap more are the same, but for the rounding of a box that was decoded and encoded
@@ -36,7 +37,7 @@ def distillation_loss(
         teacher_deltas: (B, A, 4).
     """
     weight = _seen_scores(teacher_logits)
-    amount = tf.maximum(tf.reduce_sum(weight), 1.0)
+    amount = tf.maximum(sum_over_replicas(tf.reduce_sum(weight)), 1.0)
     focus = tf.square(tf.sigmoid(cls_logits) - tf.sigmoid(teacher_logits))
     cls_part = tf.reduce_sum(focus * _divergence(cls_logits, teacher_logits)) / amount
     difference = tf.reduce_mean(tf.abs(box_deltas - teacher_deltas), axis=-1)
@@ -84,7 +85,7 @@ class ImitationLoss:
     ) -> tf.Tensor:
         """Return the distance, a scalar; see `distillation_loss` for the shapes."""
         weight = self._counted * _seen_scores(teacher_logits)
-        amount = tf.maximum(tf.reduce_sum(weight), 1.0)
+        amount = tf.maximum(sum_over_replicas(tf.reduce_sum(weight)), 1.0)
         focus = tf.abs(tf.sigmoid(cls_logits) - tf.sigmoid(teacher_logits))
         each = focus * _divergence(cls_logits, teacher_logits) * self._counted[:, None]
         where = tf.where(weight > 0)

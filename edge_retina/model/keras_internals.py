@@ -32,6 +32,7 @@ __all__ = [
     "output_range",
     "quantized_kernels",
     "rename_layer",
+    "synchronise_batchnorm",
     "users",
     "wrappers",
 ]
@@ -106,6 +107,32 @@ def output_range(wrapper: QuantizeWrapperV2) -> dict[str, tf.Variable] | None:
     return getattr(wrapper, "_output_quantizer_vars", None)
 
 
+def synchronise_batchnorm(norm: keras.layers.BatchNormalization) -> None:
+    """Let a BatchNorm of a mirrored model use the statistics of the batch on all replicas.
+
+    The fused kernel can't. Unlike it, what is used instead doesn't scale the moving variance by
+    N / (N - 1). That is 3 % on the coarsest map of a batch of 8 at 256 pixels, and less elsewhere.
+    """
+    norm.__class__ = _SynchronisedBatchNorm
+    norm.fused, norm.synchronized = False, True
+
+
+class _SynchronisedBatchNorm(keras.layers.BatchNormalization):
+    """Like Keras' own with `synchronized`, but with one message per call instead of three."""
+
+    def _sync_calculate_mean_and_var(
+        self, x: tf.Tensor, reduction_axes: Sequence[int], keep_dims: bool, mask: None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        if context is None:
+            return super()._sync_calculate_mean_and_var(x, reduction_axes, keep_dims, mask)
+        # All replicas have pieces of the same size, so the mean of their means is that of all.
+        means = [tf.reduce_mean(y, reduction_axes, keepdims=keep_dims) for y in (x, tf.square(x))]
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack(means))
+        mean, square = tf.unstack(total / context.num_replicas_in_sync)
+        return mean, tf.maximum(square - tf.square(mean), 0.0)
+
+
 class PerVariableRate:
     """Mixed into a Keras optimizer: multiplies the learning rate of single variables.
 
@@ -128,9 +155,9 @@ class PerVariableRate:
             multiple: of the learning rate of the others.
             rise_steps: the multiple rises in equal parts over the first so many steps.
         """
-        keys = frozenset(variable.ref() for variable in variables)
+        keys = frozenset(self._var_key(variable) for variable in variables)  # type: ignore[attr-defined]
         # A function, because Keras would take a container for a part of its checkpoints.
-        self._multiple_of = lambda variable: multiple if variable.ref() in keys else None
+        self._multiple_of = lambda variable: multiple if self._var_key(variable) in keys else None  # type: ignore[attr-defined]
         self._rise_steps = rise_steps
 
     @property

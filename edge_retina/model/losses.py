@@ -9,10 +9,14 @@ from edge_retina.choices import BOX_LOSSES, CLASS_LOSSES, load_choice
 from edge_retina.config import LossConfig
 from edge_retina.model.keras import tf
 from edge_retina.model.matched_boxes import MatchedBoxes
+from edge_retina.model.replicas import sum_over_replicas
 
 
 class DetectionLosses(NamedTuple):
     """The parts of the loss of a batch, scalars, all divided by the number of positive anchors.
+
+    On several devices it is the number in the whole batch, and the sums of all replicas are the
+    losses of the whole batch.
 
     Attributes:
         positives: class loss of the positive anchors.
@@ -63,7 +67,8 @@ class DetectionLoss:
         """
         settings = self._settings
         where = tf.where(cls_targets >= 0)
-        count = tf.maximum(tf.cast(tf.shape(where)[0], tf.float32), 1.0)
+        positives = sum_over_replicas(tf.cast(tf.shape(where)[0], tf.float32))
+        count = tf.maximum(positives, 1.0)
         matched = MatchedBoxes(
             tf.gather_nd(box_deltas, where),
             tf.gather_nd(box_targets, where),

@@ -15,7 +15,7 @@ from edge_retina.model.keras import tf
 log = logging.getLogger(__name__)
 
 KEPT = 2
-# What TensorFlow raises for a full disk, a limit of file sizes, a read-only disk, or a directory that
+# What TensorFlow raises for a full or read-only disk, a limit of file sizes, or a directory that
 # is gone.
 _UNWRITABLE = (
     tf.errors.ResourceExhaustedError,

@@ -34,6 +34,8 @@ class Hooks:
         evaluation_steps: numbers of steps done.
         save: after each evaluation and, if `save_seconds` is above 0, so often in between.
         save_seconds: time between two saves.
+        agree: returns what the chief of a cluster says; asked after every 20th step whether it is
+            time to save, because clocks of machines differ.
     """
 
     before_step: Hook | None = None
@@ -41,6 +43,7 @@ class Hooks:
     evaluation_steps: frozenset[int] = frozenset()
     save: Hook | None = None
     save_seconds: float = 0.0
+    agree: Callable[[bool], bool] | None = None
 
 
 class TrainingLoop:
@@ -103,7 +106,7 @@ class TrainingLoop:
             if evaluates and self._hooks.evaluate is not None:
                 self._hooks.evaluate(done)
                 self._window.restart_clock()
-            if evaluates or self._is_save_due():
+            if evaluates or self._is_save_due(done):
                 self._save(done)
 
     def _require_finite(self, result: StepResult, step: int) -> None:
@@ -112,9 +115,12 @@ class TrainingLoop:
         if bad:
             raise TrainingError(f"step {step}: {', '.join(bad)}; {self._remedy}")
 
-    def _is_save_due(self) -> bool:
+    def _is_save_due(self, done: int) -> bool:
         seconds = self._hooks.save_seconds
-        return seconds > 0 and time.monotonic() - self._saved >= seconds
+        is_due = seconds > 0 and time.monotonic() - self._saved >= seconds
+        if self._hooks.agree is None:
+            return is_due
+        return done % LOG_EVERY_STEPS == 0 and self._hooks.agree(is_due)
 
     def _save(self, done: int) -> None:
         if self._hooks.save is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_retina.model.keras import keras, tf
+from edge_retina.training.distribution import Distribution
 
 
 class MovingAverage:
@@ -12,8 +13,22 @@ class MovingAverage:
     they never change, so that the average has them once it starts from the model's weights.
     """
 
-    def __init__(self, average: keras.Model, model: keras.Model, *, decay: float) -> None:
-        """`decay` is warmed up as min(decay, (1 + n) / (10 + n)) after n updates; 0 copies."""
+    def __init__(
+        self,
+        average: keras.Model,
+        model: keras.Model,
+        *,
+        decay: float,
+        distribution: Distribution | None = None,
+    ) -> None:
+        """Take what follows what.
+
+        Args:
+            average: an ordinary model.
+            model: may be mirrored on several devices.
+            decay: warmed up as min(decay, (1 + n) / (10 + n)) after n updates; 0 copies.
+            distribution: the devices of `model`; None for one device.
+        """
         frozen = {
             weight.ref()
             for layer in model.layers
@@ -21,7 +36,8 @@ class MovingAverage:
             for weight in layer.weights
         }
         pairs = zip(average.weights, model.weights, strict=True)
-        self._pairs = [(mean, value) for mean, value in pairs if value.ref() not in frozen]
+        local = (distribution or Distribution()).local
+        self._pairs = [(mean, local(value)) for mean, value in pairs if value.ref() not in frozen]
         self._decay = decay
 
     def update(self, count: tf.Tensor) -> None:

@@ -11,6 +11,7 @@ from edge_retina.config import LossConfig
 from edge_retina.model.distillation import distillation_loss
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.losses import DetectionLoss
+from edge_retina.model.replicas import replica_count
 from edge_retina.model.teacher import Teacher
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.training.evidence import anchor_figures
@@ -87,7 +88,9 @@ def detection_objective(
             expected = [tf.stop_gradient(x) for x in teacher(seen, training=False)]
             named["distance"] = distillation * distance(cls_logits, box_deltas, *expected)
         figures = anchor_figures(cls_logits, cls_targets, box_targets, level_anchors=level_anchors)
-        return Computed(named, {"positive_cls_loss": parts.positives, **figures})
+        # A figure is the mean of those of all replicas; this one is a part of a sum over them.
+        positives = parts.positives * replica_count()
+        return Computed(named, {"positive_cls_loss": positives, **figures})
 
     return compute
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_retina.model.keras import keras, tf
+from edge_retina.model.replicas import sum_over_replicas
+from edge_retina.training.distribution import Distribution
 from edge_retina.training.evidence import UpdateRatios
 from edge_retina.training.moving_average import MovingAverage
 from edge_retina.training.objective import Objective
@@ -44,6 +46,7 @@ class TrainStep:
         *,
         average: MovingAverage | None = None,
         ratios: UpdateRatios | None = None,
+        distribution: Distribution | None = None,
     ) -> None:
         """Take what to minimise, by which variables and how.
 
@@ -53,12 +56,15 @@ class TrainStep:
             optimizer: built for them.
             average: updated after each step.
             ratios: measured in each step.
+            distribution: the devices; a batch has a piece for each. None for one device.
         """
         self._objective, self._variables = objective, list(variables)
         self._optimizer, self._average, self._ratios = optimizer, average, ratios
         self._losses: tuple[str, ...] = ()
         self._figures: dict[str, tuple[int, ...]] = {}
-        self._compiled = tf.function(self._run)
+        self._distribution = distribution or Distribution()
+        is_one = self._distribution.replicas == 1
+        self._compiled = tf.function(self._run if is_one else self._run_on_replicas)
 
     def __call__(self, *batch: tf.Tensor, learning_rate: float) -> StepResult:
         """Do a step on a batch, the arguments of the objective."""
@@ -86,7 +92,46 @@ class TrainStep:
                 self._average.update(self._optimizer.iterations)
         if self._ratios:
             figures = figures | self._ratios.after(before)
-        # Known when the step is traced.
+        return self._flat(losses, norm, figures)
+
+    def _run_on_replicas(self, batch: tuple[tf.Tensor, ...], learning_rate: tf.Tensor) -> tf.Tensor:
+        """Do what `_run` does, on a batch in pieces.
+
+        Within a replica nothing can depend on a condition that updates variables. So gradients that
+        are not finite count as zeros, which leaves the weights finite; the loop ends the training.
+        """
+        self._optimizer.learning_rate.assign(learning_rate)
+        before = self._ratios.before(self._optimizer.iterations) if self._ratios else []
+        values = self._distribution.sum_of(self._run_on_replica, batch)
+        if self._average is not None:
+            self._average.update(self._optimizer.iterations)
+        if not self._ratios:
+            return values
+        ratios = self._ratios.after(before)
+        self._figures |= {name: tuple(value.shape) for name, value in ratios.items()}
+        return tf.concat([values, *(tf.reshape(value, [-1]) for value in ratios.values())], axis=0)
+
+    def _run_on_replica(self, batch: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        """Return what is to be added up over the replicas: sums of losses, means of the rest."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._variables)
+            losses, figures = self._objective(*batch)
+            total = tf.add_n(list(losses.values()))
+        gradients = sum_over_replicas(tape.gradient(total, self._variables))
+        norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(norm)
+        safe = [tf.where(is_finite, value, tf.zeros_like(value)) for value in gradients]
+        self._optimizer.apply_gradients(
+            zip(safe, self._variables, strict=True), skip_gradients_aggregation=True
+        )
+        count = self._distribution.replicas
+        parts = {name: value / count for name, value in figures.items()}
+        return self._flat(losses, norm / count, parts)
+
+    def _flat(
+        self, losses: dict[str, tf.Tensor], norm: tf.Tensor, figures: dict[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Return everything in one vector; names and shapes are kept when the step is traced."""
         self._losses = tuple(losses)
         self._figures = {name: tuple(value.shape) for name, value in figures.items()}
         flat = [tf.reshape(value, [-1]) for value in (*losses.values(), norm, *figures.values())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
 from edge_retina.files import atomic_path, write_json
-from edge_retina.input_pipeline.pipeline import training_batches
+from edge_retina.input_pipeline.pipeline import BatchPart, training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
 from edge_retina.model.distillation import ImitationLoss
 from edge_retina.model.keras import computing_in, keras, tf
@@ -28,6 +29,7 @@ from edge_retina.training.batchnorm import (
     settle_statistics,
 )
 from edge_retina.training.checkpoints import Checkpoints
+from edge_retina.training.distribution import Distribution
 from edge_retina.training.evidence import UpdateRatios, network_parts
 from edge_retina.training.loop import Hooks, TrainingLoop
 from edge_retina.training.metric_sinks import open_sinks
@@ -73,6 +75,7 @@ class Trainer:
         run: RunDirectory,
         evaluation_steps: Sequence[int] = (),
         on_evaluation: Callable[[int, float], None] | None = None,
+        distribution: Distribution | None = None,
     ) -> None:
         """Build the network.
 
@@ -87,6 +90,7 @@ class Trainer:
                 those of `train.eval_every_epochs`; the end is always among them.
             on_evaluation: told the steps done and the mAP after each measurement, when everything
                 has been saved; what it raises ends the training.
+            distribution: the devices to train on; None for one.
 
         Raises:
             RunError: the weights of the teacher don't fit its network.
@@ -94,6 +98,7 @@ class Trainer:
         self.config, self.run = config, run
         self._evaluation_steps, self._on_evaluation = evaluation_steps, on_evaluation
         self._labels, self._train = labels, train
+        self._distribution = distribution or Distribution()
         self._grid = grid
         self._epoch_steps = steps_per_epoch(len(train), config.train.batch_size)
         self._total_steps = total_steps(
@@ -102,25 +107,26 @@ class Trainer:
         if config.train.deterministic:
             tf.config.experimental.enable_op_determinism()  # for the rest of the process
         keras.utils.set_random_seed(config.seed)
-        with computing_in(config.train.precision):
-            self.model = self._build()
         self.average = self._build()
+        with computing_in(config.train.precision), self._distribution.scope():
+            self.model = self._build()
         if not config.train.init:
             load_pretrained(
-                self.model,
+                self.average,
                 backbone=config.model.backbone,
                 pretrained=config.model.pretrained,
                 width=config.model.backbone_width,
             )
         for network in (self.model, self.average):
             self._freeze(network)
-        self.average.set_weights(self.model.get_weights())
-        self.optimizer = build_optimizer(
-            config.train,
-            self.model.trainable_variables,
-            backbone=self._fine_tuned(),
-            steps=self._total_steps,
-        )
+        self._distribution.synchronise_batchnorms(self.model)
+        with self._distribution.scope():
+            self.optimizer = build_optimizer(
+                config.train,
+                self.model.trainable_variables,
+                backbone=self._fine_tuned(),
+                steps=self._total_steps,
+            )
         self._validation = (
             Validation(self.average, val, labels=labels, anchors=self._grid, export=config.export)
             if val
@@ -131,6 +137,8 @@ class Trainer:
             if config.train.probe_images
             else None
         )
+        # Of the processes of a cluster one writes what the training leaves.
+        self._is_chief = self._distribution.cluster.is_chief
         # After the network, whose random weights are so the same with and without a teacher.
         teacher = config.train.teacher
         self._teacher = load_teacher(RunDirectory(Path(teacher)), grid=grid) if teacher else None
@@ -139,6 +147,7 @@ class Trainer:
         self._measured: tuple[int, float] | None = None  # until `on_evaluation` was told
         self._checkpoints = Checkpoints(
             run.checkpoint_dir,
+            writes=self._is_chief,
             model=self.model,
             average=self.average,
             optimizer=self.optimizer,
@@ -159,19 +168,19 @@ class Trainer:
                 can't be used.
             ConfigError: a sink of `train.metric_sinks` isn't installed or can't be opened.
         """
+        with self._distribution.losing_workers():
+            return self._fit()
+
+    def _fit(self) -> dict[str, float]:
         first, total = self._begin(), self._total_steps
         self._mark = time.monotonic()
         if first == 0:
             self._measure_rate_range()
-        tensorboard = self.run.tensorboard_dir if self.config.train.tensorboard else None
-        sinks = open_sinks(self.config.train.metric_sinks, self.run.root, self.config.to_dict())
-        metrics = MetricsLog(
-            self.run.metrics_file, tensorboard=tensorboard, sinks=sinks, first_step=first
-        )
-        with closing(metrics), show_progress("train", total) as progress:
+        with closing(self._open_log(first)) as metrics, show_progress("train", total) as progress:
             hooks = self._make_hooks(total, metrics)
             self.make_loop(first, total, metrics, progress, hooks).run(first, total)
         self._save_weights()
+        self._distribution.wait()
         kept = self._state.selection.kept
         if kept is not None and kept.step != total:
             log.info("kept the weights of step %d, better than the last beyond noise", kept.step)
@@ -181,6 +190,17 @@ class Trainer:
             "best_step": kept.step if kept is not None else total,
             "best_mAP": kept.mAP if kept is not None else -1.0,
         }
+
+    def _open_log(self, first: int) -> MetricsLog:
+        settings, run = self.config.train, self.run
+        if not self._is_chief:
+            return MetricsLog(None)
+        return MetricsLog(
+            run.metrics_file,
+            tensorboard=run.tensorboard_dir if settings.tensorboard else None,
+            sinks=open_sinks(settings.metric_sinks, run.root, self.config.to_dict()),
+            first_step=first,
+        )
 
     def make_loop(
         self,
@@ -213,20 +233,24 @@ class Trainer:
     def _make_batches(self, first: int, total: int) -> Iterator[tuple[tf.Tensor, ...]]:
         """Return the batches of a training of `total` steps, from step `first` on."""
         settings = self.config.train
+        part = self._distribution.part_of(settings.batch_size)
+        return self._distribution.distribute(self._dataset(first, total, part))
+
+    def _dataset(self, first: int, total: int, part: BatchPart | None = None) -> tf.data.Dataset:
+        settings = self.config.train
         teacher_hw = self._teacher.input_hw if self._teacher is not None else None
-        return iter(
-            training_batches(
-                self._train,
-                grid=self._grid,
-                data=self.config.data,
-                augmentation=self.config.augmentation,
-                matching=self.config.matching,
-                batch_size=settings.batch_size,
-                seed=self.config.seed,
-                first_step=first,
-                plain_from=plain_from(settings, total),
-                teacher_hw=teacher_hw if teacher_hw != self._grid.image_hw else None,
-            )
+        return training_batches(
+            self._train,
+            grid=self._grid,
+            data=self.config.data,
+            augmentation=self.config.augmentation,
+            matching=self.config.matching,
+            batch_size=settings.batch_size,
+            seed=self.config.seed,
+            first_step=first,
+            plain_from=plain_from(settings, total),
+            teacher_hw=teacher_hw if teacher_hw != self._grid.image_hw else None,
+            part=part,
         )
 
     def make_step(self, *, evidence: bool = True) -> TrainStep:
@@ -259,8 +283,10 @@ class Trainer:
                 self.average,
                 self.model,
                 decay=average_decay(self.config.train, self._total_steps),
+                distribution=self._distribution,
             ),
             ratios=self._update_ratios() if evidence else None,
+            distribution=self._distribution,
         )
 
     def _update_ratios(self) -> UpdateRatios:
@@ -275,6 +301,7 @@ class Trainer:
             evaluation_steps=frozenset((*(self._evaluation_steps or usual), total)),
             save=self._save,
             save_seconds=60 * settings.checkpoint_minutes,
+            agree=self._distribution.agree if self._distribution.cluster.workers > 1 else None,
         )
 
     def _begin(self) -> int:
@@ -284,27 +311,35 @@ class Trainer:
         else:
             self._warm_start()
             some = self._train[: self.config.train.batch_size]
-            settle_statistics(self.model, [example.path for example in some])
-            self.average.set_weights(self.model.get_weights())
+            settle_statistics(self.average, [example.path for example in some])
+            self.model.set_weights(self.average.get_weights())
+        if self._distribution.cluster.workers > 1:
+            begun = hashlib.sha256(str(self._state.step).encode())
+            for weights in self.average.get_weights():
+                begun.update(weights.tobytes())
+            self._distribution.require_same(begun.hexdigest(), what="starting weights")
         return self._state.step
 
     def _warm_start(self) -> None:
         """Start from the detector of `train.init`, if there is one, and record what it gave."""
         record = self.run.results_file("init")
-        record.unlink(missing_ok=True)  # of a training that ended before its first checkpoint
+        if self._is_chief:
+            record.unlink(missing_ok=True)  # of a training that ended before its first checkpoint
         if self.config.train.init:
             found = start_from(
                 Path(self.config.train.init),
-                self.model,
+                self.average,
                 labels=self._labels,
                 settings=self.config.model,
             )
-            write_json(record, found.to_dict())
+            if self._is_chief:
+                write_json(record, found.to_dict())
 
     def _measure_rate_range(self) -> None:
         """Record the loss by learning rate, and put everything back."""
         settings, record = self.config.train, self.run.rate_range_file
-        record.unlink(missing_ok=True)
+        if self._is_chief:
+            record.unlink(missing_ok=True)
         if not settings.rate_range_steps:
             return
         log.info("measuring the loss by learning rate in %d steps", settings.rate_range_steps)
@@ -318,7 +353,8 @@ class Trainer:
         )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        write_json(record, found)
+        if self._is_chief:
+            write_json(record, found)
 
     def _evaluate(self, step: int, metrics: MetricsLog) -> None:
         if step == self._total_steps and self.config.train.reestimate_batchnorm:
@@ -350,7 +386,10 @@ class Trainer:
         """
         count = self.config.train.reestimate_batchnorm
         log.info("measuring the BatchNorm statistics of the averaged weights on %d batches", count)
-        batches = (images.numpy() for images, *_ in islice(self._batches, count))
+        following = self._batches
+        if self._distribution.replicas > 1:  # whose own are in pieces
+            following = iter(self._dataset(self._total_steps, self._total_steps))
+        batches = (images.numpy() for images, *_ in islice(following, count))
         reestimate_statistics(self.average, batches)
 
     def _save(self, step: int) -> None:
@@ -368,6 +407,8 @@ class Trainer:
 
     def _save_weights(self) -> None:
         """Write the weights that are kept as of now; those of the average if none were compared."""
+        if not self._is_chief:
+            return
         kept, last = self._state.selection.kept, self.average.get_weights()
         if kept is not None:
             self.average.set_weights(kept.weights)

@@ -32,6 +32,7 @@ FREE_FIELDS = (
     "data.test_split",
     "data.cache_mb",
     "train.checkpoint_minutes",
+    "train.distribution",
     "train.probe_images",
     "train.rate_range_steps",
     "train.teacher",  # its content is compared, wherever it is

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge_retina.cluster import cluster_of
 from edge_retina.config import Config
-from edge_retina.files import write_json
+from edge_retina.files import sha256_json, write_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.exporting import ExportRequest, export_files
@@ -61,11 +62,14 @@ def _train_inputs(context: RunContext) -> Any:
 def _train(context: RunContext) -> dict[str, Any]:
     from edge_retina.input_pipeline.augmentation_effect import examine_augmentation
     from edge_retina.quantization.quantize import check_recipe
+    from edge_retina.training.distribution import open_distribution
     from edge_retina.training.trainer import Trainer
 
+    config = context.config
+    distribution = open_distribution(config.train)  # before TensorFlow computes anything
+    distribution.require_same(sha256_json(_train_inputs(context)), what="settings or data")
     # A recipe that doesn't fit the network is refused before an hour of training.
     check_recipe(context.config, grid=context.grid, num_classes=len(context.labels))
-    config = context.config
     _, warnings = examine_augmentation(
         context.data.train, context.grid, config.augmentation, seed=config.seed
     )
@@ -78,6 +82,7 @@ def _train(context: RunContext) -> dict[str, Any]:
         train=context.data.train,
         val=context.data.val,
         run=context.run,
+        distribution=distribution,
     )
     others = {"teacher": context.teacher_sha256, "init": context.init_sha256}
     return {**trainer.fit(), **{name: value for name, value in others.items() if value}}
@@ -239,7 +244,8 @@ STAGES = StageGraph(
 
 
 def run_all(config: Config, run: RunDirectory) -> RunContext:
-    """Do every stage of a run that is not done."""
+    """Do every stage of a run that is not done; in a cluster, all but the chief only train."""
+    cluster = cluster_of(config.train.distribution)
     context = prepare_run(config, run)
-    STAGES.complete(context)
+    STAGES.complete(context, None if cluster.is_chief else ["train"])
     return context
