@@ -135,6 +135,8 @@ def describe(error: Exception) -> str:
             f"{error.filename}: {error.strerror}; "
             "use another path, or check its permissions and the free space"
         )
+    if isinstance(error, OSError) and error.strerror:  # of an open file, whose name it doesn't know
+        return f"{error.strerror}; check the free space and the permissions of what is written"
     what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
     return f"unexpected {what}; run again with --debug and report it"
 
