@@ -24,8 +24,9 @@ pytestmark = [pytest.mark.tf, pytest.mark.slow]
 
 STEPS, SAVED = 120, 20  # the first save that a clock asks for comes after 20 steps
 PATIENCE_SECONDS = 300
-# Rounding differs, for sums are made in another order. It grows from step to step.
-TOLERANCE = 1e-4
+# Rounding differs, for sums are made in another order. It grows from step to step, and decides on
+# which side of a ReLU's kink an activation is, which gradients and weights show before losses do.
+LOSS_TOLERANCE, TOLERANCE = 1e-4, 2e-3
 
 MIRRORED = ("--set", "train.distribution=mirrored")
 
@@ -123,7 +124,7 @@ def _free_ports(count: int) -> list[int]:
 
 def losses(run: Path) -> dict[int, list[float]]:
     """The figures of each logged step: losses, gradient's norm, and two figures of the anchors."""
-    names = ("cls_loss", "box_loss", "gradient_norm", "positive_cls_loss", "positives")
+    names = ("cls_loss", "box_loss", "positive_cls_loss", "positives", "gradient_norm")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return {line["step"]: [line[name] for name in names] for line in lines if "loss" in line}
 
@@ -132,13 +133,18 @@ def assert_same_training(run: Path, other: Path) -> None:
     found, expected = losses(run), losses(other)
     assert list(found) == list(expected) == [1, *range(20, STEPS + 1, 20)]
     for step, values in expected.items():
-        np.testing.assert_allclose(found[step], values, rtol=TOLERANCE, err_msg=f"step {step}")
+        where = f"step {step}"
+        np.testing.assert_allclose(found[step], values, rtol=TOLERANCE, err_msg=where)
+        np.testing.assert_allclose(
+            found[step][:-1], values[:-1], rtol=LOSS_TOLERANCE, err_msg=where
+        )
+    trained = weights_of(run)
     for name, weights in weights_of(other).items():
         # The scale of one that starts at 0 is that of its changes.
         limit = TOLERANCE * max(np.abs(weights).max(), 0.1)
         if "moving_variance" in name:  # without the fused kernel's N / (N - 1); N is 16 at least
             limit = np.abs(weights).max() / 15
-        np.testing.assert_allclose(weights_of(run)[name], weights, atol=limit, rtol=0, err_msg=name)
+        np.testing.assert_allclose(trained[name], weights, atol=limit, rtol=0, err_msg=name)
 
 
 def weights_of(run: Path) -> dict[str, np.ndarray]:
