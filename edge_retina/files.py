@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_retina.stored_files import open_binary
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -68,9 +70,9 @@ def _without_nan(value: Any) -> Any:
 
 
 def sha256_file(path: Path | str) -> str:
-    """Return the SHA-256 of a file as hex digits."""
+    """Return the SHA-256 of an ordinary or stored file as hex digits."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_binary(path) as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

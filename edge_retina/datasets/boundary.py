@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_retina.errors import DatasetError
+from edge_retina.stored_files import containing_file
 
 _AnyPath = TypeVar("_AnyPath", Path, str)
 
@@ -27,7 +28,11 @@ class Boundary:
         self._real_directories: dict[str, str] = {}  # by name: most files share a few directories
 
     def refusal(self, path: Path | str) -> str | None:
-        """Return why the existing file or directory `path` must not be used; None if it may."""
+        """Return why the existing file or directory `path` must not be used; None if it may.
+
+        A stored file is judged by the file that it lies in.
+        """
+        path = containing_file(path)
         directory, name = os.path.split(path)
         real_directory = self._real_directories.get(directory)
         if real_directory is None:

@@ -24,6 +24,7 @@ from edge_retina.datasets.pillow import (
 )
 from edge_retina.datasets.tiff_tags import read_tiff_tags
 from edge_retina.errors import ImageError
+from edge_retina.stored_files import open_binary
 
 _ORIENTATIONS = range(1, 9)
 
@@ -78,7 +79,7 @@ def read_image_header(path: Path) -> ImageHeader:
     """
     name = str(path)
     try:
-        stream = open(path, "rb")  # noqa: SIM115  closed below; errors of opening are not Pillow's
+        stream = open_binary(path)  # closed below; errors of opening are not Pillow's
     except OSError as error:
         raise unreadable(name, error) from None
     with stream, image_errors(stream, name):

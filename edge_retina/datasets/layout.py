@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from edge_retina.errors import DatasetError
 
 # Directories that hold annotation files only: the data set is the directory above.
 _ANNOTATION_DIRECTORIES = ("annotations", "csv", "labels")
+_SHARD_NUMBER = re.compile(r"-\d+-of-\d+$")  # as in coco_val.record-00003-of-00010
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class AnnotationFiles:
         files: the annotation files that were detected, each with what detection learned of it (its
             parsed content, say), so that nothing is read twice.
         described: the data set's `dataset.toml`, which then says where the files are.
+        thorough: hold contents against checksums too, in layouts that have some.
     """
 
     root: Path
     files: Mapping[Path, Any] = field(default_factory=dict)
     described: DatasetFile | None = None
+    thorough: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ class Layout:
     write: Callable[[Dataset, Path], tuple[str, ...]]
     file_per_image: bool
     labels: Literal["never", "optional", "always"]
+
+
+def annotation_suffix(path: Path) -> str:
+    """Return a file's suffix in lower case, without the number of a shard behind it."""
+    return _SHARD_NUMBER.sub("", path.suffix).lower()
 
 
 def root_of(path: Path) -> Path:

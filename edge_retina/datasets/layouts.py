@@ -8,6 +8,7 @@ from __future__ import annotations
 from edge_retina.datasets.coco import COCO
 from edge_retina.datasets.csv_files import CSV
 from edge_retina.datasets.layout import Layout
+from edge_retina.datasets.tfrecord import TFRECORD
 from edge_retina.datasets.voc import VOC
 from edge_retina.datasets.yolo import YOLO
 
@@ -17,6 +18,7 @@ _ROWS = (
     COCO,
     YOLO,
     CSV,
+    TFRECORD,
 )
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _ROWS}
 

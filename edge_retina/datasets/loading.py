@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, ImageAnnotation
 from edge_retina.datasets.checks import check_annotations
 from edge_retina.datasets.dataset_file import FILE_NAME, read_dataset_file
-from edge_retina.datasets.layout import AnnotationFiles, Layout
+from edge_retina.datasets.layout import AnnotationFiles, Layout, annotation_suffix
 from edge_retina.datasets.layouts import LAYOUTS, layout_hint, suffix_hint
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.schema import Dataset, Example
@@ -32,7 +33,9 @@ class AnnotatedSource:
     annotated: AnnotatedSplits
 
 
-def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0) -> Dataset:
+def load_dataset(
+    path: Path | str, *, skip_invalid: bool = False, seed: int = 0, thorough: bool = False
+) -> Dataset:
     """Read a data set; its layout is detected.
 
     Args:
@@ -40,6 +43,7 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
         skip_invalid: leave invalid boxes and images out and list them in `Dataset.skipped`,
             instead of raising an error.
         seed: of the split by image names, for data sets that have no split of their own.
+        thorough: hold contents against checksums too, in layouts that have some.
 
     Returns:
         The data set. Images without objects are kept.
@@ -49,7 +53,7 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
             annotations and images.
     """
     problems = Problems(skip_invalid)
-    source = read_source(path, problems)
+    source = read_source(path, problems, thorough=thorough)
     splits = check_source(source, problems, seed=seed)
     skipped = problems.finish()
     if not any(splits.values()):
@@ -70,12 +74,13 @@ def load_dataset(path: Path | str, *, skip_invalid: bool = False, seed: int = 0)
     )
 
 
-def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
+def read_source(path: Path | str, problems: Problems, *, thorough: bool = False) -> AnnotatedSource:
     """Read a data set's annotations without looking at its images.
 
     Args:
         path: a directory, an annotation file or a `dataset.toml`.
         problems: collects what the reader left out.
+        thorough: see `load_dataset`.
 
     Raises:
         DatasetError: missing data set, unknown layout, or annotations that can't be read at all.
@@ -90,6 +95,7 @@ def read_source(path: Path | str, problems: Problems) -> AnnotatedSource:
         files = AnnotationFiles(described.root, described=described)
     else:
         layout, files = _detect(given)
+    files = dataclasses.replace(files, thorough=thorough)
     return AnnotatedSource(files.root, layout.name, layout.read(files, problems))
 
 
@@ -117,7 +123,7 @@ def _dataset_file(given: Path) -> Path | None:
 
 def _detect(given: Path) -> tuple[Layout, AnnotationFiles]:
     """Return the first layout that knows the directory or file, and what it found."""
-    suffix = given.suffix.lower() if given.is_file() else None
+    suffix = annotation_suffix(given) if given.is_file() else None
     for layout in LAYOUTS.values():
         files = layout.detect(given) if suffix is None or suffix in layout.suffixes else None
         if files is not None:

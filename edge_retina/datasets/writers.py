@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.errors import DatasetError
 from edge_retina.files import write_text
+from edge_retina.stored_files import containing_file, read_bytes
 
 
 def unique_examples(dataset: Dataset) -> list[Example]:
@@ -24,9 +25,12 @@ def copy_image(example: Example, target: Path) -> None:
     """
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(example.path, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if containing_file(example.path) == str(example.path):
+            shutil.copyfile(example.path, target)
+        else:
+            target.write_bytes(read_bytes(example.path))
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(f"{example.path}: can't be copied to {target} ({reason})") from None

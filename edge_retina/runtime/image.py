@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_retina import MAX_IMAGE_PIXELS
 from edge_retina.errors import DatasetError
+from edge_retina.stored_files import read_bytes
 
 # (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128
 # and zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
@@ -29,7 +30,7 @@ def load_image(path: Path | str) -> np.ndarray:
         DatasetError: missing, empty, truncated, not a picture, or too many pixels.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(f"{path}: can't be read ({reason}); expected a picture") from None

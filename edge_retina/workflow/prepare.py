@@ -41,8 +41,8 @@ FREE_FIELDS = (
 )
 
 
-def read_data(config: Config) -> PreparedData:
-    """Read the data set that a config names.
+def read_data(config: Config, *, thorough: bool = False) -> PreparedData:
+    """Read the data set that a config names; `thorough` as in `load_dataset`.
 
     Raises:
         ConfigError: it names none.
@@ -51,7 +51,9 @@ def read_data(config: Config) -> PreparedData:
     data = config.data
     if not data.path:
         raise ConfigError("data.path is empty; set it to the directory of the labelled pictures")
-    dataset = load_dataset(data.path, skip_invalid=data.skip_invalid, seed=config.seed)
+    dataset = load_dataset(
+        data.path, skip_invalid=data.skip_invalid, seed=config.seed, thorough=thorough
+    )
     train = dataset.split(data.train_split)
     if len(train) < data.train_images:
         log.warning(
@@ -103,7 +105,7 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
     config = _with_whole_paths(config)
     run.require_directory()
     load_recipe(config.quantize.recipe).check_method(config.quantize.method)
-    prepared = read_data(config)
+    prepared = read_data(config, thorough=True)
     teacher = teacher_sha256(config.train.teacher, run=run, labels=prepared.dataset.labels)
     init = init_sha256(config.train.init, run=run, model=config.model)
     prepared = check_data(prepared, skip_invalid=config.data.skip_invalid)

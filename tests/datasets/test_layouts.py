@@ -116,7 +116,7 @@ def test_messages_list_it(toy: Path, tmp_path: Path, picture: Write):
         load_dataset(tmp_path / "other")
     with pytest.raises(DatasetError, match=r"annotation file; expected .*, \.toy \(Toy\), or"):
         load_dataset(image)
-    with pytest.raises(DatasetError, match="allowed: coco, csv, toy, voc, yolo"):
+    with pytest.raises(DatasetError, match="allowed: coco, csv, tfrecord, toy, voc, yolo"):
         write_dataset(load_dataset(toy), tmp_path / "out", layout="?")
     (tmp_path / "other" / "dataset.toml").write_text('layout = "tyo"\n')
     with pytest.raises(DatasetError, match="got 'tyo'; did you mean 'toy'"):

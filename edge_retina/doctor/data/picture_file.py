@@ -21,6 +21,7 @@ from edge_retina.datasets.image_header import ImageHeader, read_image_header
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
 from edge_retina.errors import ImageCode, ImageError
 from edge_retina.runtime.image import jpeg_is_cut_off
+from edge_retina.stored_files import read_bytes
 
 THUMBNAIL_SIDE = 16
 _HASH_SOURCE_SIDE = 32  # the DCT's input; the hash is its 8x8 lowest frequencies
@@ -71,7 +72,7 @@ def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:
         return PictureFile(path, "unreadable-image", refusal)
     try:
         header = read_image_header(path)
-        data = path.read_bytes()
+        data = read_bytes(path)
     except ImageError as error:
         return PictureFile(path, error.code, error.reason)
     except OSError as error:

@@ -95,7 +95,7 @@ def survey(path: Path | str, config: Config) -> Survey:
         DatasetError: the data set can't be read at all.
     """
     problems = Problems(skip_invalid=True)
-    source = read_source(path, problems)
+    source = read_source(path, problems, thorough=True)
     unread = tuple(problems.found)
     examples = check_source(source, problems, seed=config.seed)
     annotated = source.annotated
