@@ -111,7 +111,7 @@ def _feature(buffer: Buffer, span: Span) -> Feature:
         if kind != _LENGTH:
             continue
         if number == 1:
-            found = Feature(spans=list(_limited(_messages(buffer, (first, last), 1))))
+            found = Feature(spans=_spans(buffer, (first, last)))
         elif number == 2:
             found = Feature(floats=_floats(buffer, (first, last)))
         elif number == 3:
@@ -137,18 +137,24 @@ def _ints(buffer: Buffer, span: Span) -> list[int]:
         if number != 1 or kind not in (_LENGTH, _VARINT):
             continue
         while first < last:
-            value, first = _varint(buffer, first, last)
+            if buffer[first] < 0x80:
+                value, first = buffer[first], first + 1
+            else:
+                value, first = _varint(buffer, first, last)
             values.append(value - (1 << 64) if value >> 63 else value)
             if len(values) > _MOST_VALUES:
                 raise MalformedExample(f"a list has more than {_MOST_VALUES} numbers")
     return values
 
 
-def _limited(spans: Iterator[Span]) -> Iterator[Span]:
-    for count, span in enumerate(spans):
-        if count == _MOST_VALUES:
-            raise MalformedExample(f"a list has more than {_MOST_VALUES} texts")
-        yield span
+def _spans(buffer: Buffer, span: Span) -> list[Span]:
+    spans: list[Span] = []
+    for number, kind, first, last in _fields(buffer, span):
+        if number == 1 and kind == _LENGTH:
+            spans.append((first, last))
+            if len(spans) > _MOST_VALUES:
+                raise MalformedExample(f"a list has more than {_MOST_VALUES} texts")
+    return spans
 
 
 def _messages(buffer: Buffer, span: Span, wanted: int) -> Iterator[Span]:
@@ -166,11 +172,14 @@ def _fields(buffer: Buffer, span: Span) -> Iterator[tuple[int, int, int, int]]:
     """
     at, stop = span
     while at < stop:
-        tag, at = _varint(buffer, at, stop)
+        tag, at = _varint(buffer, at, stop) if buffer[at] >= 0x80 else (buffer[at], at + 1)
         number, kind = tag >> 3, tag & 7
         first = at
         if kind == _LENGTH:
-            length, first = _varint(buffer, at, stop)
+            if at < stop and buffer[at] < 0x80:  # nearly always, and a call takes much longer
+                length, first = buffer[at], at + 1
+            else:
+                length, first = _varint(buffer, at, stop)
             at = first + length
         elif kind == _VARINT:
             _, at = _varint(buffer, at, stop)

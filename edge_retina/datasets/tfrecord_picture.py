@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from edge_retina.datasets.annotation import (
     ImageAnnotation,
     ObjectAnnotation,
-    parse_number,
     parse_size,
 )
 from edge_retina.datasets.image_files import IMAGE_SUFFIXES
@@ -25,7 +26,7 @@ from edge_retina.datasets.tf_example import (
 )
 from edge_retina.datasets.tfrecord_file import Record
 from edge_retina.errors import DatasetError
-from edge_retina.stored_files import stored_path
+from edge_retina.stored_files import containing_file, stored_path
 
 _ENCODED, _FORMAT = b"image/encoded", b"image/format"
 _NAMES = (b"image/filename", b"image/source_id")
@@ -42,6 +43,7 @@ _NOTHING = Feature()
 # The error is half a step of the pixels' float32, and half a step of the fraction's.
 _DECIMALS, _RELATIVE_ERROR = 3, 2.0**-23
 _LONGEST_NAME, _LONGEST_PART = 1000, 250  # bytes; file systems take 4096 and 255
+_LARGEST = 1e9  # of a side; what is larger is taken for no number, as in other layouts
 _LONGEST_TEXT = 1000  # bytes of a class name
 _SUFFIXES = {"JPEG": ".jpg", "JPG": ".jpg", "TIFF": ".tif"}  # other formats are called like theirs
 
@@ -139,18 +141,14 @@ class PictureReader:
             {_TEXT: texts, _NUMBER: numbers, _CROWD: crowd, _DIFFICULT: difficult},
         )
         objects = []
-        for index in range(count):
+        for index, box in enumerate(_boxes(sides, size_hw)):
             name = f"object {index + 1}"
-            box = _box([side[index] for side in sides], size_hw)
-            if box is None:
+            if not all(abs(side) < _LARGEST for side in box):  # nor is NaN
                 what = "a side of its box is not a number"
                 self._problems.add("malformed-annotation", f"{where}, {name}", what)
                 continue
-            label = self._label(
-                self._text(buffer, texts[index]) if texts else "",
-                numbers[index] if numbers else None,
-                f"{where}, {name}",
-            )
+            text = self._text(buffer, texts[index]) if texts else ""
+            label = self._label(text, numbers[index] if numbers else None, f"{where}, {name}")
             if label:
                 flags = (bool(flag and flag[index]) for flag in (crowd, difficult))
                 objects.append(ObjectAnnotation(name, label, box, *flags))
@@ -206,22 +204,25 @@ def _check_lengths(
         )
 
 
-def _box(
-    yxyx: list[float], size_hw: tuple[int, int] | None
-) -> tuple[float, float, float, float] | None:
-    """Return a box in pixels, as fractions if the size is unknown; None if it has no numbers."""
-    if any(parse_number(side) is None for side in yxyx):
-        return None
+def _boxes(
+    sides: list[list[float]], size_hw: tuple[int, int] | None
+) -> list[tuple[float, float, float, float]]:
+    """Return yxyx boxes in pixels, as fractions if the size is unknown; some may have no numbers.
+
+    Args:
+        sides: ymin, xmin, ymax and xmax of each as fractions.
+        size_hw: height and width of the picture, or None.
+    """
+    if not sides[0]:
+        return []
+    boxes = np.array(sides).T
     if size_hw is not None:
-        lengths = (*size_hw, *size_hw)
-        yxyx = [_pixels(side * length) for side, length in zip(yxyx, lengths, strict=True)]
-    ymin, xmin, ymax, xmax = yxyx
-    return ymin, xmin, ymax, xmax
-
-
-def _pixels(value: float) -> float:
-    short = round(value, _DECIMALS)
-    return short if abs(short - value) <= abs(value) * _RELATIVE_ERROR else value
+        with np.errstate(invalid="ignore"):
+            boxes *= (*size_hw, *size_hw)
+            short = boxes.round(_DECIMALS)
+            near = np.abs(short - boxes) <= np.abs(boxes) * _RELATIVE_ERROR
+        boxes = np.where(near, short, boxes)
+    return [tuple(box) for box in boxes.tolist()]
 
 
 def _image_name(buffer: Buffer, features: Features, picture: int, number: int) -> str:
@@ -253,4 +254,7 @@ def _usable_name(text: str) -> str:
     sizes = [len(part.encode()) for part in kept]
     if not text.isprintable() or max(sizes, default=0) > _LONGEST_PART:
         return ""
-    return "/".join(kept) if sum(sizes) < _LONGEST_NAME else ""
+    name = "/".join(kept)
+    # Written as a file of its own, such a name would be taken for a place in another file.
+    is_place = containing_file(f"x/{name}") != f"x/{name}"
+    return "" if is_place or sum(sizes) >= _LONGEST_NAME else name
