@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tempfile
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 
 from edge_retina.datasets import load_dataset
 from edge_retina.datasets.image_header import read_image_header
+from edge_retina.datasets.tf_example import encode_example
+from edge_retina.datasets.tfrecord_file import write_record
 from edge_retina.errors import DatasetError
 
 FAST, SLOW = 150, 1300
@@ -202,11 +205,69 @@ def toml_case() -> st.SearchStrategy[Files]:
     )
 
 
+BOXES = {
+    f"image/object/bbox/{side}": [0.1 if side.endswith("min") else 0.5] * 2
+    for side in ("ymin", "xmin", "ymax", "xmax")
+}
+
+
+def shard_example(name: str) -> bytes:
+    return encode_example(
+        {
+            "image/encoded": encoded(".jpg"),
+            "image/filename": name.encode(),
+            "image/height": [40],
+            "image/width": [60],
+            "image/object/class/text": [b"cat", b"dog"],
+            "image/object/class/label": [1, 2],
+            "image/object/is_crowd": [0, 1],
+            **BOXES,
+        }
+    )
+
+
+@st.composite
+def shards(draw: st.DrawFn) -> bytes:
+    """Two records with bytes of the messages changed, and checksums that fit, or of the file."""
+    examples = [bytearray(shard_example(f"{name}.jpg")) for name in "ab"]
+    picture = examples[0].index(encoded(".jpg"))
+    pieces = st.one_of(
+        st.binary(max_size=4),
+        st.sampled_from([b"\xff" * 9 + b"\x01", b"\x80" * 12, b"\x0b" * 200, b"\0", b"\x7f"]),
+    )
+    edit = st.tuples(st.integers(0, 400), st.booleans(), st.booleans(), pieces)
+    for place, in_first, before_picture, piece in draw(st.lists(edit, min_size=1, max_size=4)):
+        data = examples[not in_first]
+        at = place % picture if before_picture else picture + len(encoded(".jpg")) + place
+        data[at : at + draw(st.integers(0, 4))] = piece
+    stream = io.BytesIO()
+    for data in examples:
+        write_record(stream, bytes(data))
+    content = bytearray(stream.getvalue())
+    for place, piece in draw(st.lists(st.tuples(st.integers(0, 3000), pieces), max_size=1)):
+        content[place : place + len(piece)] = piece
+    return bytes(content[: draw(st.integers(0, len(content)))] if draw(st.booleans()) else content)
+
+
+def tfrecord_case() -> st.SearchStrategy[Files]:
+    label_map = "item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }\n"
+    maps = st.one_of(st.none(), bytes_of(edited(label_map)))
+    return st.builds(
+        lambda data, text: {
+            "train-00000-of-00001.tfrecord": data,
+            **({} if text is None else {"label_map.pbtxt": text}),
+        },
+        shards(),
+        maps,
+    )
+
+
 CASES: dict[str, Callable[[], st.SearchStrategy[Files]]] = {
     "coco": coco_case,
     "voc": voc_case,
     "yolo": yolo_case,
     "csv": csv_case,
+    "tfrecord": tfrecord_case,
     "dataset.toml": toml_case,
 }
 

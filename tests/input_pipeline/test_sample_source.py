@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from edge_retina.config import AugmentationConfig
-from edge_retina.datasets.schema import Example
+from edge_retina.datasets import load_dataset
+from edge_retina.datasets.saving import write_dataset
+from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.input_pipeline.augmentation import Draw
 from edge_retina.input_pipeline.augmentations.table import AUGMENTATIONS
 from edge_retina.input_pipeline.augmented_objects import augmented_boxes
@@ -187,3 +189,25 @@ def test_a_view_is_the_same_draw_from_the_original_pixels(examples: list[Example
         assert equal(sample, small.draw(number))
         np.testing.assert_array_equal(view, large.draw(number).image_rgb)
         np.testing.assert_array_equal(same, sample.image_rgb)
+
+
+def test_samples_from_shards_are_those_from_files(examples: list[Example], tmp_path: Path):
+    dataset = Dataset(
+        name="six",
+        root=tmp_path / "files",
+        labels=tuple("abcdef"),
+        splits={"train": tuple(examples)},
+        layout="coco",
+    )
+    write_dataset(dataset, tmp_path / "shards", layout="tfrecord")
+    shards = load_dataset(tmp_path / "shards").split("train")
+    assert all(item.path.parent.parent.suffix == ".tfrecord" for item in shards)
+    settings = AugmentationConfig(mosaic=0.3, copy_paste=0.3)
+    first, second = (
+        SampleSource(items, image_hw=(32, 64), settings=settings, seed=5)
+        for items in (examples, shards)
+    )
+    for number in range(24):
+        one, two = first.draw(number), second.draw(number)
+        for name in ("image_rgb", "boxes_px", "classes", "ignored"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
