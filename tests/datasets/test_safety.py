@@ -18,6 +18,7 @@ from edge_retina.datasets import load_dataset
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import read_image_header
 from edge_retina.errors import DatasetError
+from edge_retina.stored_files import stored_path
 
 Write = Callable[..., Path]
 LAYOUTS = ("coco", "voc", "yolo", "csv")
@@ -317,5 +318,8 @@ def test_boundary(tmp_path: Path):
     # A name that only begins like the data set's is outside too.
     assert "leads out" in (boundary.refusal(root / "link") or "")
     assert "leads out" in (boundary.refusal(root / "link" / "a.jpg") or "")
+    os.mkfifo(root / "a.tfrecord")  # a stored file is judged by the file that it lies in
+    stored = stored_path(root / "a.tfrecord", 0, 5, "a.jpg")
+    assert "not a regular file" in (boundary.refusal(stored) or "")
     (root / "broken").symlink_to(tmp_path / "nowhere")
     assert "leads out" in (boundary.refusal(root / "broken") or "")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_retina.datasets import Dataset, annotations_sha256, load_dataset, pictures_sha256
+from edge_retina.datasets import Dataset, Example, annotations_sha256, load_dataset, pictures_sha256
 from edge_retina.datasets import tfrecord_writer as writer
 from edge_retina.datasets.saving import write_dataset
 from edge_retina.datasets.tf_example import encode_example
@@ -415,6 +415,18 @@ def test_shards_are_filled_in_order(
         write_dataset(source, tmp_path / "twice", layout="tfrecord", force=True)
         for name in shards:
             assert (out / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+
+
+def test_boxes_in_hundredths_come_back_exactly(tmp_path: Path, picture: Write):
+    rng, hw = np.random.default_rng(0), (413, 997)
+    corners = rng.uniform(0, 0.5, (500, 2)), rng.uniform(0.51, 1, (500, 2))
+    boxes = (np.concatenate(corners, axis=1) * (*hw, *hw)).round(2).astype(np.float32)
+    path, none = picture(tmp_path / "a.jpg", hw), np.zeros(500, bool)
+    example = Example("a.jpg", path, hw, boxes, np.zeros(500, np.int32), none)
+    dataset = Dataset("x", tmp_path / "x", ("cat",), {"train": (example,)}, "coco")
+    write_dataset(dataset, tmp_path / "out", layout="tfrecord")
+    (again,) = load_dataset(tmp_path / "out").split("train")
+    np.testing.assert_array_equal(again.boxes_px, boxes)
 
 
 def test_every_layout_can_be_made_of_shards(source: Dataset, tmp_path: Path):
