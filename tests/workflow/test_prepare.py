@@ -11,6 +11,7 @@ import pytest
 from edge_retina.boxes.fitting import fit_anchors
 from edge_retina.config import Config, config_from_dict, load_config
 from edge_retina.datasets import Example, load_dataset
+from edge_retina.datasets.saving import write_dataset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import write_text
 from edge_retina.input_pipeline.anchor_objects import drawn_objects
@@ -280,3 +281,19 @@ def test_a_training_on_fewer_images(
 
 def id_of(example: Example) -> str:
     return example.image_id
+
+
+def test_a_run_may_move_to_shards_but_not_to_damaged_ones(
+    config: Config, run: RunDirectory, data: Path, tmp_path: Path
+) -> None:
+    fingerprint = prepare_run(config, run).data.fingerprint
+    shards = tmp_path / "shards"
+    write_dataset(load_dataset(data), shards, layout="tfrecord")
+    moved = changed(config, "data.path", str(shards))
+    assert prepare_run(moved, run).data.fingerprint == fingerprint
+    path = shards / "train-00000-of-00001.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"image/filename")] ^= 1  # a feature that nothing looks for any more
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="record 1 at byte 0: its data don't fit their checksum"):
+        prepare_run(moved, run)
