@@ -9,6 +9,8 @@ from pathlib import Path
 from edge_retina.benchmark.backends import open_model
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.datasets.schema import Example
+from edge_retina.errors import ModelError
+from edge_retina.evaluation.class_map import ClassMap, MappedPredictor, map_classes, restrict
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import ModelKey
@@ -20,6 +22,14 @@ class LabelledData:
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """COCO metrics of a model, and for another framework's the classes that they are over."""
+
+    metrics: CocoMetrics
+    classes: ClassMap | None = None
 
 
 def unmeasured(
@@ -39,8 +49,10 @@ def measure_accuracy(
     data: LabelledData,
     *,
     progress: Callable[[str], None],
-) -> dict[tuple[Path, str], CocoMetrics]:
+) -> dict[tuple[Path, str], Accuracy]:
     """Return COCO metrics by (path, backend), measured in this process.
+
+    Those of another framework's model are over the classes that it shares with the data.
 
     Args:
         candidates: each of another path or backend.
@@ -48,13 +60,29 @@ def measure_accuracy(
         progress: told before each candidate.
 
     Raises:
-        ModelError: a model can't be opened, or its labels are not the data's.
+        ModelError: a model can't be opened, or its labels are not the data's, or another
+            framework's model shares none of them.
         DatasetError: an image can't be read.
     """
-    metrics = {}
+    accuracy = {}
     for candidate in candidates:
         progress(f"mAP of {candidate.model}, {candidate.backend}")
-        predictor = open_model(candidate.path, candidate.backend, threads=candidate.threads)
-        found, _ = evaluate(predictor, data.examples, labels=data.labels)
-        metrics[candidate.path, candidate.backend] = found
-    return metrics
+        accuracy[candidate.path, candidate.backend] = _measure(candidate, data)
+    return accuracy
+
+
+def _measure(candidate: Candidate, data: LabelledData) -> Accuracy:
+    predictor = open_model(
+        candidate.path, candidate.backend, threads=candidate.threads, foreign=candidate.foreign
+    )
+    if candidate.foreign is None:
+        metrics, _ = evaluate(predictor, data.examples, labels=data.labels)
+        return Accuracy(metrics)
+    try:
+        classes = map_classes(data.labels, predictor.labels)
+    except ModelError as error:
+        raise ModelError(f"{candidate.path}: {error}") from None
+    examples = restrict(data.examples, data.labels, classes.shared)
+    mapped = MappedPredictor(predictor, classes.shared)
+    metrics, _ = evaluate(mapped, examples, labels=classes.shared)
+    return Accuracy(metrics, classes)

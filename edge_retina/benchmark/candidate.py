@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.benchmark.backends import BACKENDS
+from edge_retina.benchmark.backends import BACKENDS, FOREIGN
 from edge_retina.benchmark.task import WorkerTask
+from edge_retina.runtime.foreign_settings import ForeignSettings
 
 _PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
 
@@ -22,6 +23,7 @@ class Candidate:
         family: what was trained once; members are compared with their float32 .tflite.
         backend: a key of `BACKENDS`.
         threads: of the network's execution, and of OpenCV in the preprocessing.
+        foreign: of a .tflite file of another framework; None for this package's models.
     """
 
     path: Path
@@ -29,6 +31,7 @@ class Candidate:
     family: str
     backend: str
     threads: int
+    foreign: ForeignSettings | None = None
 
     @property
     def model(self) -> str:
@@ -44,10 +47,13 @@ class Candidate:
     def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
         """Return what a worker has to do to measure this candidate once."""
         backend = BACKENDS[self.backend]
+        factory, options = backend.factory, backend.options(self.threads)
+        if self.foreign is not None:
+            factory, options = FOREIGN, {**options, "settings": self.foreign.to_dict()}
         return WorkerTask(
-            factory=backend.factory,
+            factory=factory,
             model=str(self.path),
-            options=backend.options(self.threads),
+            options=options,
             environment=backend.environment(self.threads),
             images=tuple(str(path) for path in images),
             runs=runs,
@@ -56,9 +62,12 @@ class Candidate:
         )
 
 
-def tflite_candidates(path: Path, *, threads: Sequence[int]) -> list[Candidate]:
+def tflite_candidates(
+    path: Path, *, threads: Sequence[int], foreign: ForeignSettings | None = None
+) -> list[Candidate]:
     """Return a .tflite file with every backend for such files, for each number of threads."""
-    return _candidates("tflite", path, file=path, family=family_of(path), threads=threads)
+    family = family_of(path)
+    return _candidates("tflite", path, file=path, family=family, threads=threads, foreign=foreign)
 
 
 def run_candidates(
@@ -76,10 +85,16 @@ def run_candidates(
 
 
 def _candidates(
-    opens: str, path: Path, *, file: Path, family: str, threads: Sequence[int]
+    opens: str,
+    path: Path,
+    *,
+    file: Path,
+    family: str,
+    threads: Sequence[int],
+    foreign: ForeignSettings | None = None,
 ) -> list[Candidate]:
     return [
-        Candidate(path, file=file, family=family, backend=name, threads=number)
+        Candidate(path, file=file, family=family, backend=name, threads=number, foreign=foreign)
         for number in threads
         for name, backend in BACKENDS.items()
         if backend.opens == opens

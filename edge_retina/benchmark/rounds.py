@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from edge_retina.benchmark.accuracy import Accuracy
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import summarize
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.benchmark.warnings import ResultWarning
-from edge_retina.evaluation.coco_metrics import CocoMetrics
+from edge_retina.evaluation.class_map import ClassMap
 from edge_retina.runtime.ops import DelegateInfo
 
 NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
@@ -25,7 +26,7 @@ def join_rounds(
     sha256: str,
     label: str,
     environment: Environment,
-    metrics: CocoMetrics | None,
+    accuracy: Accuracy | None,
 ) -> BenchmarkResult:
     """Put the rounds of one candidate together, in their order.
 
@@ -35,8 +36,10 @@ def join_rounds(
         sha256: of the candidate's file.
         label: of the candidate's backend, see `Runner.label`.
         environment: of the device.
-        metrics: of the candidate's model and backend; None if they weren't measured.
+        accuracy: of the candidate's model and backend; None if they weren't measured.
     """
+    metrics = None if accuracy is None else accuracy.metrics
+    classes = None if accuracy is None else accuracy.classes
     samples = [sample for item in rounds for sample in _whole_ms(item)]
     latency = summarize(samples)
     peaks = [item.peak_memory_mb for item in rounds if item.peak_memory_mb is not None]
@@ -60,8 +63,17 @@ def join_rounds(
         mAP=None if metrics is None else metrics.mAP,
         mAP50=None if metrics is None else metrics.mAP50,
         images=0 if metrics is None else metrics.images,
-        warnings=_warnings(candidate, environment, spread=latency.stdev / latency.mean),
+        warnings=(
+            *_warnings(candidate, environment, spread=latency.stdev / latency.mean),
+            *_class_warnings(classes),
+        ),
     )
+
+
+def _class_warnings(classes: ClassMap | None) -> tuple[ResultWarning, ...]:
+    if classes is None or classes.is_whole:
+        return ()
+    return (ResultWarning("classes", str(classes)),)
 
 
 def _whole_ms(result: WorkerResult) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_retina.benchmark.accuracy import LabelledData, measure_accuracy, unmeasured
+from edge_retina.benchmark.accuracy import Accuracy, LabelledData, measure_accuracy, unmeasured
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
 from edge_retina.benchmark.results import BenchmarkReport
@@ -73,7 +73,9 @@ def run_benchmark(
             sha256=key[0],
             label=runner.label(candidate.backend),
             environment=environment,
-            metrics=known.get(key, accuracy.get((candidate.path, candidate.backend))),
+            accuracy=Accuracy(known[key])
+            if key in known
+            else accuracy.get((candidate.path, candidate.backend)),
         )
         for candidate, key, done_rounds in zip(candidates, keys, measured, strict=True)
     ]

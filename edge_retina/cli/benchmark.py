@@ -11,9 +11,10 @@ import click
 
 from edge_retina.benchmark.runner import device_usages, open_runner
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
-from edge_retina.cli.models import benchmark_candidates
+from edge_retina.cli.models import benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
 from edge_retina.progress import show_progress
+from edge_retina.runtime.foreign_settings import ForeignChoices
 
 if TYPE_CHECKING:
     from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
@@ -74,6 +75,7 @@ class ThreadCounts(click.ParamType):
     show_default=True,
     help=f"Device to measure on: {device_usages()}.",
 )
+@foreign_options
 @skip_invalid_option
 @json_option
 @click.option(
@@ -92,6 +94,7 @@ def command(
     runs: int,
     rounds: int,
     device: str,
+    foreign: ForeignChoices,
     skip_invalid: bool,
     json_target: str | None,
     html: Path | None,
@@ -102,6 +105,8 @@ def command(
     MODEL is a run directory (Keras), a .tflite file (with XNNPACK and without), or an export
     directory (all its .tflite files). Without --data a generated image is used; on real images NMS
     may cost more or less. --seed is for the generated image, or for splitting data without splits.
+    A .tflite file may be another framework's: see docs/foreign.md. --format and the options after
+    it are then for all such files.
 
     Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
     """
@@ -113,7 +118,7 @@ def command(
     candidates = [
         item
         for model in models
-        for item in benchmark_candidates(model, runner=runner, threads=threads)
+        for item in benchmark_candidates(model, runner=runner, threads=threads, choices=foreign)
     ]
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from edge_retina.benchmark.runner import Runner
 from edge_retina.errors import ModelError
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.foreign_settings import RESIZES, ForeignChoices, ForeignSettings
+from edge_retina.runtime.formats.table import FORMATS
+from edge_retina.runtime.label_files import BUILT_IN
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
+from edge_retina.runtime.normalization import NORMALIZATIONS
 
 # What `--backend` calls the backends of .tflite files
 TFLITE_BACKENDS = {
@@ -52,6 +57,58 @@ def backend_option(command: _Command) -> _Command:
     )(command)
 
 
+def foreign_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for other frameworks' files, passed as `foreign`: ForeignChoices."""
+
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(tuple(FORMATS)),
+        help="Form of the outputs of another framework's .tflite file, if it isn't recognised.",
+    )
+    @click.option(
+        "--labels",
+        metavar="FILE|LIST",
+        help=f"Its class names: a file, or {' or '.join(BUILT_IN)}.",
+    )
+    @click.option(
+        "--normalise",
+        metavar="RULE",
+        help=f"Its input: {', '.join(NORMALIZATIONS)}, or MEAN,STD in pixel values.",
+    )
+    @click.option(
+        "--resize",
+        type=click.Choice(RESIZES),
+        help="How images are brought to its input's size; the form decides by default.",
+    )
+    @click.option(
+        "--anchors",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="JSON with its anchors, for box codes without any; see docs/foreign.md.",
+    )
+    @functools.wraps(command)
+    def with_choices(
+        *,
+        form: str | None,
+        labels: str | None,
+        normalise: str | None,
+        resize: str | None,
+        anchors: Path | None,
+        **others: Any,
+    ) -> Any:
+        choices = ForeignChoices(
+            format=form or "",
+            labels=labels or "",
+            normalise=normalise or "",
+            resize=resize or "",
+            anchors=anchors,
+        )
+        return command(foreign=choices, **others)
+
+    return with_choices
+
+
 @dataclass(frozen=True)
 class OpenedModel:
     """A detector that is ready for use.
@@ -60,20 +117,31 @@ class OpenedModel:
         predictor: the detector.
         file: the file that holds its weights.
         backend: what runs it, a key of `BACKENDS`.
+        foreign: of a .tflite file of another framework; None for this package's models.
     """
 
     predictor: Predictor
     file: Path
     backend: str
+    foreign: ForeignSettings | None = None
 
 
-def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
+def open_predictor(
+    model: Path,
+    *,
+    threads: int = 1,
+    backend: str = "xnnpack",
+    choices: ForeignChoices | None = None,
+    spare_exports: bool = False,
+) -> OpenedModel:
     """Open a MODEL; for an export directory its int8 file, or else its first one.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
         threads: of a .tflite model's interpreter.
         backend: a key of `TFLITE_BACKENDS`; for .tflite models only.
+        choices: what the user says of another framework's file.
+        spare_exports: those choices are for another file if this one lies in its export directory.
 
     Raises:
         ModelError, RunError: it is none of these, or it can't be used.
@@ -84,21 +152,39 @@ def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -
         )  # before TensorFlow is imported, so that a missing file is reported at once
         return OpenedModel(open_model(model, KERAS), file, KERAS)
     file, name = _choose(model, tflite_files(model)), TFLITE_BACKENDS[backend]
-    return OpenedModel(open_model(file, name, threads=threads), file, name)
+    foreign = _foreign(file, choices or ForeignChoices(), spare_exports=spare_exports)
+    predictor = open_model(file, name, threads=threads, foreign=foreign)
+    return OpenedModel(predictor, file, name, foreign)
 
 
-def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int]) -> list[Candidate]:
+def _foreign(file: Path, choices: ForeignChoices, *, spare_exports: bool) -> ForeignSettings | None:
+    from edge_retina.runtime.foreign import foreign_settings
+
+    settings = foreign_settings(file, choices, spare_exports=spare_exports)
+    if settings is not None:
+        log.info("%s: taken as %s", file, settings.summary)
+    return settings
+
+
+def benchmark_candidates(
+    model: Path,
+    *,
+    runner: Runner,
+    threads: Sequence[int],
+    choices: ForeignChoices | None = None,
+) -> list[Candidate]:
     """Return a MODEL with every backend that can run it, for each number of threads.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
         runner: the device; backends that it lacks are left out.
         threads: numbers of threads.
+        choices: what the user says of other frameworks' files.
 
     Raises:
         ModelError, RunError: it is not a MODEL, or the device has no backend for it.
     """
-    found = _all_candidates(model, threads)
+    found = _all_candidates(model, threads, choices or ForeignChoices())
     runnable = [item for item in found if item.backend in runner.backends]
     if not runnable:
         raise ModelError(
@@ -107,7 +193,9 @@ def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int])
     return runnable
 
 
-def _all_candidates(model: Path, threads: Sequence[int]) -> list[Candidate]:
+def _all_candidates(
+    model: Path, threads: Sequence[int], choices: ForeignChoices
+) -> list[Candidate]:
     if _is_run(model):
         return run_candidates(
             model,
@@ -115,8 +203,12 @@ def _all_candidates(model: Path, threads: Sequence[int]) -> list[Candidate]:
             family=RunDirectory(model).load_config().name,
             threads=threads,
         )
-    files = tflite_files(model)
-    return [item for file in files for item in tflite_candidates(file, threads=threads)]
+    found = []
+    for file in tflite_files(model):
+        # A file that is missing is reported with all the others, before anything is measured
+        foreign = _foreign(file, choices, spare_exports=True) if file.is_file() else None
+        found += tflite_candidates(file, threads=threads, foreign=foreign)
+    return found
 
 
 def tflite_files(model: Path) -> list[Path]:
