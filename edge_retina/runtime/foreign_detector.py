@@ -146,6 +146,8 @@ class ForeignDetector:
             )
         boxes = np.clip(raw.placement.to_picture(found.boxes_norm), 0, 1)
         best = np.argsort(-found.scores, kind="stable")
+        # What lies in the border around the picture, or is inside out, is no box of it
+        best = best[(boxes[best, 2:] > boxes[best, :2]).all(axis=1)]
         return Detections(
             boxes_norm=boxes[best].astype(np.float32),
             classes=classes[best],
