@@ -92,12 +92,14 @@ def _read_settings(
     metadata = read_metadata(path.read_bytes(), where=str(path))
     picture = read_input(path, interpreter)
     labels = load_labels(choices.labels) if choices.labels else find_labels(path)
+    anchors = _anchors(path, metadata, choices)
     model = ModelTensors(
         input_hw=picture.input_hw,
         outputs=read_outputs(path, interpreter),
         output_names=_output_names(path, interpreter, metadata),
         num_labels=len(labels.names) if labels else None,
-        anchors=_anchors(path, metadata, choices),
+        anchors=anchors,
+        anchors_inside=choices.anchors is None and anchors is not None,
     )
     form, match = _find_form(path, model, choices.format)
     _check_anchors(path, form, match, model)

@@ -31,7 +31,7 @@ from edge_retina.runtime.formats.yolov8 import (
 )
 
 _ROW = 6
-_MOST_QUERIES = 1000
+_FEWEST_QUERIES, _MOST_QUERIES = 10, 1000
 _BOX_COLUMNS = 4
 _COARSE = 0.02  # a step of scores that leaves nothing to rank
 _LARGEST_FRACTION = 2.0
@@ -40,14 +40,15 @@ _LOGIT_NAMES = ("logit", "pred_")
 
 def _match(model: ModelTensors) -> Match | None:
     shapes = model.shapes
-    if any(len(shape) != 3 or shape[0] != 1 for shape in shapes):
+    if not shapes or any(len(shape) != 3 or shape[0] != 1 for shape in shapes):
         return None
     if len(shapes) == 1 and shapes[0][2] == _ROW:
         _refuse_coarse_scores(model)
         return Match((0,), (), LETTERBOX, "0..1")
-    if len(shapes) == 1 and shapes[0][2] > _ROW and shapes[0][1] <= _MOST_QUERIES:
+    are_queries = _FEWEST_QUERIES <= shapes[0][1] <= _MOST_QUERIES
+    if len(shapes) == 1 and shapes[0][2] > _ROW and are_queries:
         return Match((0,), (shapes[0][2] - _BOX_COLUMNS,), STRETCH, "0..1")
-    if len(shapes) == 2 and shapes[0][1] == shapes[1][1] <= _MOST_QUERIES:
+    if len(shapes) == 2 and shapes[0][1] == shapes[1][1] and are_queries:
         return _match_logits(model)
     return None
 

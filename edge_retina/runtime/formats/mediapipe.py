@@ -46,5 +46,5 @@ FORMAT = OutputFormat(
     match=_match,
     decode=_decode,
     needs_anchors=True,
-    automatic=lambda model: model.anchors is not None,
+    automatic=lambda model: model.anchors_inside,
 )

@@ -25,6 +25,7 @@ class ModelTensors:
             postprocessing operator; lower case, in one text.
         num_labels: how many class names there are; None if there are none yet.
         anchors: of its metadata or the user; None without any.
+        anchors_inside: they are of its metadata.
     """
 
     input_hw: tuple[int, int]
@@ -32,6 +33,7 @@ class ModelTensors:
     output_names: tuple[str, ...]
     num_labels: int | None = None
     anchors: AnchorSet | None = None
+    anchors_inside: bool = False
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
