@@ -71,17 +71,28 @@ def measure_accuracy(
     return accuracy
 
 
+def shared_classes(candidate: Candidate, data: LabelledData) -> ClassMap | None:
+    """Return the classes that another framework's model shares with the data; None for our own.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if candidate.foreign is None:
+        return None
+    try:
+        return map_classes(data.labels, candidate.foreign.labels)
+    except ModelError as error:
+        raise ModelError(f"{candidate.path}: {error}") from None
+
+
 def _measure(candidate: Candidate, data: LabelledData) -> Accuracy:
     predictor = open_model(
         candidate.path, candidate.backend, threads=candidate.threads, foreign=candidate.foreign
     )
-    if candidate.foreign is None:
+    classes = shared_classes(candidate, data)
+    if classes is None:
         metrics, _ = evaluate(predictor, data.examples, labels=data.labels)
         return Accuracy(metrics)
-    try:
-        classes = map_classes(data.labels, predictor.labels)
-    except ModelError as error:
-        raise ModelError(f"{candidate.path}: {error}") from None
     examples = restrict(data.examples, data.labels, classes.shared)
     mapped = MappedPredictor(predictor, classes.shared)
     metrics, _ = evaluate(mapped, examples, labels=classes.shared)

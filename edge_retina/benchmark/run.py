@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_retina.benchmark.accuracy import Accuracy, LabelledData, measure_accuracy, unmeasured
+from edge_retina.benchmark.accuracy import (
+    Accuracy,
+    LabelledData,
+    measure_accuracy,
+    shared_classes,
+    unmeasured,
+)
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
 from edge_retina.benchmark.results import BenchmarkReport
@@ -54,6 +60,9 @@ def run_benchmark(
         ModelError, DatasetError: accuracy can't be measured.
     """
     _check(candidates, runner, images, runs=runs, rounds=rounds, warmup=warmup)
+    if data is not None:
+        for candidate in candidates:
+            shared_classes(candidate, data)  # before minutes of timing
     environment = runner.environment()
     keys = _keys(candidates)
     known = known_metrics or {}

@@ -147,6 +147,7 @@ def open_predictor(
         ModelError, RunError: it is none of these, or it can't be used.
     """
     if _is_run(model):
+        _refuse_choices(model, choices)
         file = _weights(
             model
         )  # before TensorFlow is imported, so that a missing file is reported at once
@@ -164,6 +165,14 @@ def _foreign(file: Path, choices: ForeignChoices, *, spare_exports: bool) -> For
     if settings is not None:
         log.info("%s: taken as %s", file, settings.summary)
     return settings
+
+
+def _refuse_choices(run: Path, choices: ForeignChoices | None) -> None:
+    if choices:
+        raise ModelError(
+            f"{run}: a run directory; --format, --labels, --normalise, --resize and --anchors are "
+            "for .tflite files of other frameworks"
+        )
 
 
 def benchmark_candidates(
