@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.benchmark.backends import open_model
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.runner import Runner
 from edge_retina.datasets.schema import Example
-from edge_retina.evaluation.coco_metrics import CocoMetrics
-from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.evaluation.coco_metrics import CocoMetrics, check_objects, evaluate_detections
+from edge_retina.evaluation.evaluator import check_labels
 from edge_retina.evaluation.record import ModelKey
 
 
@@ -20,6 +20,21 @@ class LabelledData:
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy of a model with a backend.
+
+    Attributes:
+        metrics: of its detections, computed here.
+        device: where the objects were found, as `--device` names it.
+        note: why that is not the device asked for; "" if it is.
+    """
+
+    metrics: CocoMetrics
+    device: str = "local"
+    note: str = ""
 
 
 def unmeasured(
@@ -38,23 +53,27 @@ def measure_accuracy(
     candidates: Sequence[Candidate],
     data: LabelledData,
     *,
+    runner: Runner,
     progress: Callable[[str], None],
-) -> dict[tuple[Path, str], CocoMetrics]:
-    """Return COCO metrics by (path, backend), measured in this process.
+) -> Iterator[tuple[tuple[Path, str], Accuracy]]:
+    """Yield the accuracy of each (path, backend): objects are found on the device.
 
     Args:
         candidates: each of another path or backend.
         data: labelled images.
+        runner: the device.
         progress: told before each candidate.
 
     Raises:
-        ModelError: a model can't be opened, or its labels are not the data's.
-        DatasetError: an image can't be read.
+        BenchmarkError: a model can't be opened there, an image can't be read, the device is gone.
+        ModelError: a model's labels are not the data's.
+        DatasetError: no image has an object.
     """
-    metrics = {}
+    check_objects(data.examples)  # before minutes of inference
+    images = [example.path for example in data.examples]
     for candidate in candidates:
         progress(f"mAP of {candidate.model}, {candidate.backend}")
-        predictor = open_model(candidate.path, candidate.backend, threads=candidate.threads)
-        found, _ = evaluate(predictor, data.examples, labels=data.labels)
-        metrics[candidate.path, candidate.backend] = found
-    return metrics
+        found = runner.detect(candidate, candidate.detection_task(images, data.labels))
+        check_labels(found.labels, data.labels)
+        metrics = evaluate_detections(data.examples, found.detections, data.labels)
+        yield (candidate.path, candidate.backend), Accuracy(metrics, found.device, found.note)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.benchmark.backends import BACKENDS
-from edge_retina.benchmark.task import WorkerTask
+from edge_retina.benchmark.backends import ALL_BACKENDS, BACKENDS
+from edge_retina.benchmark.task import DetectionTask, WorkerTask
 
 _PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
 
@@ -20,7 +20,7 @@ class Candidate:
         path: what the backend opens, a RUN or a .tflite file, as the user gave it.
         file: the file that holds the weights, for its size and hash.
         family: what was trained once; members are compared with their float32 .tflite.
-        backend: a key of `BACKENDS`.
+        backend: a key of `ALL_BACKENDS`.
         threads: of the network's execution, and of OpenCV in the preprocessing.
     """
 
@@ -43,7 +43,7 @@ class Candidate:
 
     def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
         """Return what a worker has to do to measure this candidate once."""
-        backend = BACKENDS[self.backend]
+        backend = ALL_BACKENDS[self.backend]
         return WorkerTask(
             factory=backend.factory,
             model=str(self.path),
@@ -55,10 +55,37 @@ class Candidate:
             threads=self.threads,
         )
 
+    def detection_task(self, images: Sequence[Path], labels: Sequence[str]) -> DetectionTask:
+        """Return what a worker has to do to find the objects in images.
 
-def tflite_candidates(path: Path, *, threads: Sequence[int]) -> list[Candidate]:
-    """Return a .tflite file with every backend for such files, for each number of threads."""
-    return _candidates("tflite", path, file=path, family=family_of(path), threads=threads)
+        Args:
+            images: image files.
+            labels: the class names that the model should have.
+        """
+        backend = ALL_BACKENDS[self.backend]
+        return DetectionTask(
+            factory=backend.factory,
+            model=str(self.path),
+            options=backend.options(self.threads),
+            environment=backend.environment(self.threads),
+            images=tuple(str(path) for path in images),
+            labels=tuple(labels),
+            threads=self.threads,
+        )
+
+
+def tflite_candidates(
+    path: Path, *, threads: Sequence[int], backends: Sequence[str] = tuple(BACKENDS)
+) -> list[Candidate]:
+    """Return a .tflite file with the backends for such files, for each number of threads.
+
+    Args:
+        path: the file.
+        threads: numbers of threads.
+        backends: keys of `ALL_BACKENDS`, those that the device has.
+    """
+    family = family_of(path)
+    return _candidates("tflite", path, file=path, family=family, threads=threads, backends=backends)
 
 
 def run_candidates(
@@ -72,17 +99,25 @@ def run_candidates(
         family: the name under which it is exported.
         threads: numbers of threads.
     """
-    return _candidates("run", run, file=file, family=family, threads=threads)
+    return _candidates(
+        "run", run, file=file, family=family, threads=threads, backends=tuple(BACKENDS)
+    )
 
 
 def _candidates(
-    opens: str, path: Path, *, file: Path, family: str, threads: Sequence[int]
+    opens: str,
+    path: Path,
+    *,
+    file: Path,
+    family: str,
+    threads: Sequence[int],
+    backends: Sequence[str],
 ) -> list[Candidate]:
     return [
         Candidate(path, file=file, family=family, backend=name, threads=number)
         for number in threads
-        for name, backend in BACKENDS.items()
-        if backend.opens == opens
+        for name, backend in ALL_BACKENDS.items()
+        if backend.opens == opens and name in backends
     ]
 
 

@@ -1,15 +1,20 @@
-"""What a worker is asked to measure, and what it answers; both travel as JSON."""
+"""What a worker is asked to do, and what it answers; both travel as JSON."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edge_retina.errors import BenchmarkError
+from edge_retina.runtime.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,48 @@ class WorkerTask:
 
     def to_json(self) -> str:
         """Return the text that `worker` reads."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps({"kind": "measure", **dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> WorkerTask:
         """Return the task that `to_json` wrote."""
         tree = json.loads(text)
+        del tree["kind"]
         return cls(**{**tree, "images": tuple(tree["images"])})
+
+
+@dataclass(frozen=True)
+class DetectionTask:
+    """Find the objects in images, for their accuracy to be evaluated elsewhere.
+
+    Attributes:
+        factory, model, options, environment, threads: as in `WorkerTask`.
+        images: image files.
+        labels: the class names that the model should have; if it has others, it finds nothing.
+    """
+
+    factory: str
+    model: str
+    options: dict[str, Any]
+    environment: dict[str, str]
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    threads: int
+
+    def to_json(self) -> str:
+        """Return the text that `worker` reads."""
+        return json.dumps({"kind": "detect", **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> DetectionTask:
+        """Return the task that `to_json` wrote."""
+        tree = json.loads(text)
+        del tree["kind"]
+        lists = {name: tuple(tree[name]) for name in ("images", "labels")}
+        return cls(**{**tree, **lists})
+
+
+Task = WorkerTask | DetectionTask
 
 
 @dataclass(frozen=True)
@@ -57,6 +97,10 @@ class WorkerResult:
         peak_memory_mb: of the whole worker process; None where the system doesn't tell.
         precision: "float32", "float16" or "int8".
         delegate: fields of `runtime.ops.DelegateInfo`; None without a delegate.
+        first_inference_ms: the first detection after the model was opened; None if not told.
+        summary: instead of single times, what a program that keeps none tells about them; then
+            `inference_ms` has one value, the middle, and the other stages were not run.
+        op_profile: time by type of operator, where it was measured.
     """
 
     init_ms: float
@@ -66,14 +110,114 @@ class WorkerResult:
     peak_memory_mb: float | None
     precision: str
     delegate: dict[str, Any] | None
+    first_inference_ms: float | None = None
+    summary: TimesSummary | None = None
+    op_profile: tuple[OperatorTime, ...] = ()
+
+
+@dataclass(frozen=True)
+class TimesSummary:
+    """What is known of times that were not kept one by one, in milliseconds.
+
+    Attributes:
+        n: how many there were.
+        mean, stdev, min: of all.
+        median: None if it wasn't told.
+    """
+
+    n: int
+    mean: float
+    stdev: float
+    min: float
+    median: float | None
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """The time that operators of one type take in one inference.
+
+    Attributes:
+        name: of the type; a delegate's name for everything inside it.
+        count: how many there are.
+        mean_ms: of all of them together.
+    """
+
+    name: str
+    count: int
+    mean_ms: float
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """What a model found on a device.
+
+    Attributes:
+        labels: the model's class names.
+        detections: of each image, in their order; none if the labels were not those expected.
+        device: where it was found, as `--device` names it.
+        note: why that is not the device asked for; "" if it is.
+    """
+
+    labels: tuple[str, ...]
+    detections: tuple[Detections, ...]
+    device: str = "local"
+    note: str = ""
+
+
+def pack_detections(labels: Sequence[str], detections: Sequence[Detections]) -> dict[str, Any]:
+    """Return what `unpack_detections` reads: every bit is kept, and little is written."""
+    count = len(detections)
+    return {
+        "labels": list(labels),
+        "counts": [len(found) for found in detections],
+        "boxes_norm": _encode([item.boxes_norm for item in detections], "<f4", count),
+        "classes": _encode([item.classes for item in detections], "<i4", count),
+        "scores": _encode([item.scores for item in detections], "<f4", count),
+    }
+
+
+def unpack_detections(tree: dict[str, Any]) -> DetectionResult:
+    """Return what `pack_detections` made a tree of."""
+    ends = np.cumsum(tree["counts"], dtype=np.int64)[:-1]
+    boxes = np.split(_decode(tree["boxes_norm"], "<f4").reshape(-1, 4), ends)
+    classes = np.split(_decode(tree["classes"], "<i4"), ends)
+    scores = np.split(_decode(tree["scores"], "<f4"), ends)
+    found = zip(boxes, classes, scores, strict=True) if tree["counts"] else ()
+    return DetectionResult(
+        labels=tuple(tree["labels"]), detections=tuple(Detections(*item) for item in found)
+    )
+
+
+def _encode(arrays: Sequence[np.ndarray], dtype: str, count: int) -> str:
+    whole = np.concatenate(arrays).astype(dtype) if count else np.zeros(0, dtype)
+    return base64.b64encode(whole.tobytes()).decode("ascii")
+
+
+def _decode(text: str, dtype: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype)
 
 
 def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> WorkerResult:
-    """Return what a finished worker wrote to its standard output.
+    """Return what a worker that measured wrote to its standard output.
 
     Args:
-        process: the worker, or a program such as ssh that ran it.
+        process: the worker.
         title: what was measured, for the error message.
+
+    Raises:
+        BenchmarkError: the worker failed or crashed.
+    """
+    answer = read_document(process, title=title)
+    lists = {key: tuple(item) for key, item in answer.items() if isinstance(item, list)}
+    return WorkerResult(**{**answer, **lists})
+
+
+def read_document(process: subprocess.CompletedProcess[str], *, title: str) -> dict[str, Any]:
+    """Return the JSON object that a worker wrote to its standard output.
+
+    Args:
+        process: the worker.
+        title: what it worked on, for the error message.
 
     Raises:
         BenchmarkError: the worker failed or crashed.
@@ -84,8 +228,7 @@ def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> Wor
     if process.returncode or not answer:
         last_line = (process.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
         raise BenchmarkError(f"{title}: worker {_ending(process.returncode)}: {last_line}")
-    lists = {key: tuple(item) for key, item in answer.items() if isinstance(item, list)}
-    return WorkerResult(**{**answer, **lists})
+    return answer
 
 
 def _parse_json(text: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-WarningCode = Literal["noisy", "busy", "oversubscribed", "int8-slower"]
+WarningCode = Literal[
+    "noisy", "busy", "oversubscribed", "int8-slower", "fallback", "mAP-elsewhere", "inference-only"
+]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int])
     Raises:
         ModelError, RunError: it is not a MODEL, or the device has no backend for it.
     """
-    found = _all_candidates(model, threads)
+    found = _all_candidates(model, threads, runner.backends)
     runnable = [item for item in found if item.backend in runner.backends]
     if not runnable:
         raise ModelError(
@@ -107,7 +107,9 @@ def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int])
     return runnable
 
 
-def _all_candidates(model: Path, threads: Sequence[int]) -> list[Candidate]:
+def _all_candidates(
+    model: Path, threads: Sequence[int], backends: Sequence[str]
+) -> list[Candidate]:
     if _is_run(model):
         return run_candidates(
             model,
@@ -116,7 +118,11 @@ def _all_candidates(model: Path, threads: Sequence[int]) -> list[Candidate]:
             threads=threads,
         )
     files = tflite_files(model)
-    return [item for file in files for item in tflite_candidates(file, threads=threads)]
+    return [
+        item
+        for file in files
+        for item in tflite_candidates(file, threads=threads, backends=backends)
+    ]
 
 
 def tflite_files(model: Path) -> list[Path]:
