@@ -1,4 +1,4 @@
-"""Whether a delegate ran what it was asked to run, read back from the interpreter that was timed."""
+"""Whether a delegate ran what it had to run, read back from the interpreter that was timed."""
 
 from __future__ import annotations
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from edge_retina.benchmark.adb import open_adb
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import open_local
+from edge_retina.benchmark.ssh import open_ssh
 from edge_retina.benchmark.task import DetectionResult, DetectionTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError
 
@@ -63,7 +65,11 @@ class DeviceKind(NamedTuple):
 
 
 # By scheme: what stands before the colon in `--device`.
-RUNNERS: dict[str, DeviceKind] = {"local": DeviceKind("local", open_local)}
+RUNNERS: dict[str, DeviceKind] = {
+    "local": DeviceKind("local", open_local),
+    "ssh": DeviceKind("ssh:USER@HOST[:PORT]", open_ssh),
+    "adb": DeviceKind("adb[:SERIAL]", open_adb),
+}
 
 
 def open_runner(device: str, options: DeviceOptions | None = None) -> Runner:
