@@ -8,6 +8,7 @@ output tensors, so that what is found on the device is what mAP is computed from
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import re
 import tempfile
@@ -26,7 +27,15 @@ from edge_retina.benchmark.adb_shell import (
     find_device,
     quote,
 )
-from edge_retina.benchmark.backends import ALL_BACKENDS, BUILTIN, GPU, NNAPI, XNNPACK, open_model
+from edge_retina.benchmark.backends import (
+    ALL_BACKENDS,
+    BUILTIN,
+    GPU,
+    NNAPI,
+    XNNPACK,
+    open_model,
+    short_name,
+)
 from edge_retina.benchmark.benchmark_model import BenchmarkOutput, parse_output
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.device_options import DeviceOptions
@@ -38,12 +47,14 @@ from edge_retina.benchmark.task import (
     WorkerResult,
     WorkerTask,
 )
-from edge_retina.errors import BenchmarkError
+from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.files import sha256_file
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.image import load_image
 from edge_retina.runtime.ops import DelegateInfo, LeftOperators, network_operators
+
+log = logging.getLogger(__name__)
 
 _SPARE_BYTES = 16 * 2**20  # kept free on the device
 _PROFILED_RUNS = 10
@@ -55,7 +66,6 @@ _FLAGS = {
     GPU: "--use_gpu=true",
     NNAPI: "--use_nnapi=true",
 }
-_KINDS = {XNNPACK: "xnnpack", BUILTIN: "cpu", GPU: "gpu", NNAPI: "nnapi"}
 _REPLACING_NAMES = {"xnnpack": "XNNPack", "gpu": "Gpu", "nnapi": "Nnapi"}  # TfLite...Delegate
 _ENVIRONMENT = """
 echo model=$(getprop ro.product.manufacturer) $(getprop ro.product.model)
@@ -97,7 +107,7 @@ class AdbRunner:
 
     def label(self, backend: str) -> str:
         """The device and what computes on it."""
-        return f"{self.name}:{_KINDS[backend]}"
+        return f"{self.name}:{short_name(backend)}"
 
     def environment(self) -> Environment:
         """Describe the device."""
@@ -112,8 +122,7 @@ class AdbRunner:
             machine=found.get("abi", "") or "unknown",
             python=None,
             packages={},
-            # Android counts waiting threads of the whole system: idle phones have a load of several
-            load_average=0.0 if not load else min(float(load[0]), 0.0),
+            load_average=float(load[0]) if load else 0.0,
         )
 
     def measure(self, candidate: Candidate, task: WorkerTask) -> WorkerResult:
@@ -187,8 +196,12 @@ class AdbRunner:
     def close(self) -> None:
         """Remove what was brought."""
         if self._directory:
-            self.device.shell(f"rm -rf {quote(self._directory)}")
+            try:
+                self.device.shell(f"rm -rf {quote(self._directory)}")
+            except DeviceLostError as error:
+                log.warning("%s; left there: %s", error, self._directory)
             self._directory = ""
+            self._program = ""
             self._there.clear()
 
     def _invoke(
@@ -407,5 +420,8 @@ def _failure(finished: Finished, candidate: Candidate, device: str) -> str:
     if finished.code in (126, 127):
         return f"benchmark_model can't run on {device} ({words}); is it the one for this processor?"
     how = f"was killed by signal {finished.code - 128}" if finished.code > 128 else "failed"
-    others = ",".join(_KINDS[name] for name in _FLAGS if name != candidate.backend)
-    return f"benchmark_model {how} on {device} ({words}); to measure the others, add --backend {others}"
+    others = ",".join(short_name(name) for name in _FLAGS if name != candidate.backend)
+    return (
+        f"benchmark_model {how} on {device} ({words}); to measure without it, add --backend "
+        f"{others}"
+    )

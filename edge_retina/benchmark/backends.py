@@ -79,6 +79,11 @@ DEVICE_BACKENDS: Mapping[str, Backend] = {
 ALL_BACKENDS: Mapping[str, Backend] = {**BACKENDS, **DEVICE_BACKENDS}
 
 
+def short_name(backend: str) -> str:
+    """Return what command lines call a backend: "tflite-xnnpack" is "xnnpack"."""
+    return backend.removeprefix("tflite-")
+
+
 def open_model(path: Path, backend: str, *, threads: int = 1) -> Predictor:
     """Open a model in this process.
 

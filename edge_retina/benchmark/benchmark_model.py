@@ -34,7 +34,6 @@ _NOT = re.compile(r"Though (\w+) delegate is explicitly applied, the model graph
 _REPLACING = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w+)\)")
 _REFUSED = re.compile(r"(?:ERROR: )?([A-Z][A-Z0-9_]+): (.*\S)")
 _PROFILE = "Operator-wise Profiling Info for Regular Benchmark Runs"
-_ROW = re.compile(r"\t *(\S+)\t *[\d.]+\t *[\d.]+\t *([\d.]+)\t.*\t *\d+\t(.*)$")
 _PREFIX = re.compile(r"^(?:INFO|WARN|WARNING|ERROR|VERBOSE): ?")
 
 
@@ -160,12 +159,22 @@ def _operators(lines: Sequence[str]) -> tuple[ProfiledOperator, ...]:
     starts = [number for number, line in enumerate(lines) if line.startswith(_PROFILE)]
     if not starts:
         return ()
+    # Its title, the table's, and the heads of the columns, of which older versions have one more
+    heads = _cells(lines[starts[-1] + 2])
     operators = []
-    for line in lines[starts[-1] + 3 :]:  # its title, the table's and the heads of the columns
-        match = _ROW.match(line)
-        if match is None:
+    for line in lines[starts[-1] + 3 :]:
+        cells = _cells(line)
+        if len(cells) != len(heads):
             break
-        name, mean_ms, label = match.groups()
-        place = re.search(r"\]?[:/](\d+)$", label.strip())
-        operators.append(ProfiledOperator(name, float(mean_ms), int(place[1]) if place else None))
+        row = dict(zip(heads, cells, strict=True))
+        place = re.search(r"[:/](\d+)$", row["[Name]"])
+        operators.append(
+            ProfiledOperator(
+                row["[node type]"], float(row["[avg ms]"]), int(place[1]) if place else None
+            )
+        )
     return tuple(operators)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().split("\t")]

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 _LATENCY_IMAGES = 20  # used in turn: enough for NMS to meet crowded and empty images
 
 
+class Names(click.ParamType):
+    """Names such as `xnnpack,builtin`."""
+
+    name = "NAME[,NAME...]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names in the order given, each once."""
+        return tuple(dict.fromkeys(text.strip() for text in str(value).split(",") if text.strip()))
+
+
 class ThreadCounts(click.ParamType):
     """Numbers of threads such as `1,2,4`."""
 
@@ -79,6 +91,13 @@ class ThreadCounts(click.ParamType):
     help=f"Device to measure on: {device_usages()}.",
 )
 @click.option(
+    "--backend",
+    "backends",
+    type=Names(),
+    default="",
+    help="Backends to measure, e.g. xnnpack,builtin; else all that the device and MODEL have.",
+)
+@click.option(
     "--device-python",
     metavar="PATH",
     default=DeviceOptions.python,
@@ -115,6 +134,7 @@ def command(
     runs: int,
     rounds: int,
     device: str,
+    backends: tuple[str, ...],
     device_python: str,
     benchmark_binary: Path | None,
     require_delegate: str | None,
@@ -140,6 +160,7 @@ def command(
             data,
             split=split,
             threads=threads,
+            backends=backends,
             runs=runs,
             rounds=rounds,
             require_delegate=required,
@@ -162,6 +183,7 @@ def _measure(
     *,
     split: str,
     threads: Sequence[int],
+    backends: Sequence[str],
     runs: int,
     rounds: int,
     require_delegate: RequiredDelegate | None,
@@ -175,7 +197,7 @@ def _measure(
     candidates = [
         item
         for model in models
-        for item in benchmark_candidates(model, runner=runner, threads=threads)
+        for item in benchmark_candidates(model, runner=runner, threads=threads, backends=backends)
     ]
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:

@@ -10,19 +10,17 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_retina.benchmark.backends import BACKENDS, KERAS, open_model
+from edge_retina.benchmark.backends import BACKENDS, KERAS, open_model, short_name
 from edge_retina.benchmark.candidate import Candidate, run_candidates, tflite_candidates
 from edge_retina.benchmark.runner import Runner
-from edge_retina.errors import ModelError
+from edge_retina.errors import BenchmarkError, ModelError, choices_hint
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 
 # What `--backend` calls the backends of .tflite files
 TFLITE_BACKENDS = {
-    name.removeprefix("tflite-"): name
-    for name, entry in BACKENDS.items()
-    if entry.opens == "tflite"
+    short_name(name): name for name, entry in BACKENDS.items() if entry.opens == "tflite"
 }
 
 log = logging.getLogger(__name__)
@@ -87,18 +85,34 @@ def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -
     return OpenedModel(open_model(file, name, threads=threads), file, name)
 
 
-def benchmark_candidates(model: Path, *, runner: Runner, threads: Sequence[int]) -> list[Candidate]:
+def benchmark_candidates(
+    model: Path, *, runner: Runner, threads: Sequence[int], backends: Sequence[str] = ()
+) -> list[Candidate]:
     """Return a MODEL with every backend that can run it, for each number of threads.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
         runner: the device; backends that it lacks are left out.
         threads: numbers of threads.
+        backends: short names of the wanted ones; all if there are none.
 
     Raises:
         ModelError, RunError: it is not a MODEL, or the device has no backend for it.
+        BenchmarkError: the device has no backend of a name, or none of them is for this MODEL.
     """
+    offered = {short_name(name): name for name in runner.backends}
+    for name in backends:
+        if name not in offered:
+            hint = choices_hint(name, offered)
+            raise BenchmarkError(f"--backend {name}: {runner.name} has no such backend; {hint}")
     found = _all_candidates(model, threads, runner.backends)
+    if backends and found:
+        found = [item for item in found if short_name(item.backend) in backends]
+        if not found:
+            raise BenchmarkError(
+                f"{model}: no backend of --backend {','.join(backends)} can run it; leave the "
+                "option out to use all that can"
+            )
     runnable = [item for item in found if item.backend in runner.backends]
     if not runnable:
         raise ModelError(
