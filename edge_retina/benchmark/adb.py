@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from edge_retina.benchmark.adb_delegate import read_delegate
 from edge_retina.benchmark.adb_shell import (
     SHARED_DIRECTORY,
     AdbDevice,
@@ -28,7 +29,6 @@ from edge_retina.benchmark.adb_shell import (
     quote,
 )
 from edge_retina.benchmark.backends import (
-    ALL_BACKENDS,
     BUILTIN,
     GPU,
     NNAPI,
@@ -38,21 +38,15 @@ from edge_retina.benchmark.backends import (
 )
 from edge_retina.benchmark.benchmark_model import BenchmarkOutput, parse_output
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
-from edge_retina.benchmark.task import (
-    DetectionResult,
-    DetectionTask,
-    WorkerResult,
-    WorkerTask,
-)
+from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.files import sha256_file
 from edge_retina.runtime.detector import TFLiteDetector
-from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.image import load_image
-from edge_retina.runtime.ops import DelegateInfo, LeftOperators, network_operators
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +60,6 @@ _FLAGS = {
     GPU: "--use_gpu=true",
     NNAPI: "--use_nnapi=true",
 }
-_REPLACING_NAMES = {"xnnpack": "XNNPack", "gpu": "Gpu", "nnapi": "Nnapi"}  # TfLite...Delegate
 _ENVIRONMENT = """
 echo model=$(getprop ro.product.manufacturer) $(getprop ro.product.model)
 echo soc=$(getprop ro.soc.model)
@@ -149,7 +142,7 @@ class AdbRunner:
             ]
             self._profiles[key] = self._run(candidate, [*arguments[:-2], *watching])
         profile = self._profiles[key]
-        delegate = _delegate(candidate, timed, profile)
+        delegate = read_delegate(candidate, timed, profile)
         middle = timed.times.mean if timed.times.median is None else timed.times.median
         return WorkerResult(
             init_ms=timed.init_ms,
@@ -369,47 +362,6 @@ def _split(content: bytes, layout: list[_OutputTensor]) -> dict[int, np.ndarray]
         arrays[tensor.index] = np.frombuffer(part, tensor.dtype).reshape(tensor.shape)
         start += tensor.size_bytes
     return arrays
-
-
-def _delegate(
-    candidate: Candidate, timed: BenchmarkOutput, profile: BenchmarkOutput
-) -> DelegateInfo | None:
-    """Say what the delegate ran, from what the program told of the run that was timed."""
-    name = ALL_BACKENDS[candidate.backend].delegate
-    if not name:
-        return None
-    graph = read_graph(candidate.path)
-    total = len(graph.operators)
-    if timed.wholly:
-        return DelegateInfo(name, 1, total, total)
-    alone = [item for item in profile.operators if not item.is_delegate]
-    network = network_operators([(op.name, op.inputs, op.outputs) for op in graph.operators])
-    counts, inside = Counter[str](), Counter[str]()
-    for item in alone:
-        counts[item.name] += 1
-        # Without its place an operator may be anywhere
-        inside[item.name] += item.index is None or item.index in network
-    told = [
-        number
-        for full_name, number in timed.replaced.items()
-        if _REPLACING_NAMES[name] in full_name
-    ]
-    partitions = timed.partitions or 0
-    if not partitions:
-        taken = 0
-    elif told:
-        taken = told[0]
-    else:
-        taken = total - len(alone) if alone else 0
-    left = tuple(
-        LeftOperators(kind, count, inside[kind], _reason(kind, timed, name))
-        for kind, count in counts.most_common()
-    )
-    return DelegateInfo(name, partitions, taken, total, left)
-
-
-def _reason(kind: str, output: BenchmarkOutput, delegate: str) -> str:
-    return output.refused.get(kind, f"{delegate} does not tell why")
 
 
 def _failure(finished: Finished, candidate: Candidate, device: str) -> str:

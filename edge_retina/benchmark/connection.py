@@ -9,12 +9,11 @@ import shlex
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from edge_retina.benchmark import agent
+from edge_retina.benchmark.ssh_errors import Address, explain, last_line
 from edge_retina.errors import BenchmarkError, DeviceLostError
 
 SSH_VARIABLE = "EDGE_RETINA_SSH"  # like GIT_SSH_COMMAND: another ssh, or one with options
@@ -29,28 +28,6 @@ _OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"),
     *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"),
 )
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where ssh goes.
-
-    Attributes:
-        destination: "USER@HOST" or "HOST", which may be a name in the user's ssh configuration.
-        port: None for the configured one.
-    """
-
-    destination: str
-    port: int | None = None
-
-    def __str__(self) -> str:
-        return self.destination if self.port is None else f"{self.destination}:{self.port}"
-
-    @property
-    def arguments(self) -> list[str]:
-        """What ssh is told."""
-        port = [] if self.port is None else ["-p", str(self.port)]
-        return [*port, self.destination]
 
 
 class Connection:
@@ -155,7 +132,7 @@ class Connection:
             if line.strip() == wanted:  # a login shell may print before it
                 greeting: dict[str, Any] = json.loads(stream.readline())
                 return greeting
-        reason = _explain(self._process.wait(), self._error_text(), self._address, python)
+        reason = explain(self._process.wait(), self._error_text(), self._address, python)
         raise BenchmarkError(f"--device ssh:{self._address}: {reason}")
 
     def _check(self, greeting: dict[str, Any], python: str) -> None:
@@ -183,7 +160,7 @@ class Connection:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return "the agent there ended"
-        return _last_line(self._error_text()) or f"ssh ended with exit code {code}"
+        return last_line(self._error_text()) or f"ssh ended with exit code {code}"
 
     def _error_text(self) -> str:
         self._errors.seek(0)
@@ -195,96 +172,3 @@ def _quote_path(path: str) -> str:
     if path.startswith("~/"):
         return "~/" + shlex.quote(path[2:])
     return shlex.quote(path)
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
-def _explain(code: int, errors: str, address: Address, python: str) -> str:
-    """Say in one line why no agent runs on the device, and what to do.
-
-    Args:
-        code: exit code of ssh: 255 for its own failures, else that of the command there.
-        errors: what ssh and the command wrote.
-        address: of the device.
-        python: the Python that was to run there.
-    """
-    if code == 127:
-        return (
-            f"there is no '{python}' on the device; install Python 3.10 or newer there, or name "
-            "it with --device-python"
-        )
-    if code == 126:
-        return f"'{python}' can't be run on the device; name another with --device-python"
-    for words, text in _CAUSES:
-        if words in errors:
-            return text(address)
-    if code != 255:
-        reason = _last_line(errors) or "it wrote nothing"
-        return (
-            f"'{python}' ended at once on the device with exit code {code} ({reason}); try "
-            f"{_by_hand(address)} and '{python} --version' there"
-        )
-    return f"no connection: {_last_line(errors) or 'ssh does not say why'}"
-
-
-def _by_hand(address: Address) -> str:
-    return "'" + " ".join(["ssh", *address.arguments]) + "'"
-
-
-# What OpenSSH writes, and what to do about it; the first that fits counts.
-_CAUSES: tuple[tuple[str, Callable[[Address], str]], ...] = (
-    (
-        "Could not resolve hostname",
-        lambda address: (
-            f"no host of the name {address.destination.rpartition('@')[2]}; check the name, or "
-            "give the device's IP address"
-        ),
-    ),
-    (
-        "Connection refused",
-        lambda address: (
-            f"the device refuses connections on port {address.port or 'of ssh'}; start an ssh "
-            "server there, or name its port: ssh:USER@HOST:PORT"
-        ),
-    ),
-    (
-        "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        lambda address: (
-            "the device's host key is another than before; if you know why (a new system on it), "
-            f"run 'ssh-keygen -R' for it and connect once with {_by_hand(address)}"
-        ),
-    ),
-    (
-        "Host key verification failed",
-        lambda address: (
-            f"the device's host key is not known; connect once with {_by_hand(address)} and "
-            "compare the key"
-        ),
-    ),
-    (
-        "Permission denied",
-        lambda address: (
-            "login refused: ssh must log in with a key and without a question; run "
-            f"'ssh-copy-id {' '.join(address.arguments)}' once, and check the user's name"
-        ),
-    ),
-    (
-        "Too many authentication failures",
-        lambda address: (
-            "login refused after too many keys; name the right one for this host with "
-            "IdentityFile and IdentitiesOnly in ~/.ssh/config"
-        ),
-    ),
-    (
-        "timed out",
-        lambda address: "no answer; is the device on, and in the same network?",
-    ),
-    ("No route to host", lambda address: "no way to the device; is it on, and in the network?"),
-    (
-        "Network is unreachable",
-        lambda address: "no network leads to the device; check your own connection",
-    ),
-)

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 from edge_retina.benchmark.backends import BACKENDS
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.detection_answer import DetectionResult, unpack_detections
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment, read_environment
 from edge_retina.benchmark.task import (
-    DetectionResult,
     DetectionTask,
     Task,
     WorkerResult,
     WorkerTask,
     read_answer,
     read_document,
-    unpack_detections,
 )
 from edge_retina.errors import BenchmarkError
 

@@ -71,20 +71,19 @@ def run_benchmark(
     missing = ""
     try:
         for _ in range(rounds):
-            for candidate, done_rounds in zip(candidates, measured, strict=True):
+            for candidate, done in zip(candidates, measured, strict=True):
                 tell(candidate.title)
                 task = candidate.task(images, runs=runs, warmup=warmup)
-                done_rounds.append(runner.measure(candidate, task))
+                done.append(runner.measure(candidate, task))
                 if require_delegate is not None:
-                    require_delegate.check(candidate, done_rounds[-1])
+                    require_delegate.check(candidate, done[-1])
         if data:
-            for key, found in measure_accuracy(to_evaluate, data, runner=runner, progress=tell):
-                accuracy[key] = found
+            accuracy.update(measure_accuracy(to_evaluate, data, runner=runner, progress=tell))
     except DeviceLostError as error:
         if not measured[0]:
             raise
         missing = _missing_text(error, measured, rounds, len(to_evaluate) - len(accuracy))
-    done = [index for index, done_rounds in enumerate(measured) if done_rounds]
+    reached = [index for index, done in enumerate(measured) if done]
     results = [
         join_rounds(
             candidates[index],
@@ -96,9 +95,9 @@ def run_benchmark(
                 keys[index], accuracy.get((candidates[index].path, candidates[index].backend))
             ),
         )
-        for index in done
+        for index in reached
     ]
-    comparisons = compare_with_float([candidates[index] for index in done], results)
+    comparisons = compare_with_float([candidates[index] for index in reached], results)
     return BenchmarkReport(
         device=runner.name,
         environment=environment,

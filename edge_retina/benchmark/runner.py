@@ -10,11 +10,12 @@ from typing import NamedTuple, Protocol
 
 from edge_retina.benchmark.adb import open_adb
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import open_local
 from edge_retina.benchmark.ssh import open_ssh
-from edge_retina.benchmark.task import DetectionResult, DetectionTask, WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError
 
 

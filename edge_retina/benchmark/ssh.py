@@ -16,17 +16,17 @@ from typing import Any, TypeVar
 
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK
 from edge_retina.benchmark.candidate import Candidate
-from edge_retina.benchmark.connection import Address, Connection
+from edge_retina.benchmark.connection import Connection
+from edge_retina.benchmark.detection_answer import DetectionResult, unpack_detections
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
+from edge_retina.benchmark.ssh_errors import Address
 from edge_retina.benchmark.task import (
-    DetectionResult,
     DetectionTask,
     WorkerResult,
     WorkerTask,
     read_answer,
     read_document,
-    unpack_detections,
 )
 from edge_retina.benchmark.worker_archive import WORKER_NAME, build_worker_archive
 from edge_retina.errors import BenchmarkError, DeviceLostError

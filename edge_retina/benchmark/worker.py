@@ -21,14 +21,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from edge_retina.benchmark.detection_answer import pack_detections
 from edge_retina.benchmark.environment import read_environment
-from edge_retina.benchmark.task import (
-    DetectionTask,
-    Task,
-    WorkerResult,
-    WorkerTask,
-    pack_detections,
-)
+from edge_retina.benchmark.task import DetectionTask, Task, WorkerResult, WorkerTask
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.image import load_image

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_retina.benchmark.connection import SSH_VARIABLE, Address
+from edge_retina.benchmark.connection import SSH_VARIABLE
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.ssh import SshRunner
+from edge_retina.benchmark.ssh_errors import Address
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 _SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")

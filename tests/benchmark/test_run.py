@@ -13,10 +13,11 @@ import pytest
 from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
+from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.run import run_benchmark
-from edge_retina.benchmark.task import DetectionResult, DetectionTask
+from edge_retina.benchmark.task import DetectionTask
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import BenchmarkError
 from edge_retina.evaluation.evaluator import evaluate

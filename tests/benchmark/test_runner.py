@@ -13,12 +13,13 @@ from click.testing import CliRunner
 
 from edge_retina.benchmark.backends import BUILTIN, KERAS, XNNPACK
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
+from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.runner import RUNNERS, DeviceKind, Runner, open_runner
-from edge_retina.benchmark.task import DetectionResult, DetectionTask, WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError
 

@@ -23,12 +23,13 @@ from edge_retina.benchmark import agent, ssh
 from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.backends import KERAS
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
-from edge_retina.benchmark.connection import SSH_VARIABLE, Address
+from edge_retina.benchmark.connection import SSH_VARIABLE
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.ssh import SshRunner, open_ssh
+from edge_retina.benchmark.ssh_errors import Address
 from edge_retina.benchmark.task import WorkerTask
 from edge_retina.benchmark.worker_archive import build_worker_archive
 from edge_retina.cli.main import main

@@ -6,12 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from edge_retina.benchmark.task import (
-    DetectionTask,
-    pack_detections,
-    read_document,
-    unpack_detections,
-)
+from edge_retina.benchmark.detection_answer import pack_detections, unpack_detections
+from edge_retina.benchmark.task import DetectionTask, read_document
 from edge_retina.errors import BenchmarkError
 from edge_retina.runtime.detections import Detections
 
