@@ -9,7 +9,7 @@ from edge_retina.benchmark.backends import ALL_BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.errors import BenchmarkError, choices_hint
-from edge_retina.runtime.ops import DelegateInfo
+from edge_retina.runtime.ops import DelegateInfo, LeftOperators
 
 NETWORK = "network"  # after the colon of `--require-delegate xnnpack:network`
 DELEGATES = tuple(entry.delegate for entry in ALL_BACKENDS.values() if entry.delegate)
@@ -100,7 +100,15 @@ def fallback_text(found: DelegateInfo, *, network: bool) -> str:
     """
     left = [item for item in found.left if item.network or not network or not found.partitions]
     number = sum(item.count for item in left) or found.nodes_total - found.nodes_delegated
-    names = ", ".join(map(str, left)) or "which ones is not told"
+    names = _by_reason(left) or "which ones is not told"
     if not found.partitions:
         return f"{found.name} took none of the {found.nodes_total} operators: {names}"
     return f"{number} of {found.nodes_total} operators run outside {found.name}: {names}"
+
+
+def _by_reason(left: Sequence[LeftOperators]) -> str:
+    kinds: dict[str, list[str]] = {}
+    for item in left:
+        times = "" if item.count == 1 else f" x{item.count}"
+        kinds.setdefault(item.reason, []).append(f"{item.name}{times}")
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in kinds.items())

@@ -44,10 +44,6 @@ class LeftOperators:
     network: int
     reason: str
 
-    def __str__(self) -> str:
-        times = "" if self.count == 1 else f" x{self.count}"
-        return f"{self.name}{times} ({self.reason})"
-
 
 @dataclass(frozen=True)
 class DelegateInfo:
@@ -153,7 +149,7 @@ def _why_left(operator: Mapping[str, Any], dtypes: Mapping[int, str]) -> str:
     odd = [dtype for dtype in types if dtype not in _XNNPACK_TYPES]
     if odd:
         return f"XNNPACK takes no {' or '.join(odd)}"
-    return f"XNNPACK knows it, but not as it is here, on {' and '.join(types)}; reason not told"
+    return f"XNNPACK refuses it here on {' and '.join(types)} and does not tell why"
 
 
 def _operators_inside(partition: dict[str, Any], producer: dict[int, dict[str, Any]]) -> set[int]:

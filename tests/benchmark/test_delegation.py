@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from edge_retina.benchmark.backends import BUILTIN, GPU, KERAS, XNNPACK
 from edge_retina.benchmark.candidate import Candidate
-from edge_retina.benchmark.delegation import RequiredDelegate
+from edge_retina.benchmark.delegation import RequiredDelegate, fallback_text
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError
@@ -72,6 +72,15 @@ def test_what_counts_as_a_fall_back(
     assert str(caught.value).startswith("a.tflite, tflite-xnnpack, 1 thread: xnnpack was required,")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_operators_with_the_same_reason_stand_together() -> None:
+    cast = LeftOperators("CAST", 1, 0, GATHER.reason)
+    found = DelegateInfo("xnnpack", 1, 13, 22, (GATHER, CONV, cast))
+    assert fallback_text(found, network=False) == (
+        "9 of 22 operators run outside xnnpack: GATHER x6, CAST (XNNPACK has no such operator); "
+        "CONV_2D x2 (reason not told)"
+    )
 
 
 def test_only_the_decoding_outside_is_told_apart() -> None:
