@@ -60,10 +60,10 @@ def stalling(model: str) -> None:
 
 
 def cutting_once(model: str, marker: str) -> SleepyPredictor:
-    """Kills what started the worker, but only once: then `marker` is there."""
+    """Ends what started the worker, but only once: then `marker` is there."""
     if not os.path.exists(marker):
         with open(marker, "w"):
             pass
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(60)
     return SleepyPredictor(model, inference_ms=0.1)

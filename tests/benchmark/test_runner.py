@@ -138,10 +138,13 @@ def test_this_machine_is_the_default_and_runs_everything() -> None:
     assert [runner.label(backend) for backend in runner.backends] == list(runner.backends)
 
 
-@pytest.mark.parametrize("device", ["ssh:pi@board", "adb", "", "Local"])
+@pytest.mark.parametrize("device", ["usb:pi@board", "sshd", "", "Local"])
 def test_an_unknown_device_is_one_line_with_those_that_exist(
     models: list[Path], device: str
 ) -> None:
     result = CliRunner().invoke(main, ["benchmark", str(models[0]), "--device", device])
     assert result.exit_code == 1
-    assert result.stderr == f"Error: --device {device}: no such device; available: local\n"
+    assert result.stderr == (
+        f"Error: --device {device}: no such device; available: local, "
+        "ssh:USER@HOST[:PORT], adb[:SERIAL]\n"
+    )
