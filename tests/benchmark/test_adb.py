@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from edge_retina.benchmark import adb
 from edge_retina.benchmark.adb import AdbRunner, open_adb
+from edge_retina.benchmark.adb_delegate import read_delegate
 from edge_retina.benchmark.backends import BUILTIN, GPU, NNAPI, XNNPACK
 from edge_retina.benchmark.benchmark_model import parse_output
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
@@ -134,6 +135,20 @@ def test_gpu_and_nnapi_fall_back(phone: Fake, tiny: list[Path], image: Path) -> 
     assert nnapi is not None
     assert (nnapi["partitions"], nnapi["nodes_delegated"]) == (0, 0)
     assert measure(runner, items[BUILTIN], image).delegate is None
+
+
+def test_what_another_delegate_took_is_not_counted(tiny: list[Path]) -> None:
+    """A version that doesn't say how many operators the GPU took: XNNPACK's line comes later."""
+    recorded = ANDROID / "recorded"
+    lines = (recorded / "gpu.txt").read_text().splitlines()
+    timed = parse_output("\n".join(line for line in lines if "TfLiteGpuDelegateV2" not in line))
+    profile = parse_output("\n".join([*lines, (recorded / "gpu_profile.txt").read_text()]))
+    assert timed is not None
+    assert profile is not None
+    assert timed.replaced == {"TfLiteXNNPackDelegate": 1}
+    found = read_delegate(candidates(tiny[1])[GPU], timed, profile)
+    assert found is not None
+    assert (found.partitions, found.nodes_delegated, found.nodes_total) == (1, 14, 16)
 
 
 def test_old_output_has_no_median() -> None:

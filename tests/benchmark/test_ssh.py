@@ -270,8 +270,8 @@ def test_a_file_that_arrives_changed_is_refused(device: SshRunner) -> None:
 def test_a_full_disk_is_told_and_the_next_request_is_heard(device: SshRunner) -> None:
     device._connected()
     assert device._connection is not None
-    full = {"do": "put", "path": "/dev/full", "bytes": 10**6, "sha256": ""}
-    assert device._connection.request(full, bytes(10**6)) == {"error": "no room left"}
+    full = {"do": "put", "path": "/dev/full", "bytes": 3 * agent.CHUNK, "sha256": ""}
+    assert device._connection.request(full, bytes(3 * agent.CHUNK)) == {"error": "no room left"}
     assert device._connection.request({"do": "room"})["free"] > 0
 
 
@@ -419,6 +419,9 @@ def test_the_archive_needs_neither_this_checkout_nor_tensorflow(
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] in ('tensorflow', 'pycocotools', 'click', 'rich'):\n"
         "            raise ImportError(name)\n"
+        # Where the package is installed from a checkout, that finder knows the checkout's modules
+        "kept = [f for f in sys.meta_path if 'editable' not in getattr(f, '__module__', '')]\n"
+        "sys.meta_path = kept\n"
         "sys.meta_path.insert(0, Blocked())\n"
         f"runpy.run_path({str(archive)!r}, run_name='__main__')\n"
     )
