@@ -9,6 +9,14 @@ from pathlib import Path
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.runner import Runner
 from edge_retina.datasets.schema import Example
+from edge_retina.errors import ModelError
+from edge_retina.evaluation.class_map import (
+    ClassMap,
+    keep_shared,
+    map_classes,
+    restrict,
+    shared_places,
+)
 from edge_retina.evaluation.coco_metrics import CocoMetrics, check_objects, evaluate_detections
 from edge_retina.evaluation.evaluator import check_labels
 from edge_retina.evaluation.record import ModelKey
@@ -30,11 +38,13 @@ class Accuracy:
         metrics: of its detections, computed here.
         device: where the objects were found, as `--device` names it.
         note: why that is not the device asked for; "" if it is.
+        classes: of another framework's model the classes that the metrics are over.
     """
 
     metrics: CocoMetrics
     device: str = "local"
     note: str = ""
+    classes: ClassMap | None = None
 
 
 def unmeasured(
@@ -58,6 +68,8 @@ def measure_accuracy(
 ) -> Iterator[tuple[tuple[Path, str], Accuracy]]:
     """Yield the accuracy of each (path, backend): objects are found on the device.
 
+    Those of another framework's model are over the classes that it shares with the data.
+
     Args:
         candidates: each of another path or backend.
         data: labelled images.
@@ -66,14 +78,41 @@ def measure_accuracy(
 
     Raises:
         BenchmarkError: a model can't be opened there, an image can't be read, the device is gone.
-        ModelError: a model's labels are not the data's.
+        ModelError: a model's labels are not the data's, or another framework's model shares none
+            of them.
         DatasetError: no image has an object.
     """
     check_objects(data.examples)  # before minutes of inference
-    images = [example.path for example in data.examples]
     for candidate in candidates:
         progress(f"mAP of {candidate.model}, {candidate.backend}")
-        found = runner.detect(candidate, candidate.detection_task(images, data.labels))
-        check_labels(found.labels, data.labels)
+        yield (candidate.path, candidate.backend), _measure(candidate, data, runner)
+
+
+def shared_classes(candidate: Candidate, data: LabelledData) -> ClassMap | None:
+    """Return the classes that another framework's model shares with the data; None for our own.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if candidate.foreign is None:
+        return None
+    try:
+        return map_classes(data.labels, candidate.foreign.labels)
+    except ModelError as error:
+        raise ModelError(f"{candidate.path}: {error}") from None
+
+
+def _measure(candidate: Candidate, data: LabelledData, runner: Runner) -> Accuracy:
+    images = [example.path for example in data.examples]
+    classes = shared_classes(candidate, data)
+    expected = data.labels if candidate.foreign is None else candidate.foreign.labels
+    found = runner.detect(candidate, candidate.detection_task(images, expected))
+    check_labels(found.labels, expected)
+    if classes is None:
         metrics = evaluate_detections(data.examples, found.detections, data.labels)
-        yield (candidate.path, candidate.backend), Accuracy(metrics, found.device, found.note)
+        return Accuracy(metrics, found.device, found.note)
+    examples = restrict(data.examples, data.labels, classes.shared)
+    places = shared_places(found.labels, classes.shared)
+    kept = [keep_shared(item, places) for item in found.detections]
+    metrics = evaluate_detections(examples, kept, classes.shared)
+    return Accuracy(metrics, found.device, found.note, classes)

@@ -335,8 +335,12 @@ class _OutputTensor:
 
 def _open(candidate: Candidate) -> TFLiteDetector:
     """Open the file here, to prepare pictures and to decode outputs."""
-    detector = open_model(candidate.path, BUILTIN)
-    assert isinstance(detector, TFLiteDetector)
+    detector = None if candidate.foreign else open_model(candidate.path, BUILTIN)
+    if not isinstance(detector, TFLiteDetector):
+        raise BenchmarkError(
+            f"{candidate.title}: another framework's file can't be measured through adb yet; "
+            "measure it here or through ssh"
+        )
     return detector
 
 

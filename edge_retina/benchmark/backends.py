@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.foreign_settings import ForeignSettings
 
 KERAS = "keras"
 XNNPACK = "tflite-xnnpack"
@@ -16,6 +17,7 @@ BUILTIN = "tflite-builtin"
 GPU = "tflite-gpu"
 NNAPI = "tflite-nnapi"
 
+FOREIGN = "edge_retina.runtime.foreign_detector:ForeignDetector"  # for other frameworks' files
 _TFLITE = "edge_retina.runtime.detector:TFLiteDetector"
 
 
@@ -84,17 +86,24 @@ def short_name(backend: str) -> str:
     return backend.removeprefix("tflite-")
 
 
-def open_model(path: Path, backend: str, *, threads: int = 1) -> Predictor:
+def open_model(
+    path: Path, backend: str, *, threads: int = 1, foreign: ForeignSettings | None = None
+) -> Predictor:
     """Open a model in this process.
 
     Args:
         path: a RUN or a .tflite file, see `Backend.opens`.
         backend: a key of `BACKENDS`.
         threads: of a .tflite model's interpreter; Keras keeps the pools of this process.
+        foreign: of a .tflite file of another framework.
 
     Raises:
         ModelError, RunError: it can't be opened.
     """
     entry = BACKENDS[backend]
-    predictor: Predictor = pkgutil.resolve_name(entry.factory)(str(path), **entry.options(threads))
+    options = entry.options(threads)
+    factory = entry.factory
+    if foreign is not None:
+        factory, options = FOREIGN, {**options, "settings": foreign}
+    predictor: Predictor = pkgutil.resolve_name(factory)(str(path), **options)
     return predictor

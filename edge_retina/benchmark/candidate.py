@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edge_retina.benchmark.backends import ALL_BACKENDS, BACKENDS
+from edge_retina.benchmark.backends import ALL_BACKENDS, BACKENDS, FOREIGN
 from edge_retina.benchmark.task import DetectionTask, WorkerTask
+from edge_retina.runtime.foreign_settings import ForeignSettings
 
 _PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
 
@@ -22,6 +24,7 @@ class Candidate:
         family: what was trained once; members are compared with their float32 .tflite.
         backend: a key of `ALL_BACKENDS`.
         threads: of the network's execution, and of OpenCV in the preprocessing.
+        foreign: of a .tflite file of another framework; None for this package's models.
     """
 
     path: Path
@@ -29,6 +32,7 @@ class Candidate:
     family: str
     backend: str
     threads: int
+    foreign: ForeignSettings | None = None
 
     @property
     def model(self) -> str:
@@ -44,10 +48,11 @@ class Candidate:
     def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
         """Return what a worker has to do to measure this candidate once."""
         backend = ALL_BACKENDS[self.backend]
+        factory, options = self._opening()
         return WorkerTask(
-            factory=backend.factory,
+            factory=factory,
             model=str(self.path),
-            options=backend.options(self.threads),
+            options=options,
             environment=backend.environment(self.threads),
             images=tuple(str(path) for path in images),
             runs=runs,
@@ -63,19 +68,32 @@ class Candidate:
             labels: the class names that the model should have.
         """
         backend = ALL_BACKENDS[self.backend]
+        factory, options = self._opening()
         return DetectionTask(
-            factory=backend.factory,
+            factory=factory,
             model=str(self.path),
-            options=backend.options(self.threads),
+            options=options,
             environment=backend.environment(self.threads),
             images=tuple(str(path) for path in images),
             labels=tuple(labels),
             threads=self.threads,
         )
 
+    def _opening(self) -> tuple[str, dict[str, Any]]:
+        """Return what opens the model, and its options as plain JSON values."""
+        backend = ALL_BACKENDS[self.backend]
+        options = backend.options(self.threads)
+        if self.foreign is not None:
+            return FOREIGN, {**options, "settings": self.foreign.to_dict()}
+        return backend.factory, options
+
 
 def tflite_candidates(
-    path: Path, *, threads: Sequence[int], backends: Sequence[str] = tuple(BACKENDS)
+    path: Path,
+    *,
+    threads: Sequence[int],
+    backends: Sequence[str] = tuple(BACKENDS),
+    foreign: ForeignSettings | None = None,
 ) -> list[Candidate]:
     """Return a .tflite file with the backends for such files, for each number of threads.
 
@@ -83,9 +101,17 @@ def tflite_candidates(
         path: the file.
         threads: numbers of threads.
         backends: keys of `ALL_BACKENDS`, those that the device has.
+        foreign: of another framework's file.
     """
-    family = family_of(path)
-    return _candidates("tflite", path, file=path, family=family, threads=threads, backends=backends)
+    return _candidates(
+        "tflite",
+        path,
+        file=path,
+        family=family_of(path),
+        threads=threads,
+        backends=backends,
+        foreign=foreign,
+    )
 
 
 def run_candidates(
@@ -112,9 +138,10 @@ def _candidates(
     family: str,
     threads: Sequence[int],
     backends: Sequence[str],
+    foreign: ForeignSettings | None = None,
 ) -> list[Candidate]:
     return [
-        Candidate(path, file=file, family=family, backend=name, threads=number)
+        Candidate(path, file=file, family=family, backend=name, threads=number, foreign=foreign)
         for number in threads
         for name, backend in ALL_BACKENDS.items()
         if backend.opens == opens and name in backends

@@ -13,6 +13,7 @@ from edge_retina.benchmark.results import BenchmarkResult, StagesMs
 from edge_retina.benchmark.statistics import LatencyStatistics, pool_summaries, summarize
 from edge_retina.benchmark.task import WorkerResult
 from edge_retina.benchmark.warnings import ResultWarning
+from edge_retina.evaluation.class_map import ClassMap
 from edge_retina.runtime.ops import DelegateInfo
 
 NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
@@ -66,6 +67,7 @@ def join_rounds(
         warnings=(
             *_warnings(candidate, environment, spread=latency.stdev / latency.mean),
             *_device_warnings(last, delegate, accuracy),
+            *_class_warnings(None if accuracy is None else accuracy.classes),
         ),
         first_inference_ms=_median(firsts),
         mAP_device=None if accuracy is None else accuracy.device,
@@ -83,6 +85,12 @@ def _latency(rounds: Sequence[WorkerResult]) -> LatencyStatistics:
 def _median(values: Iterable[float]) -> float | None:
     known = list(values)
     return statistics.median(known) if known else None
+
+
+def _class_warnings(classes: ClassMap | None) -> tuple[ResultWarning, ...]:
+    if classes is None or classes.is_whole:
+        return ()
+    return (ResultWarning("classes", str(classes)),)
 
 
 def _whole_ms(result: WorkerResult) -> list[float]:

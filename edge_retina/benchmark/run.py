@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_retina.benchmark.accuracy import Accuracy, LabelledData, measure_accuracy, unmeasured
+from edge_retina.benchmark.accuracy import (
+    Accuracy,
+    LabelledData,
+    measure_accuracy,
+    shared_classes,
+    unmeasured,
+)
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
 from edge_retina.benchmark.delegation import RequiredDelegate
@@ -61,6 +67,9 @@ def run_benchmark(
     _check(candidates, runner, images, runs=runs, rounds=rounds, warmup=warmup)
     if require_delegate is not None:
         require_delegate.check_candidates(candidates)
+    if data is not None:
+        for candidate in candidates:
+            shared_classes(candidate, data)  # before minutes of timing
     environment = runner.environment()
     keys = _keys(candidates)
     known = {key: Accuracy(metrics) for key, metrics in (known_metrics or {}).items()}

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 WarningCode = Literal[
-    "noisy", "busy", "oversubscribed", "int8-slower", "fallback", "mAP-elsewhere", "inference-only"
+    "noisy",
+    "busy",
+    "oversubscribed",
+    "int8-slower",
+    "classes",
+    "fallback",
+    "mAP-elsewhere",
+    "inference-only",
 ]
 
 

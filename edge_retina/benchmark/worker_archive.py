@@ -25,14 +25,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip file: the same inpu
 
 def build_worker_archive() -> bytes:
     """Return a zip file that `python3` runs as `edge_retina.benchmark.worker`."""
-    directories = [_PACKAGE, *(_PACKAGE / part for part in _PARTS)]
+    modules = [*_PACKAGE.glob("*.py")]
+    for part in _PARTS:
+        modules += (_PACKAGE / part).rglob("*.py")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         _add(archive, "__main__.py", _MAIN.encode())
-        for directory in directories:
-            for module in sorted(directory.glob("*.py")):
-                name = module.relative_to(_PACKAGE.parent).as_posix()
-                _add(archive, name, module.read_bytes())
+        for module in sorted(modules):
+            _add(archive, module.relative_to(_PACKAGE.parent).as_posix(), module.read_bytes())
     return buffer.getvalue()
 
 

@@ -72,3 +72,38 @@ def detect(
     boxes, label, scores, apart = boxes[real], label[real], scores[real], apart[real]
     kept = non_max_suppression(apart, scores, iou_threshold=iou_threshold, max_kept=max_detections)
     return boxes[kept], label[kept].astype(np.int32), scores[kept]
+
+
+def select_boxes(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+    candidates: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pick the detections among decoded boxes; suppression is within a class.
+
+    Args:
+        boxes: (A, 4) yxyx in any frame, not clipped.
+        scores: (A, K) of every box and class.
+        score_threshold: only scores above it count.
+        iou_threshold: of the suppression.
+        max_detections: rows returned at the most.
+        candidates: (box, class) pairs that enter the suppression, best scores first.
+
+    Returns:
+        boxes (N, 4), classes (N,) int32 and scores (N,), best first.
+    """
+    box, label = np.nonzero(scores > score_threshold)
+    found = scores[box, label]
+    best = np.argsort(-found, kind="stable")[:candidates]
+    box, label, found = box[best], label[best], found[best]
+    chosen = boxes[box]
+    # Each class in a place of its own; in float64, so that the shift costs no precision.
+    wide = chosen.astype(np.float64)
+    span = wide.max() - wide.min() + 1 if len(wide) else 1.0
+    apart = wide + span * label[:, None]
+    kept = non_max_suppression(apart, found, iou_threshold=iou_threshold, max_kept=max_detections)
+    return chosen[kept], label[kept].astype(np.int32), found[kept]

@@ -14,10 +14,11 @@ from edge_retina.benchmark.delegation import DELEGATES, NETWORK, RequiredDelegat
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.runner import Runner, device_usages, open_runner
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
-from edge_retina.cli.models import benchmark_candidates
+from edge_retina.cli.models import benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
 from edge_retina.errors import BenchmarkError
 from edge_retina.progress import show_progress
+from edge_retina.runtime.foreign_settings import ForeignChoices
 
 if TYPE_CHECKING:
     from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
@@ -116,6 +117,7 @@ class ThreadCounts(click.ParamType):
     help=f"Fail unless this delegate ran the whole graph: {', '.join(DELEGATES)}; "
     f"NAME:{NETWORK} lets the decoding run outside.",
 )
+@foreign_options
 @skip_invalid_option
 @json_option
 @click.option(
@@ -138,6 +140,7 @@ def command(
     device_python: str,
     benchmark_binary: Path | None,
     require_delegate: str | None,
+    foreign: ForeignChoices,
     skip_invalid: bool,
     json_target: str | None,
     html: Path | None,
@@ -148,6 +151,8 @@ def command(
     MODEL is a run directory (Keras), a .tflite file (with XNNPACK and without), or an export
     directory (all its .tflite files). Without --data a generated image is used; on real images NMS
     may cost more or less. --seed is for the generated image, or for splitting data without splits.
+    A .tflite file may be another framework's: see docs/foreign.md. --format and the options after
+    it are then for all such files.
 
     Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
     """
@@ -161,6 +166,7 @@ def command(
             split=split,
             threads=threads,
             backends=backends,
+            foreign=foreign,
             runs=runs,
             rounds=rounds,
             require_delegate=required,
@@ -184,6 +190,7 @@ def _measure(
     split: str,
     threads: Sequence[int],
     backends: Sequence[str],
+    foreign: ForeignChoices,
     runs: int,
     rounds: int,
     require_delegate: RequiredDelegate | None,
@@ -197,7 +204,9 @@ def _measure(
     candidates = [
         item
         for model in models
-        for item in benchmark_candidates(model, runner=runner, threads=threads, backends=backends)
+        for item in benchmark_candidates(
+            model, runner=runner, threads=threads, backends=backends, choices=foreign
+        )
     ]
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:

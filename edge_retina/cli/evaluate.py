@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
-from edge_retina.cli.models import OpenedModel, backend_option, open_predictor, threads_option
+from edge_retina.cli.models import (
+    OpenedModel,
+    backend_option,
+    foreign_options,
+    open_predictor,
+    threads_option,
+)
 from edge_retina.cli.options import (
     STDOUT,
     debug_option,
@@ -22,10 +29,12 @@ from edge_retina.cli.options import (
 from edge_retina.cli.terminal import Block, show
 from edge_retina.errors import ModelError
 from edge_retina.progress import show_progress
+from edge_retina.runtime.foreign_settings import LETTERBOX, ForeignChoices
 
 if TYPE_CHECKING:
     from edge_retina.datasets.schema import Example
     from edge_retina.evaluation.assignment import Assignment
+    from edge_retina.evaluation.class_map import ClassMap
     from edge_retina.evaluation.errors.analysis import ErrorAnalysis
     from edge_retina.evaluation.intervals import MetricIntervals
     from edge_retina.evaluation.matches import Matches
@@ -35,12 +44,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Split:
-    """The pictures to measure on, and how DATA names them."""
+    """The pictures to measure on, and how DATA names them.
+
+    Attributes:
+        examples, labels: what is measured: of another framework's model, the classes it shares.
+        data, name: as the user named data set and split.
+        whole: the pictures with all of their objects.
+    """
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
     data: Path
     name: str
+    whole: tuple[Example, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ class _Measured:
 @split_option
 @threads_option
 @backend_option
+@foreign_options
 @click.option(
     "--errors",
     is_flag=True,
@@ -88,6 +105,7 @@ def command(
     split: str,
     threads: int,
     backend: str,
+    foreign: ForeignChoices,
     errors: bool,
     html: Path | None,
     against: Path | None,
@@ -99,7 +117,8 @@ def command(
 
     MODEL is a run directory, a .tflite file or an export directory (its int8 file is used). DATA
     is a data set in a standard layout. --seed is for splitting data without splits, and for the
-    resamples of the pictures that give the intervals.
+    resamples of the pictures that give the intervals. Of another framework's .tflite file, such as
+    a YOLO, the classes are measured that it shares with DATA: see docs/foreign.md.
 
     Example: edge-retina evaluate runs/demo/export data/bccd --split test --json metrics.json
 
@@ -111,14 +130,26 @@ def command(
 
     if html is not None and not errors:
         raise click.UsageError("--html goes with --errors")
-    chosen = _Split(*load_split(data, split, skip_invalid=skip_invalid, seed=seed), data, split)
-    opened = open_predictor(model, threads=threads, backend=backend)
+    examples, labels = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
+    chosen = _Split(examples, labels, data, split, examples)
+    opened = open_predictor(model, threads=threads, backend=backend, choices=foreign)
     rival = None
     if against is not None:
-        rival = _open_rival(against, chosen.labels, threads=threads, backend=backend)
+        rival = _open_rival(
+            against, chosen.labels, threads=threads, backend=backend, choices=foreign
+        )
+    models = [opened] if rival is None else [opened, rival]
+    classes = _shared_classes(models, chosen.labels)
+    if classes is not None:
+        opened, *others = (_speaking_of(item, classes) for item in models)
+        rival = others[0] if others else None
+        chosen = _restricted(chosen, classes)
     measured = _measure(opened, chosen, "evaluate", seed or 0)
     record = measured.record
     blocks: list[Block] = []
+    if classes is not None:
+        record["classes"] = classes.to_dict()
+        blocks.append(str(classes))
     comparison: Table | None = None
     if rival is not None:
         other = _measure(rival, chosen, "against", seed or 0)
@@ -142,11 +173,49 @@ def command(
     emit_json(record, json_target)
 
 
-def _open_rival(model: Path, labels: Sequence[str], *, threads: int, backend: str) -> OpenedModel:
+def _shared_classes(models: Sequence[OpenedModel], labels: Sequence[str]) -> ClassMap | None:
+    """Return the classes to measure; None if no model is another framework's."""
+    from edge_retina.evaluation.class_map import map_classes
+    from edge_retina.evaluation.evaluator import check_labels
+
+    if not any(item.foreign for item in models):
+        return None
+    for item in models:
+        if item.foreign is None:
+            check_labels(item.predictor.labels, labels)
+    return map_classes(labels, *(item.predictor.labels for item in models))
+
+
+def _speaking_of(opened: OpenedModel, classes: ClassMap) -> OpenedModel:
+    from edge_retina.evaluation.class_map import MappedPredictor
+
+    predictor = MappedPredictor(opened.predictor, classes.shared)
+    return dataclasses.replace(opened, predictor=predictor)
+
+
+def _restricted(split: _Split, classes: ClassMap) -> _Split:
+    from edge_retina.evaluation.class_map import restrict
+
+    examples = restrict(split.examples, split.labels, classes.shared)
+    return dataclasses.replace(split, examples=examples, labels=classes.shared)
+
+
+def _open_rival(
+    model: Path,
+    labels: Sequence[str],
+    *,
+    threads: int,
+    backend: str,
+    choices: ForeignChoices,
+) -> OpenedModel:
     """Open the model to compare with, and check its classes before anything is measured."""
     from edge_retina.evaluation.evaluator import check_labels
 
-    opened = open_predictor(model, threads=threads, backend=backend)
+    opened = open_predictor(
+        model, threads=threads, backend=backend, choices=choices, spare_exports=True
+    )
+    if opened.foreign is not None:
+        return opened
     try:
         check_labels(opened.predictor.labels, labels)
     except ModelError as error:
@@ -175,8 +244,10 @@ def _measure(opened: OpenedModel, split: _Split, title: str, seed: int) -> _Meas
         backend=opened.backend,
         data_path=split.data,
         split=split.name,
-        examples=examples,
+        examples=split.whole,
     )
+    if opened.foreign is not None:
+        record["model"]["form"] = opened.foreign.summary
     record["intervals"] = intervals.to_dict()
     return _Measured(record, detections, assignment, matches, intervals, meter.luma)
 
@@ -196,11 +267,18 @@ def _analyse(model: Path, opened: OpenedModel, measured: _Measured, split: _Spli
         split.examples,
         measured.detections,
         split.labels,
-        input_hw=getattr(opened.predictor, "input_hw", None),
+        input_hw=_stretched_to(opened),
         luma=measured.luma,
         anchors=RunDirectory(model).load_anchors() if opened.backend == KERAS else None,
         assignment=measured.assignment,
     )
+
+
+def _stretched_to(opened: OpenedModel) -> tuple[int, int] | None:
+    """Return the size at which the network sees all of a picture; None with borders around it."""
+    if opened.foreign is not None and opened.foreign.resize == LETTERBOX:
+        return None
+    return getattr(opened.predictor, "input_hw", None)
 
 
 def _error_blocks(analysis: ErrorAnalysis) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from edge_retina.benchmark.runner import Runner
 from edge_retina.errors import BenchmarkError, ModelError, choices_hint
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.foreign_settings import RESIZES, ForeignChoices, ForeignSettings
+from edge_retina.runtime.formats.table import FORMATS
+from edge_retina.runtime.label_files import BUILT_IN
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
+from edge_retina.runtime.normalization import NORMALIZATIONS
 
 # What `--backend` calls the backends of .tflite files
 TFLITE_BACKENDS = {
@@ -50,6 +55,58 @@ def backend_option(command: _Command) -> _Command:
     )(command)
 
 
+def foreign_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for other frameworks' files, passed as `foreign`: ForeignChoices."""
+
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(tuple(FORMATS)),
+        help="Form of the outputs of another framework's .tflite file, if it isn't recognised.",
+    )
+    @click.option(
+        "--labels",
+        metavar="FILE|LIST",
+        help=f"Its class names: a file, or {' or '.join(BUILT_IN)}.",
+    )
+    @click.option(
+        "--normalise",
+        metavar="RULE",
+        help=f"Its input: {', '.join(NORMALIZATIONS)}, or MEAN,STD in pixel values.",
+    )
+    @click.option(
+        "--resize",
+        type=click.Choice(RESIZES),
+        help="How images are brought to its input's size; the form decides by default.",
+    )
+    @click.option(
+        "--anchors",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="JSON with its anchors, for box codes without any; see docs/foreign.md.",
+    )
+    @functools.wraps(command)
+    def with_choices(
+        *,
+        form: str | None,
+        labels: str | None,
+        normalise: str | None,
+        resize: str | None,
+        anchors: Path | None,
+        **others: Any,
+    ) -> Any:
+        choices = ForeignChoices(
+            format=form or "",
+            labels=labels or "",
+            normalise=normalise or "",
+            resize=resize or "",
+            anchors=anchors,
+        )
+        return command(foreign=choices, **others)
+
+    return with_choices
+
+
 @dataclass(frozen=True)
 class OpenedModel:
     """A detector that is ready for use.
@@ -58,35 +115,71 @@ class OpenedModel:
         predictor: the detector.
         file: the file that holds its weights.
         backend: what runs it, a key of `BACKENDS`.
+        foreign: of a .tflite file of another framework; None for this package's models.
     """
 
     predictor: Predictor
     file: Path
     backend: str
+    foreign: ForeignSettings | None = None
 
 
-def open_predictor(model: Path, *, threads: int = 1, backend: str = "xnnpack") -> OpenedModel:
+def open_predictor(
+    model: Path,
+    *,
+    threads: int = 1,
+    backend: str = "xnnpack",
+    choices: ForeignChoices | None = None,
+    spare_exports: bool = False,
+) -> OpenedModel:
     """Open a MODEL; for an export directory its int8 file, or else its first one.
 
     Args:
         model: a RUN, a .tflite file or an export directory.
         threads: of a .tflite model's interpreter.
         backend: a key of `TFLITE_BACKENDS`; for .tflite models only.
+        choices: what the user says of another framework's file.
+        spare_exports: those choices are for another file if this one lies in its export directory.
 
     Raises:
         ModelError, RunError: it is none of these, or it can't be used.
     """
     if _is_run(model):
+        _refuse_choices(model, choices)
         file = _weights(
             model
         )  # before TensorFlow is imported, so that a missing file is reported at once
         return OpenedModel(open_model(model, KERAS), file, KERAS)
     file, name = _choose(model, tflite_files(model)), TFLITE_BACKENDS[backend]
-    return OpenedModel(open_model(file, name, threads=threads), file, name)
+    foreign = _foreign(file, choices or ForeignChoices(), spare_exports=spare_exports)
+    predictor = open_model(file, name, threads=threads, foreign=foreign)
+    return OpenedModel(predictor, file, name, foreign)
+
+
+def _foreign(file: Path, choices: ForeignChoices, *, spare_exports: bool) -> ForeignSettings | None:
+    from edge_retina.runtime.foreign import foreign_settings
+
+    settings = foreign_settings(file, choices, spare_exports=spare_exports)
+    if settings is not None:
+        log.info("%s: taken as %s", file, settings.summary)
+    return settings
+
+
+def _refuse_choices(run: Path, choices: ForeignChoices | None) -> None:
+    if choices:
+        raise ModelError(
+            f"{run}: a run directory; --format, --labels, --normalise, --resize and --anchors are "
+            "for .tflite files of other frameworks"
+        )
 
 
 def benchmark_candidates(
-    model: Path, *, runner: Runner, threads: Sequence[int], backends: Sequence[str] = ()
+    model: Path,
+    *,
+    runner: Runner,
+    threads: Sequence[int],
+    backends: Sequence[str] = (),
+    choices: ForeignChoices | None = None,
 ) -> list[Candidate]:
     """Return a MODEL with every backend that can run it, for each number of threads.
 
@@ -95,6 +188,7 @@ def benchmark_candidates(
         runner: the device; backends that it lacks are left out.
         threads: numbers of threads.
         backends: short names of the wanted ones; all if there are none.
+        choices: what the user says of other frameworks' files.
 
     Raises:
         ModelError, RunError: it is not a MODEL, or the device has no backend for it.
@@ -105,7 +199,7 @@ def benchmark_candidates(
         if name not in offered:
             hint = choices_hint(name, offered)
             raise BenchmarkError(f"--backend {name}: {runner.name} has no such backend; {hint}")
-    found = _all_candidates(model, threads, runner.backends)
+    found = _all_candidates(model, threads, runner.backends, choices or ForeignChoices())
     if backends and found:
         found = [item for item in found if short_name(item.backend) in backends]
         if not found:
@@ -122,7 +216,7 @@ def benchmark_candidates(
 
 
 def _all_candidates(
-    model: Path, threads: Sequence[int], backends: Sequence[str]
+    model: Path, threads: Sequence[int], backends: Sequence[str], choices: ForeignChoices
 ) -> list[Candidate]:
     if _is_run(model):
         return run_candidates(
@@ -131,12 +225,12 @@ def _all_candidates(
             family=RunDirectory(model).load_config().name,
             threads=threads,
         )
-    files = tflite_files(model)
-    return [
-        item
-        for file in files
-        for item in tflite_candidates(file, threads=threads, backends=backends)
-    ]
+    found = []
+    for file in tflite_files(model):
+        # A file that is missing is reported with all the others, before anything is measured
+        foreign = _foreign(file, choices, spare_exports=True) if file.is_file() else None
+        found += tflite_candidates(file, threads=threads, backends=backends, foreign=foreign)
+    return found
 
 
 def tflite_files(model: Path) -> list[Path]:

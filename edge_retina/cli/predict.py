@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from edge_retina.cli.models import backend_option, open_predictor, threads_option
+from edge_retina.cli.models import backend_option, foreign_options, open_predictor, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.progress import show_progress
+from edge_retina.runtime.foreign_settings import ForeignChoices
 
 
 @click.command("predict")
@@ -29,6 +30,7 @@ from edge_retina.progress import show_progress
 )
 @threads_option
 @backend_option
+@foreign_options
 @click.option("--force", is_flag=True, help="Overwrite existing files in --out.")
 @json_option
 @debug_option
@@ -39,15 +41,19 @@ def command(
     score: float,
     threads: int,
     backend: str,
+    foreign: ForeignChoices,
     force: bool,
     json_target: str | None,
 ) -> None:
     """Find objects in images and videos and draw them.
 
     MODEL is a run directory, a .tflite file or an export directory (its int8 file is used). Copies
-    with boxes drawn go to --out under the same names, videos as .mp4.
+    with boxes drawn go to --out under the same names, videos as .mp4. The .tflite file may be
+    another framework's, such as a YOLO: see docs/foreign.md.
 
     Example: edge-retina predict runs/demo/export photos/ clip.mov --out drawn --json boxes.json
+
+    edge-retina predict yolo11n_int8.tflite photos/ --out drawn --labels coco80
     """
     from edge_retina.evaluation.annotation import annotate_image, annotate_video
     from edge_retina.evaluation.media import find_media
@@ -55,7 +61,7 @@ def command(
     media = find_media(inputs, out)
     if not force:
         _refuse_overwriting([item.target for item in media])
-    opened = open_predictor(model, threads=threads, backend=backend)
+    opened = open_predictor(model, threads=threads, backend=backend, choices=foreign)
     predictions = []
     for item in media:
         if item.is_video:
@@ -74,9 +80,10 @@ def command(
         predictions.append(found)
         if json_target != STDOUT:
             click.echo(f"{item.source}: {_summary(found)} -> {item.target}")
-    emit_json(
-        {"schema_version": 1, "model": str(opened.file), "predictions": predictions}, json_target
-    )
+    document: dict[str, Any] = {"schema_version": 1, "model": str(opened.file)}
+    if opened.foreign is not None:
+        document["form"] = opened.foreign.summary
+    emit_json({**document, "predictions": predictions}, json_target)
 
 
 def _refuse_overwriting(targets: list[Path]) -> None:

@@ -50,7 +50,7 @@ class TFLiteDetector:
         if num_threads < 1:
             raise ModelError(f"num_threads must be 1 or more, got {num_threads}")
         check_model_file(self.path)
-        self._interpreter = _open(self.path, num_threads, use_xnnpack)
+        self._interpreter = open_interpreter(self.path, num_threads, use_xnnpack)
         self._input = _check_input(self.path, self._interpreter)
         outputs = _check_outputs(self.path, self._interpreter)
         self._output_indices = [int(output["index"]) for output in outputs]
@@ -81,10 +81,7 @@ class TFLiteDetector:
     @property
     def precision(self) -> str:
         """Type of the weights: "int8" if any or the input is, else "float16" or "float32"."""
-        dtypes = {tensor["dtype"] for tensor in self._interpreter.get_tensor_details()}
-        if dtypes & {np.int8, np.uint8}:
-            return "int8"
-        return "float16" if np.float16 in dtypes else "float32"
+        return precision_of(self._interpreter)
 
     @property
     def delegate(self) -> DelegateInfo | None:
@@ -135,7 +132,20 @@ class TFLiteDetector:
         return self.postprocess(self.invoke(self.preprocess(image_rgb)))
 
 
-def _open(path: Path, num_threads: int, use_xnnpack: bool) -> Interpreter:
+def precision_of(interpreter: Interpreter) -> str:
+    """Return "int8" if any tensor has 8 bits, else "float16" or "float32"."""
+    dtypes = {tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    if dtypes & {np.int8, np.uint8}:
+        return "int8"
+    return "float16" if np.float16 in dtypes else "float32"
+
+
+def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpreter:
+    """Open a .tflite file of any kind, with its tensors allocated.
+
+    Raises:
+        ModelError: LiteRT can't.
+    """
     resolver = (
         OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
@@ -165,19 +175,41 @@ def _check_input(path: Path, interpreter: Interpreter) -> dict[str, Any]:
 
 def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]:
     """Return the outputs in the order of their contract: `DETECTIONS`, or without NMS `RAW`."""
+    outputs = _ordered_outputs(interpreter)
+    fits = any(contract.sizes_of(_shapes(outputs)) for contract in CONTRACTS)
+    if fits and all(_dtype(output) == "float32" for output in outputs):
+        return outputs
+    raise ModelError(
+        f"{path}: expected the float32 outputs {DETECTIONS}, or {RAW} of a model without NMS, "
+        f"found {_describe(outputs)}; export the model with 'edge-retina export'"
+    )
+
+
+def _ordered_outputs(interpreter: Interpreter) -> list[dict[str, Any]]:
+    """Return the outputs, in the order of a contract if the signature has its names."""
     outputs = interpreter.get_output_details()
     if SIGNATURE in interpreter.get_signature_list():
         by_name = interpreter.get_signature_runner(SIGNATURE).get_output_details()
         for contract in CONTRACTS:
             if set(by_name) == set(contract.names):
                 outputs = [by_name[name] for name in contract.names]
-    fits = any(contract.sizes_of(_shapes(outputs)) for contract in CONTRACTS)
-    if fits and all(_dtype(output) == "float32" for output in outputs):
-        return list(outputs)
-    raise ModelError(
-        f"{path}: expected the float32 outputs {DETECTIONS}, or {RAW} of a model without NMS, "
-        f"found {_describe(outputs)}; export the model with 'edge-retina export'"
-    )
+    return list(outputs)
+
+
+def fits_contract(interpreter: Interpreter) -> str:
+    """Return "detections" or "raw" for a file with the tensors of an export, "" for others."""
+    inputs, outputs = interpreter.get_input_details(), _ordered_outputs(interpreter)
+    if (
+        len(inputs) != 1
+        or not is_image(_shapes(inputs)[0])
+        or _dtype(inputs[0]) not in INPUT_DTYPES
+    ):
+        return ""
+    if any(_dtype(output) != "float32" for output in outputs):
+        return ""
+    if DETECTIONS.sizes_of(_shapes(outputs)):
+        return "detections"
+    return "raw" if RAW.sizes_of(_shapes(outputs)) else ""
 
 
 def _shapes(tensors: list[dict[str, Any]]) -> list[tuple[int, ...]]:

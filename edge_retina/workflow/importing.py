@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid, size_text
+from edge_retina.coco_names import COCO_CLASSES
 from edge_retina.config import Config, load_config
-from edge_retina.datasets.coco_names import COCO_CLASSES
 from edge_retina.datasets.output_directory import new_directory
 from edge_retina.errors import ModelError
 from edge_retina.files import sha256_file

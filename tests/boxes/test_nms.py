@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from edge_retina.boxes.nms import detect, non_max_suppression
+from edge_retina.boxes.nms import detect, non_max_suppression, select_boxes
 
 
 def logit(probability: float) -> float:
@@ -114,3 +114,23 @@ def test_a_box_outside_the_image_is_not_an_object():
     assert classes.tolist() == [0, 1, 1]
     assert scores == pytest.approx([0.8, 0.7, 0.6])
     np.testing.assert_allclose(boxes, ANCHORS[[1, 1, 2]], atol=1e-6)
+
+
+def test_selected_boxes_by_hand() -> None:
+    """Two classes: the second box of class 0 overlaps the first by .8, the third by nothing."""
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 0.8], [2, 2, 3, 3]], np.float32)
+    scores = np.array([[0.9, 0.1], [0.8, 0.7], [0.05, 0.001]], np.float32)
+    settings = {"score_threshold": 0.001, "max_detections": 10, "candidates": 100}
+    found, classes, best = select_boxes(boxes, scores, iou_threshold=0.7, **settings)
+    assert classes.tolist() == [0, 1, 0]
+    np.testing.assert_array_equal(best, np.array([0.9, 0.7, 0.05], np.float32))
+    np.testing.assert_array_equal(found, boxes[[0, 1, 2]])
+    # .8 is not above .85: both boxes of both classes stay
+    _, classes, best = select_boxes(boxes, scores, iou_threshold=0.85, **settings)
+    assert classes.tolist() == [0, 0, 1, 1, 0]
+    few = {**settings, "max_detections": 2}
+    assert len(select_boxes(boxes, scores, iou_threshold=0.7, **few)[0]) == 2
+    one = {**settings, "candidates": 1}
+    assert len(select_boxes(boxes, scores, iou_threshold=0.7, **one)[0]) == 1
+    none = select_boxes(boxes, scores * 0, iou_threshold=0.7, **settings)
+    assert [item.shape for item in none] == [(0, 4), (0,), (0,)]

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.cli.main import main
-from edge_retina.datasets.coco_names import COCO_CLASSES
+from edge_retina.coco_names import COCO_CLASSES
 from edge_retina.datasets.generated import SHAPES, generate_dataset
 from edge_retina.run_directory import RunDirectory
 

@@ -9,6 +9,7 @@ from flatbuffers import Builder
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int32): schema.TensorType.INT32,
 }
 
@@ -34,6 +35,7 @@ class ForeignModel:
         dtype: type = np.float32,
         scales: tuple[float, ...] = (),
         axis: int = 0,
+        zero_point: int = 0,
     ) -> int:
         """Add a tensor, with values if it is a constant; return its index."""
         tensor = schema.TensorT()
@@ -47,7 +49,7 @@ class ForeignModel:
         if scales:
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.scale = list(scales)
-            tensor.quantization.zeroPoint = [0] * len(scales)
+            tensor.quantization.zeroPoint = [zero_point] * len(scales)
             tensor.quantization.quantizedDimension = axis
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
@@ -60,6 +62,7 @@ class ForeignModel:
         options: object = None,
         *,
         version: int = 3,
+        custom_options: bytes = b"",
     ) -> None:
         """Add an operator: a built-in one, or a custom one by its own name."""
         code = schema.OperatorCodeT()
@@ -72,6 +75,8 @@ class ForeignModel:
         made = schema.OperatorT()
         made.opcodeIndex = len(self._model.operatorCodes) - 1
         made.inputs, made.outputs = inputs, outputs
+        if custom_options:
+            made.customOptions = np.frombuffer(custom_options, np.uint8)
         if options is not None:
             kind = type(options).__name__.removesuffix("T")
             made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)

@@ -1,0 +1,1 @@
+"""The forms in which other frameworks' detectors give their results, one file each."""
