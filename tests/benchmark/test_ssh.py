@@ -417,12 +417,14 @@ def test_the_archive_needs_neither_this_checkout_nor_tensorflow(
         "import sys, runpy\n"
         "class Blocked:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('tensorflow', 'pycocotools', 'click', 'rich'):\n"
+        "        if name.split('.')[0] in ('tensorflow', 'pycocotools', 'click', 'yaml'):\n"
         "            raise ImportError(name)\n"
         # Where the package is installed from a checkout, that finder knows the checkout's modules
         "kept = [f for f in sys.meta_path if 'editable' not in getattr(f, '__module__', '')]\n"
         "sys.meta_path = kept\n"
         "sys.meta_path.insert(0, Blocked())\n"
+        f"sys.path.insert(0, {str(archive)!r})\n"
+        "import edge_retina.runtime.foreign_detector\n"
         f"runpy.run_path({str(archive)!r}, run_name='__main__')\n"
     )
     process = subprocess.run(
