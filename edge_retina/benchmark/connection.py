@@ -67,7 +67,7 @@ class Connection:
 
         def stop() -> None:
             late.set()
-            self._process.kill()
+            self._process.terminate()
 
         timer = threading.Timer(timeout_s or 0, stop)
         if timeout_s is not None:
