@@ -9,6 +9,7 @@ EdgeRetinaError             anything the user can fix; the CLI prints one line a
 ├── ModelError              a model file: not readable, other inputs or outputs than expected
 ├── ExportError             conversion or verification of an artefact
 └── BenchmarkError          a measurement that could not be made
+    └── DeviceLostError     the connection to the device broke on the way
 
 Each message is one line: what is wrong, where, what was found, what is allowed and how to fix it.
 """
@@ -66,6 +67,10 @@ class ExportError(EdgeRetinaError):
 
 class BenchmarkError(EdgeRetinaError):
     """A measurement that could not be made."""
+
+
+class DeviceLostError(BenchmarkError):
+    """A device that was there and is gone: what was measured before stays true."""
 
 
 def choices_hint(got: str, allowed: Iterable[str]) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.benchmark.backends import open_model
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.runner import Runner
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import ModelError
-from edge_retina.evaluation.class_map import ClassMap, MappedPredictor, map_classes, restrict
-from edge_retina.evaluation.coco_metrics import CocoMetrics
-from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.evaluation.class_map import (
+    ClassMap,
+    keep_shared,
+    map_classes,
+    restrict,
+    shared_places,
+)
+from edge_retina.evaluation.coco_metrics import CocoMetrics, check_objects, evaluate_detections
+from edge_retina.evaluation.evaluator import check_labels
 from edge_retina.evaluation.record import ModelKey
 
 
@@ -26,9 +32,18 @@ class LabelledData:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """COCO metrics of a model, and for another framework's the classes that they are over."""
+    """The accuracy of a model with a backend.
+
+    Attributes:
+        metrics: of its detections, computed here.
+        device: where the objects were found, as `--device` names it.
+        note: why that is not the device asked for; "" if it is.
+        classes: of another framework's model the classes that the metrics are over.
+    """
 
     metrics: CocoMetrics
+    device: str = "local"
+    note: str = ""
     classes: ClassMap | None = None
 
 
@@ -48,27 +63,29 @@ def measure_accuracy(
     candidates: Sequence[Candidate],
     data: LabelledData,
     *,
+    runner: Runner,
     progress: Callable[[str], None],
-) -> dict[tuple[Path, str], Accuracy]:
-    """Return COCO metrics by (path, backend), measured in this process.
+) -> Iterator[tuple[tuple[Path, str], Accuracy]]:
+    """Yield the accuracy of each (path, backend): objects are found on the device.
 
     Those of another framework's model are over the classes that it shares with the data.
 
     Args:
         candidates: each of another path or backend.
         data: labelled images.
+        runner: the device.
         progress: told before each candidate.
 
     Raises:
-        ModelError: a model can't be opened, or its labels are not the data's, or another
-            framework's model shares none of them.
-        DatasetError: an image can't be read.
+        BenchmarkError: a model can't be opened there, an image can't be read, the device is gone.
+        ModelError: a model's labels are not the data's, or another framework's model shares none
+            of them.
+        DatasetError: no image has an object.
     """
-    accuracy = {}
+    check_objects(data.examples)  # before minutes of inference
     for candidate in candidates:
         progress(f"mAP of {candidate.model}, {candidate.backend}")
-        accuracy[candidate.path, candidate.backend] = _measure(candidate, data)
-    return accuracy
+        yield (candidate.path, candidate.backend), _measure(candidate, data, runner)
 
 
 def shared_classes(candidate: Candidate, data: LabelledData) -> ClassMap | None:
@@ -85,15 +102,17 @@ def shared_classes(candidate: Candidate, data: LabelledData) -> ClassMap | None:
         raise ModelError(f"{candidate.path}: {error}") from None
 
 
-def _measure(candidate: Candidate, data: LabelledData) -> Accuracy:
-    predictor = open_model(
-        candidate.path, candidate.backend, threads=candidate.threads, foreign=candidate.foreign
-    )
+def _measure(candidate: Candidate, data: LabelledData, runner: Runner) -> Accuracy:
+    images = [example.path for example in data.examples]
     classes = shared_classes(candidate, data)
+    expected = data.labels if candidate.foreign is None else candidate.foreign.labels
+    found = runner.detect(candidate, candidate.detection_task(images, expected))
+    check_labels(found.labels, expected)
     if classes is None:
-        metrics, _ = evaluate(predictor, data.examples, labels=data.labels)
-        return Accuracy(metrics)
+        metrics = evaluate_detections(data.examples, found.detections, data.labels)
+        return Accuracy(metrics, found.device, found.note)
     examples = restrict(data.examples, data.labels, classes.shared)
-    mapped = MappedPredictor(predictor, classes.shared)
-    metrics, _ = evaluate(mapped, examples, labels=classes.shared)
-    return Accuracy(metrics, classes)
+    places = shared_places(found.labels, classes.shared)
+    kept = [keep_shared(item, places) for item in found.detections]
+    metrics = evaluate_detections(examples, kept, classes.shared)
+    return Accuracy(metrics, found.device, found.note, classes)

@@ -1,4 +1,4 @@
-"""The ways to run a model: one table, used to open it here and to time it in a worker."""
+"""The ways to run a model: tables used to open it here and to run it in a worker."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from edge_retina.runtime.foreign_settings import ForeignSettings
 KERAS = "keras"
 XNNPACK = "tflite-xnnpack"
 BUILTIN = "tflite-builtin"
+GPU = "tflite-gpu"
+NNAPI = "tflite-nnapi"
 
 FOREIGN = "edge_retina.runtime.foreign_detector:ForeignDetector"  # for other frameworks' files
 _TFLITE = "edge_retina.runtime.detector:TFLiteDetector"
@@ -30,6 +32,7 @@ class Backend:
         options: the factory's keyword arguments for a number of threads; plain JSON values.
         environment: variables that a worker needs for a number of threads.
         reference: the backend whose float32 model this one is compared with; "" for its own.
+        delegate: what it hands the graph to; "" for nothing.
     """
 
     opens: str
@@ -37,6 +40,11 @@ class Backend:
     options: Callable[[int], dict[str, Any]]
     environment: Callable[[int], dict[str, str]] = lambda threads: {}
     reference: str = ""
+    delegate: str = ""
+
+
+def _default_kernels(threads: int) -> dict[str, Any]:
+    return {"num_threads": threads, "use_xnnpack": True}
 
 
 # In the order in which they are measured and shown.
@@ -55,7 +63,8 @@ BACKENDS: Mapping[str, Backend] = {
     XNNPACK: Backend(
         opens="tflite",
         factory=_TFLITE,
-        options=lambda threads: {"num_threads": threads, "use_xnnpack": True},
+        options=_default_kernels,
+        delegate="xnnpack",
     ),
     BUILTIN: Backend(
         opens="tflite",
@@ -63,6 +72,18 @@ BACKENDS: Mapping[str, Backend] = {
         options=lambda threads: {"num_threads": threads, "use_xnnpack": False},
     ),
 }
+# Accelerators that only some devices have; `factory` opens the same file here, for its pictures
+# to be prepared and its outputs to be decoded.
+DEVICE_BACKENDS: Mapping[str, Backend] = {
+    GPU: Backend(opens="tflite", factory=_TFLITE, options=_default_kernels, delegate="gpu"),
+    NNAPI: Backend(opens="tflite", factory=_TFLITE, options=_default_kernels, delegate="nnapi"),
+}
+ALL_BACKENDS: Mapping[str, Backend] = {**BACKENDS, **DEVICE_BACKENDS}
+
+
+def short_name(backend: str) -> str:
+    """Return what command lines call a backend: "tflite-xnnpack" is "xnnpack"."""
+    return backend.removeprefix("tflite-")
 
 
 def open_model(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edge_retina.benchmark.backends import BACKENDS, FOREIGN
-from edge_retina.benchmark.task import WorkerTask
+from edge_retina.benchmark.backends import ALL_BACKENDS, BACKENDS, FOREIGN
+from edge_retina.benchmark.task import DetectionTask, WorkerTask
 from edge_retina.runtime.foreign_settings import ForeignSettings
 
 _PRECISION_SUFFIXES = ("_float32", "_float16", "_int8")
@@ -21,7 +22,7 @@ class Candidate:
         path: what the backend opens, a RUN or a .tflite file, as the user gave it.
         file: the file that holds the weights, for its size and hash.
         family: what was trained once; members are compared with their float32 .tflite.
-        backend: a key of `BACKENDS`.
+        backend: a key of `ALL_BACKENDS`.
         threads: of the network's execution, and of OpenCV in the preprocessing.
         foreign: of a .tflite file of another framework; None for this package's models.
     """
@@ -46,10 +47,8 @@ class Candidate:
 
     def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
         """Return what a worker has to do to measure this candidate once."""
-        backend = BACKENDS[self.backend]
-        factory, options = backend.factory, backend.options(self.threads)
-        if self.foreign is not None:
-            factory, options = FOREIGN, {**options, "settings": self.foreign.to_dict()}
+        backend = ALL_BACKENDS[self.backend]
+        factory, options = self._opening()
         return WorkerTask(
             factory=factory,
             model=str(self.path),
@@ -61,13 +60,58 @@ class Candidate:
             threads=self.threads,
         )
 
+    def detection_task(self, images: Sequence[Path], labels: Sequence[str]) -> DetectionTask:
+        """Return what a worker has to do to find the objects in images.
+
+        Args:
+            images: image files.
+            labels: the class names that the model should have.
+        """
+        backend = ALL_BACKENDS[self.backend]
+        factory, options = self._opening()
+        return DetectionTask(
+            factory=factory,
+            model=str(self.path),
+            options=options,
+            environment=backend.environment(self.threads),
+            images=tuple(str(path) for path in images),
+            labels=tuple(labels),
+            threads=self.threads,
+        )
+
+    def _opening(self) -> tuple[str, dict[str, Any]]:
+        """Return what opens the model, and its options as plain JSON values."""
+        backend = ALL_BACKENDS[self.backend]
+        options = backend.options(self.threads)
+        if self.foreign is not None:
+            return FOREIGN, {**options, "settings": self.foreign.to_dict()}
+        return backend.factory, options
+
 
 def tflite_candidates(
-    path: Path, *, threads: Sequence[int], foreign: ForeignSettings | None = None
+    path: Path,
+    *,
+    threads: Sequence[int],
+    backends: Sequence[str] = tuple(BACKENDS),
+    foreign: ForeignSettings | None = None,
 ) -> list[Candidate]:
-    """Return a .tflite file with every backend for such files, for each number of threads."""
-    family = family_of(path)
-    return _candidates("tflite", path, file=path, family=family, threads=threads, foreign=foreign)
+    """Return a .tflite file with the backends for such files, for each number of threads.
+
+    Args:
+        path: the file.
+        threads: numbers of threads.
+        backends: keys of `ALL_BACKENDS`, those that the device has.
+        foreign: of another framework's file.
+    """
+    return _candidates(
+        "tflite",
+        path,
+        file=path,
+        family=family_of(path),
+        threads=threads,
+        backends=backends,
+        foreign=foreign,
+    )
 
 
 def run_candidates(
@@ -81,7 +125,9 @@ def run_candidates(
         family: the name under which it is exported.
         threads: numbers of threads.
     """
-    return _candidates("run", run, file=file, family=family, threads=threads)
+    return _candidates(
+        "run", run, file=file, family=family, threads=threads, backends=tuple(BACKENDS)
+    )
 
 
 def _candidates(
@@ -91,13 +137,14 @@ def _candidates(
     file: Path,
     family: str,
     threads: Sequence[int],
+    backends: Sequence[str],
     foreign: ForeignSettings | None = None,
 ) -> list[Candidate]:
     return [
         Candidate(path, file=file, family=family, backend=name, threads=number, foreign=foreign)
         for number in threads
-        for name, backend in BACKENDS.items()
-        if backend.opens == opens
+        for name, backend in ALL_BACKENDS.items()
+        if backend.opens == opens and name in backends
     ]
 
 

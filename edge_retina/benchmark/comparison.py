@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from edge_retina.benchmark.backends import BACKENDS
+from edge_retina.benchmark.backends import ALL_BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
 from edge_retina.benchmark.statistics import interleaved_ratio
@@ -13,7 +13,7 @@ from edge_retina.benchmark.warnings import ResultWarning
 
 
 def compare_with_float(
-    candidates: Sequence[Candidate], results: Sequence[BenchmarkResult], *, rounds: int
+    candidates: Sequence[Candidate], results: Sequence[BenchmarkResult]
 ) -> tuple[Comparison, ...]:
     """Compare each result with the float32 .tflite of its family.
 
@@ -22,20 +22,20 @@ def compare_with_float(
 
     Args:
         candidates: what was measured.
-        results: of each candidate, in the same order; samples of one round after the other.
-        rounds: number of rounds, of equally many samples.
+        results: of each candidate, in the same order; if the device was lost on the way, some have
+            a round more than others, which is not compared.
     """
     references = {
         (candidate.family, candidate.backend, candidate.threads): result
         for candidate, result in zip(candidates, results, strict=True)
-        if result.precision == "float32" and not BACKENDS[candidate.backend].reference
+        if result.precision == "float32" and not ALL_BACKENDS[candidate.backend].reference
     }
     comparisons = []
     for candidate, result in zip(candidates, results, strict=True):
-        backend = BACKENDS[candidate.backend].reference or candidate.backend
+        backend = ALL_BACKENDS[candidate.backend].reference or candidate.backend
         reference = references.get((candidate.family, backend, candidate.threads))
         if reference is not None and reference is not result:
-            comparisons.append(_compare(result, reference, rounds))
+            comparisons.append(_compare(result, reference))
     return tuple(comparisons)
 
 
@@ -65,8 +65,12 @@ def _slower_text(item: Comparison) -> str:
     )
 
 
-def _compare(result: BenchmarkResult, reference: BenchmarkResult, rounds: int) -> Comparison:
-    ratio = interleaved_ratio(_by_round(result, rounds), _by_round(reference, rounds))
+def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
+    ours, theirs = result.latency_ms.rounds_ms, reference.latency_ms.rounds_ms
+    common = min(len(ours), len(theirs))
+    ratio = interleaved_ratio(
+        [(middle,) for middle in ours[:common]], [(middle,) for middle in theirs[:common]]
+    )
     return Comparison(
         model=result.model,
         backend=result.backend,
@@ -78,9 +82,3 @@ def _compare(result: BenchmarkResult, reference: BenchmarkResult, rounds: int) -
         high=ratio.high,
         rounds=ratio.rounds,
     )
-
-
-def _by_round(result: BenchmarkResult, rounds: int) -> list[tuple[float, ...]]:
-    samples = result.latency_ms.samples
-    runs = len(samples) // rounds
-    return [samples[start : start + runs] for start in range(0, len(samples), runs)]

@@ -1,4 +1,4 @@
-"""Measure on this machine, each candidate in a fresh process."""
+"""Use models on this machine, each candidate in a fresh process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from dataclasses import dataclass
 
 from edge_retina.benchmark.backends import BACKENDS
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.detection_answer import DetectionResult, unpack_detections
+from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment, read_environment
-from edge_retina.benchmark.task import WorkerResult, WorkerTask, read_answer
+from edge_retina.benchmark.task import (
+    DetectionTask,
+    Task,
+    WorkerResult,
+    WorkerTask,
+    read_answer,
+    read_document,
+)
 from edge_retina.errors import BenchmarkError
 
 
@@ -19,7 +28,7 @@ class LocalRunner:
     """A `runner.Runner` for this machine.
 
     Attributes:
-        timeout_s: of one worker: TensorFlow's start on a small board, then hundreds of runs.
+        timeout_s: of one measurement: TensorFlow's start on a small board, then hundreds of runs.
     """
 
     timeout_s: float = 1800
@@ -48,23 +57,41 @@ class LocalRunner:
         Raises:
             BenchmarkError: the worker failed, crashed or took longer than `timeout_s`.
         """
-        try:
-            process = subprocess.run(
-                [sys.executable, "-m", "edge_retina.benchmark.worker"],
-                input=task.to_json(),
-                capture_output=True,
-                text=True,
-                timeout=self.timeout_s,
-                env={**os.environ, **task.environment},
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchmarkError(
-                f"{candidate.title}: not done after {self.timeout_s:g} s; measure fewer runs"
-            ) from None
+        process = _run_worker(task, timeout_s=self.timeout_s, title=candidate.title)
         return read_answer(process, title=candidate.title)
 
+    def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
+        """Find objects in a fresh process, however long that takes.
 
-def open_local(address: str) -> LocalRunner:
+        Raises:
+            BenchmarkError: the worker failed or crashed.
+        """
+        process = _run_worker(task, timeout_s=None, title=candidate.title)
+        return unpack_detections(read_document(process, title=candidate.title))
+
+    def close(self) -> None:
+        """Nothing is left behind."""
+
+
+def _run_worker(
+    task: Task, *, timeout_s: float | None, title: str
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "edge_retina.benchmark.worker"],
+            input=task.to_json(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**os.environ, **task.environment},
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchmarkError(
+            f"{title}: not done after {timeout_s:g} s; measure fewer runs"
+        ) from None
+
+
+def open_local(address: str, options: DeviceOptions) -> LocalRunner:
     """Return the runner of `--device local`.
 
     Raises:

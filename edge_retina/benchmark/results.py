@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.statistics import LatencyStatistics
+from edge_retina.benchmark.task import OperatorTime
 from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.runtime.ops import DelegateInfo
 
@@ -16,11 +17,14 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class StagesMs:
-    """Medians of the parts of a detection, in milliseconds; their sum is about `latency_ms.p50`."""
+    """Middles of the parts of a detection, in milliseconds; their sum is about `latency_ms.p50`.
 
-    preprocess: float
+    None for what the device's program doesn't do.
+    """
+
+    preprocess: float | None
     inference: float
-    postprocess: float
+    postprocess: float | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class BenchmarkResult:
         threads: of the network's execution.
         size_bytes: of the file.
         init_ms: median over rounds of the time to open the model, imports not counted.
-        latency_ms: from a decoded image to its detections, all rounds.
+        latency_ms: from a decoded image to its detections, all rounds; of the inference alone where
+            the device's program does no more, see `stages_ms`.
         stages_ms: its parts.
         peak_memory_mb: of the whole worker process, Python and libraries included; the largest of
             the rounds; None where the system doesn't tell.
@@ -43,6 +48,9 @@ class BenchmarkResult:
         mAP, mAP50: on the data set given; None without.
         images: images that these were measured on; 0 without a data set.
         warnings: what to know before believing the numbers.
+        first_inference_ms: median over rounds of the first detection; None if it isn't known.
+        mAP_device: where the objects behind mAP were found, as `--device` names it; None without.
+        op_profile: time by type of operator, where the device's program measures it.
     """
 
     model: str
@@ -60,6 +68,9 @@ class BenchmarkResult:
     mAP50: float | None
     images: int
     warnings: tuple[ResultWarning, ...]
+    first_inference_ms: float | None = None
+    mAP_device: str | None = None
+    op_profile: tuple[OperatorTime, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
@@ -110,12 +121,14 @@ class BenchmarkReport:
         device: where it was measured, as `--device` names it.
         environment: of that device.
         results, comparisons: in the order of the candidates.
+        missing: what could not be measured because the device was lost; "" if nothing is.
     """
 
     device: str
     environment: Environment
     results: tuple[BenchmarkResult, ...]
     comparisons: tuple[Comparison, ...]
+    missing: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,4 +142,5 @@ class BenchmarkReport:
                 {**dataclasses.asdict(comparison), "verdict": comparison.verdict}
                 for comparison in self.comparisons
             ],
+            "missing": self.missing,
         }

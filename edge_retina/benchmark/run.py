@@ -14,11 +14,12 @@ from edge_retina.benchmark.accuracy import (
 )
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
+from edge_retina.benchmark.delegation import RequiredDelegate
 from edge_retina.benchmark.results import BenchmarkReport
 from edge_retina.benchmark.rounds import join_rounds
 from edge_retina.benchmark.runner import Runner
 from edge_retina.benchmark.task import WorkerResult
-from edge_retina.errors import BenchmarkError
+from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.evaluation.coco_metrics import CocoMetrics
 from edge_retina.evaluation.record import ModelKey
 from edge_retina.files import sha256_file
@@ -35,12 +36,14 @@ def run_benchmark(
     warmup: int = 5,
     data: LabelledData | None = None,
     known_metrics: Mapping[ModelKey, CocoMetrics] | None = None,
+    require_delegate: RequiredDelegate | None = None,
     progress: ProgressUpdate | None = None,
 ) -> BenchmarkReport:
     """Measure all candidates in turn, `rounds` times over, each time in a fresh process.
 
     Interleaving spreads the drift of the machine over all candidates, see
-    `statistics.interleaved_ratio`.
+    `statistics.interleaved_ratio`. If the device is lost on the way, what was measured before is
+    returned, and `BenchmarkReport.missing` says what is not.
 
     Args:
         candidates: what to measure.
@@ -49,52 +52,81 @@ def run_benchmark(
         runs: timed detections of a candidate per round.
         rounds: number of rounds.
         warmup: detections before the timed ones in each process.
-        data: if given, mAP is measured on it after all timing, in this process, once for each model
-            and backend that `known_metrics` lacks.
+        data: if given, mAP is measured on it after all timing, once for each model and backend that
+            `known_metrics` lacks: objects are found on the device.
         known_metrics: of the same models and data, by (SHA-256 of the model file, backend); see
             `evaluation.record.recorded_metrics`.
+        require_delegate: fail as soon as this delegate has not run all it should.
         progress: told before each step what comes next.
 
     Raises:
-        BenchmarkError: nothing to measure, or a worker failed.
+        BenchmarkError: nothing to measure, a worker failed, or a required delegate fell back.
+        DeviceLostError: the device was lost before anything was measured.
         ModelError, DatasetError: accuracy can't be measured.
     """
     _check(candidates, runner, images, runs=runs, rounds=rounds, warmup=warmup)
+    if require_delegate is not None:
+        require_delegate.check_candidates(candidates)
     if data is not None:
         for candidate in candidates:
             shared_classes(candidate, data)  # before minutes of timing
     environment = runner.environment()
     keys = _keys(candidates)
-    known = known_metrics or {}
+    known = {key: Accuracy(metrics) for key, metrics in (known_metrics or {}).items()}
     to_evaluate = unmeasured(candidates, keys, known) if data else []
     tell = _Steps(len(candidates) * rounds + len(to_evaluate), progress)
     measured: list[list[WorkerResult]] = [[] for _ in candidates]
-    for _ in range(rounds):
-        for candidate, done_rounds in zip(candidates, measured, strict=True):
-            tell(candidate.title)
-            task = candidate.task(images, runs=runs, warmup=warmup)
-            done_rounds.append(runner.measure(candidate, task))
-    accuracy = measure_accuracy(to_evaluate, data, progress=tell) if data else {}
+    accuracy: dict[tuple[Path, str], Accuracy] = {}
+    missing = ""
+    try:
+        for _ in range(rounds):
+            for candidate, done in zip(candidates, measured, strict=True):
+                tell(candidate.title)
+                task = candidate.task(images, runs=runs, warmup=warmup)
+                done.append(runner.measure(candidate, task))
+                if require_delegate is not None:
+                    require_delegate.check(candidate, done[-1])
+        if data:
+            accuracy.update(measure_accuracy(to_evaluate, data, runner=runner, progress=tell))
+    except DeviceLostError as error:
+        if not measured[0]:
+            raise
+        missing = _missing_text(error, measured, rounds, len(to_evaluate) - len(accuracy))
+    reached = [index for index, done in enumerate(measured) if done]
     results = [
         join_rounds(
-            candidate,
-            done_rounds,
-            sha256=key[0],
-            label=runner.label(candidate.backend),
+            candidates[index],
+            measured[index],
+            sha256=keys[index][0],
+            label=runner.label(candidates[index].backend),
             environment=environment,
-            accuracy=Accuracy(known[key])
-            if key in known
-            else accuracy.get((candidate.path, candidate.backend)),
+            accuracy=known.get(
+                keys[index], accuracy.get((candidates[index].path, candidates[index].backend))
+            ),
         )
-        for candidate, key, done_rounds in zip(candidates, keys, measured, strict=True)
+        for index in reached
     ]
-    comparisons = compare_with_float(candidates, results, rounds=rounds)
+    comparisons = compare_with_float([candidates[index] for index in reached], results)
     return BenchmarkReport(
         device=runner.name,
         environment=environment,
         results=with_slow_int8_warnings(results, comparisons),
         comparisons=comparisons,
+        missing=missing,
     )
+
+
+def _missing_text(
+    error: DeviceLostError, measured: Sequence[Sequence[WorkerResult]], rounds: int, mAPs: int
+) -> str:
+    whole = sum(map(len, measured))
+    wanted = rounds * len(measured)
+    text = f"{error}; kept: {whole} of {wanted} measurements"
+    if whole < wanted:
+        text += f"; missing: {wanted - whole} measurements"
+    if mAPs:
+        text += f"; missing: mAP of {mAPs} models"
+    return f"{text}; run the benchmark again"
 
 
 def _keys(candidates: Sequence[Candidate]) -> list[ModelKey]:

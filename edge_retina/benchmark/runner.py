@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from edge_retina.benchmark.adb import open_adb
 from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.detection_answer import DetectionResult
+from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import open_local
-from edge_retina.benchmark.task import WorkerResult, WorkerTask
+from edge_retina.benchmark.ssh import open_ssh
+from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError
 
 
@@ -24,7 +28,7 @@ class Runner(Protocol):
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """Keys of `BACKENDS` that it can run."""
+        """Keys of `ALL_BACKENDS` that it can run."""
 
     def label(self, backend: str) -> str:
         """Return what results call one of its `backends`; each has its own label."""
@@ -39,7 +43,14 @@ class Runner(Protocol):
 
         Raises:
             BenchmarkError: it failed; names the candidate.
+            DeviceLostError: the connection broke and could not be made again.
         """
+
+    def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
+        """Find objects with a candidate on the device; raises what `measure` raises."""
+
+    def close(self) -> None:
+        """Remove what was brought to the device; also called after an error."""
 
 
 class DeviceKind(NamedTuple):
@@ -47,19 +58,27 @@ class DeviceKind(NamedTuple):
 
     Attributes:
         usage: how `--device` is written for it, e.g. "adb[:SERIAL]".
-        open: takes what follows the colon, or "", and returns the runner.
+        open: takes what follows the colon, or "", and the user's options; returns the runner.
     """
 
     usage: str
-    open: Callable[[str], Runner]
+    open: Callable[[str, DeviceOptions], Runner]
 
 
 # By scheme: what stands before the colon in `--device`.
-RUNNERS: dict[str, DeviceKind] = {"local": DeviceKind("local", open_local)}
+RUNNERS: dict[str, DeviceKind] = {
+    "local": DeviceKind("local", open_local),
+    "ssh": DeviceKind("ssh:USER@HOST[:PORT]", open_ssh),
+    "adb": DeviceKind("adb[:SERIAL]", open_adb),
+}
 
 
-def open_runner(device: str) -> Runner:
+def open_runner(device: str, options: DeviceOptions | None = None) -> Runner:
     """Return the runner of a `--device` such as "local".
+
+    Args:
+        device: the kind, and after a colon the address if it has one.
+        options: about the device; by default what `DeviceOptions` says.
 
     Raises:
         BenchmarkError: there is no such kind of device, or this one can't be used.
@@ -68,7 +87,7 @@ def open_runner(device: str) -> Runner:
     kind = RUNNERS.get(scheme)
     if kind is None:
         raise BenchmarkError(f"--device {device}: no such device; available: {device_usages()}")
-    return kind.open(address)
+    return kind.open(address, options or DeviceOptions())
 
 
 def device_usages() -> str:

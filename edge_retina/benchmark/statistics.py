@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_retina.benchmark.task import TimesSummary
 from edge_retina.errors import BenchmarkError
 
 # 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom, from a printed table; SciPy is
@@ -22,18 +23,21 @@ class LatencyStatistics:
     Attributes:
         n: number of samples.
         mean, stdev: stdev with n - 1; 0 for one sample.
-        min, p50, p90, p99: percentiles, interpolated linearly between samples.
-        samples: all of them, in the order in which they were taken.
+        min, p50, p90, p99: percentiles, interpolated linearly between samples; None where single
+            times were not kept.
+        samples: all of them, in the order in which they were taken; empty if they were not kept.
+        rounds_ms: the middle of each round: its median, or its mean where no median was told.
     """
 
     n: int
     mean: float
     stdev: float
     min: float
-    p50: float
-    p90: float
-    p99: float
+    p50: float | None
+    p90: float | None
+    p99: float | None
     samples: tuple[float, ...]
+    rounds_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,12 @@ class Ratio:
     rounds: int
 
 
-def summarize(samples_ms: Sequence[float]) -> LatencyStatistics:
+def summarize(samples_ms: Sequence[float], *, rounds: int = 1) -> LatencyStatistics:
     """Summarize a series of times.
+
+    Args:
+        samples_ms: the times, those of one round after those of the other.
+        rounds: number of rounds, of equally many samples.
 
     Raises:
         BenchmarkError: it is empty.
@@ -71,6 +79,36 @@ def summarize(samples_ms: Sequence[float]) -> LatencyStatistics:
         p90=float(p90),
         p99=float(p99),
         samples=tuple(float(value) for value in values),
+        rounds_ms=tuple(float(np.median(part)) for part in np.array_split(values, rounds)),
+    )
+
+
+def pool_summaries(summaries: Sequence[TimesSummary]) -> LatencyStatistics:
+    """Join the summaries of rounds whose single times were not kept.
+
+    The spread is that of all times together: within the rounds and between them.
+
+    Args:
+        summaries: of each round.
+    """
+    n = sum(item.n for item in summaries)
+    mean = sum(item.n * item.mean for item in summaries) / n
+    squares = sum(
+        (item.n - 1) * item.stdev**2 + item.n * (item.mean - mean) ** 2 for item in summaries
+    )
+    medians = [item.median for item in summaries if item.median is not None]
+    middles = [item.mean if item.median is None else item.median for item in summaries]
+    return LatencyStatistics(
+        n=n,
+        mean=mean,
+        stdev=math.sqrt(squares / (n - 1)) if n > 1 else 0.0,
+        min=min(item.min for item in summaries),
+        # Of several rounds the median of their medians: near to that of all, whose times are gone
+        p50=float(np.median(medians)) if len(medians) == len(summaries) else None,
+        p90=None,
+        p99=None,
+        samples=(),
+        rounds_ms=tuple(middles),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a worker is asked to measure, and what it answers; both travel as JSON."""
+"""What a worker is asked to do, and what it answers; both travel as JSON."""
 
 from __future__ import annotations
 
@@ -38,13 +38,80 @@ class WorkerTask:
 
     def to_json(self) -> str:
         """Return the text that `worker` reads."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps({"kind": "measure", **dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> WorkerTask:
         """Return the task that `to_json` wrote."""
         tree = json.loads(text)
+        del tree["kind"]
         return cls(**{**tree, "images": tuple(tree["images"])})
+
+
+@dataclass(frozen=True)
+class DetectionTask:
+    """Find the objects in images, for their accuracy to be evaluated elsewhere.
+
+    Attributes:
+        factory, model, options, environment, threads: as in `WorkerTask`.
+        images: image files.
+        labels: the class names that the model should have; if it has others, it finds nothing.
+    """
+
+    factory: str
+    model: str
+    options: dict[str, Any]
+    environment: dict[str, str]
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    threads: int
+
+    def to_json(self) -> str:
+        """Return the text that `worker` reads."""
+        return json.dumps({"kind": "detect", **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> DetectionTask:
+        """Return the task that `to_json` wrote."""
+        tree = json.loads(text)
+        del tree["kind"]
+        lists = {name: tuple(tree[name]) for name in ("images", "labels")}
+        return cls(**{**tree, **lists})
+
+
+Task = WorkerTask | DetectionTask
+
+
+@dataclass(frozen=True)
+class TimesSummary:
+    """What is known of times that were not kept one by one, in milliseconds.
+
+    Attributes:
+        n: how many there were.
+        mean, stdev, min: of all.
+        median: None if it wasn't told.
+    """
+
+    n: int
+    mean: float
+    stdev: float
+    min: float
+    median: float | None
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """The time that operators of one type take in one inference.
+
+    Attributes:
+        name: of the type; a delegate's name for everything inside it.
+        count: how many there are.
+        mean_ms: of all of them together.
+    """
+
+    name: str
+    count: int
+    mean_ms: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +124,10 @@ class WorkerResult:
         peak_memory_mb: of the whole worker process; None where the system doesn't tell.
         precision: "float32", "float16" or "int8".
         delegate: fields of `runtime.ops.DelegateInfo`; None without a delegate.
+        first_inference_ms: the first detection after the model was opened; None if not told.
+        summary: instead of single times, what a program that keeps none tells about them; then
+            `inference_ms` has one value, the middle, and the other stages were not run.
+        op_profile: time by type of operator, where it was measured.
     """
 
     init_ms: float
@@ -66,14 +137,32 @@ class WorkerResult:
     peak_memory_mb: float | None
     precision: str
     delegate: dict[str, Any] | None
+    first_inference_ms: float | None = None
+    summary: TimesSummary | None = None
+    op_profile: tuple[OperatorTime, ...] = ()
 
 
 def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> WorkerResult:
-    """Return what a finished worker wrote to its standard output.
+    """Return what a worker that measured wrote to its standard output.
 
     Args:
-        process: the worker, or a program such as ssh that ran it.
+        process: the worker.
         title: what was measured, for the error message.
+
+    Raises:
+        BenchmarkError: the worker failed or crashed.
+    """
+    answer = read_document(process, title=title)
+    lists = {key: tuple(item) for key, item in answer.items() if isinstance(item, list)}
+    return WorkerResult(**{**answer, **lists})
+
+
+def read_document(process: subprocess.CompletedProcess[str], *, title: str) -> dict[str, Any]:
+    """Return the JSON object that a worker wrote to its standard output.
+
+    Args:
+        process: the worker.
+        title: what it worked on, for the error message.
 
     Raises:
         BenchmarkError: the worker failed or crashed.
@@ -84,8 +173,7 @@ def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> Wor
     if process.returncode or not answer:
         last_line = (process.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
         raise BenchmarkError(f"{title}: worker {_ending(process.returncode)}: {last_line}")
-    lists = {key: tuple(item) for key, item in answer.items() if isinstance(item, list)}
-    return WorkerResult(**{**answer, **lists})
+    return answer
 
 
 def _parse_json(text: str) -> dict[str, Any]:

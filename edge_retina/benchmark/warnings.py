@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-WarningCode = Literal["noisy", "busy", "oversubscribed", "int8-slower", "classes"]
+WarningCode = Literal[
+    "noisy",
+    "busy",
+    "oversubscribed",
+    "int8-slower",
+    "classes",
+    "fallback",
+    "mAP-elsewhere",
+    "inference-only",
+]
 
 
 @dataclass(frozen=True)

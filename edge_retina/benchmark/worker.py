@@ -1,8 +1,9 @@
-"""Measure one model in a process of its own: `python -m edge_retina.benchmark.worker`.
+"""Use one model in a process of its own: `python -m edge_retina.benchmark.worker`.
 
-Reads a `WorkerTask` as JSON from standard input and writes a `WorkerResult` as JSON to standard
-output; when it fails, `{"error": "..."}` and exit code 1. A process of its own gives every model
-the same fresh start: no caches, thread pools or memory of the model before.
+Reads a `WorkerTask` or a `DetectionTask` as JSON from standard input and writes a `WorkerResult` or
+packed detections as JSON to standard output; when it fails, `{"error": "..."}` and exit code 1. A
+process of its own gives every model the same fresh start: no caches, thread pools or memory of the
+model before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from edge_retina.benchmark.task import WorkerResult, WorkerTask
+from edge_retina.benchmark.detection_answer import pack_detections
+from edge_retina.benchmark.environment import read_environment
+from edge_retina.benchmark.task import DetectionTask, Task, WorkerResult, WorkerTask
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.image import load_image
@@ -46,16 +49,11 @@ class StagedPredictor(Predictor, Protocol):
 
 def measure(task: WorkerTask) -> WorkerResult:
     """Open the model and time it."""
-    cv2.setNumThreads(task.threads)
     images = [load_image(path) for path in task.images]
-    # Imports what it needs: not part of opening the model
-    factory = pkgutil.resolve_name(task.factory)
-    start = time.perf_counter_ns()
-    predictor: StagedPredictor = factory(task.model, **task.options)
-    init_ms = _ms_since(start)
-    for run in range(task.warmup):
-        predictor.predict(images[run % len(images)])
-    stages = [_timed(predictor, images[run % len(images)]) for run in range(task.runs)]
+    predictor, init_ms = _open(task)
+    # The first one also allocates and packs what the later ones find ready
+    runs = [_timed(predictor, images[run % len(images)]) for run in range(task.warmup + task.runs)]
+    stages = runs[task.warmup :]
     preprocess_ms, inference_ms, postprocess_ms = zip(*stages, strict=True)
     delegate = getattr(predictor, "delegate", None)
     return WorkerResult(
@@ -66,7 +64,37 @@ def measure(task: WorkerTask) -> WorkerResult:
         peak_memory_mb=_peak_memory_mb(),
         precision=getattr(predictor, "precision", "float32"),
         delegate=None if delegate is None else dataclasses.asdict(delegate),
+        first_inference_ms=sum(runs[0]),
     )
+
+
+def detect(task: DetectionTask) -> dict[str, Any]:
+    """Open the model and find the objects in the images; see `pack_detections`."""
+    predictor, _ = _open(task)
+    if tuple(predictor.labels) != task.labels:  # it would be work for nothing
+        return pack_detections(predictor.labels, [])
+    found = [predictor.predict(load_image(path)) for path in task.images]
+    return pack_detections(predictor.labels, found)
+
+
+def _open(task: Task) -> tuple[StagedPredictor, float]:
+    """Return the model and how long it took to open, in milliseconds."""
+    cv2.setNumThreads(task.threads)
+    # Imports what it needs: not part of opening the model
+    factory = pkgutil.resolve_name(task.factory)
+    start = time.perf_counter_ns()
+    predictor: StagedPredictor = factory(task.model, **task.options)
+    return predictor, _ms_since(start)
+
+
+def _answer(text: str) -> dict[str, Any]:
+    """Do what a task asks for, or describe this machine."""
+    kind = json.loads(text)["kind"]
+    if kind == "environment":
+        return dataclasses.asdict(read_environment())
+    if kind == "detect":
+        return detect(DetectionTask.from_json(text))
+    return dataclasses.asdict(measure(WorkerTask.from_json(text)))
 
 
 def _timed(predictor: StagedPredictor, image_rgb: np.ndarray) -> tuple[float, float, float]:
@@ -98,12 +126,12 @@ def _peak_memory_mb() -> float | None:
 
 
 def main() -> int:
-    """Read the task, measure, write the result; return the exit code."""
+    """Read the task, do it, write the answer; return the exit code."""
     # Libraries print to standard output, also from C++: it becomes standard error for them
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
-        document = dataclasses.asdict(measure(WorkerTask.from_json(sys.stdin.read())))
+        document = _answer(sys.stdin.read())
         code = 0
     except Exception as error:  # reported to the parent, whatever it is
         kind = "" if isinstance(error, EdgeRetinaError) else f"{type(error).__name__}: "

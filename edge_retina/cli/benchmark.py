@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_retina.benchmark.runner import device_usages, open_runner
+from edge_retina.benchmark.delegation import DELEGATES, NETWORK, RequiredDelegate
+from edge_retina.benchmark.device_options import DeviceOptions
+from edge_retina.benchmark.runner import Runner, device_usages, open_runner
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
+from edge_retina.errors import BenchmarkError
 from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
 
@@ -20,6 +24,18 @@ if TYPE_CHECKING:
     from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
 
 _LATENCY_IMAGES = 20  # used in turn: enough for NMS to meet crowded and empty images
+
+
+class Names(click.ParamType):
+    """Names such as `xnnpack,builtin`."""
+
+    name = "NAME[,NAME...]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names in the order given, each once."""
+        return tuple(dict.fromkeys(text.strip() for text in str(value).split(",") if text.strip()))
 
 
 class ThreadCounts(click.ParamType):
@@ -75,6 +91,32 @@ class ThreadCounts(click.ParamType):
     show_default=True,
     help=f"Device to measure on: {device_usages()}.",
 )
+@click.option(
+    "--backend",
+    "backends",
+    type=Names(),
+    default="",
+    help="Backends to measure, e.g. xnnpack,builtin; else all that the device and MODEL have.",
+)
+@click.option(
+    "--device-python",
+    metavar="PATH",
+    default=DeviceOptions.python,
+    show_default=True,
+    help="Python on an ssh device, with numpy, opencv-python-headless and ai-edge-litert.",
+)
+@click.option(
+    "--benchmark-binary",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TensorFlow Lite's benchmark_model for an adb device; else one in /data/local/tmp there.",
+)
+@click.option(
+    "--require-delegate",
+    metavar="NAME",
+    help=f"Fail unless this delegate ran the whole graph: {', '.join(DELEGATES)}; "
+    f"NAME:{NETWORK} lets the decoding run outside.",
+)
 @foreign_options
 @skip_invalid_option
 @json_option
@@ -94,6 +136,10 @@ def command(
     runs: int,
     rounds: int,
     device: str,
+    backends: tuple[str, ...],
+    device_python: str,
+    benchmark_binary: Path | None,
+    require_delegate: str | None,
     foreign: ForeignChoices,
     skip_invalid: bool,
     json_target: str | None,
@@ -110,15 +156,57 @@ def command(
 
     Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
     """
+    required = RequiredDelegate.parse(require_delegate) if require_delegate else None
+    options = DeviceOptions(python=device_python, benchmark_binary=benchmark_binary)
+    with contextlib.closing(open_runner(device, options)) as runner:
+        report = _measure(
+            runner,
+            models,
+            data,
+            split=split,
+            threads=threads,
+            backends=backends,
+            foreign=foreign,
+            runs=runs,
+            rounds=rounds,
+            require_delegate=required,
+            skip_invalid=skip_invalid,
+            seed=seed,
+        )
+    if json_target != STDOUT:
+        click.echo(_text(report))
+    emit_json(report.to_dict(), json_target)
+    if html is not None:
+        _write_page(html, report)
+    if report.missing:
+        raise BenchmarkError(report.missing)
+
+
+def _measure(
+    runner: Runner,
+    models: Sequence[Path],
+    data: Path | None,
+    *,
+    split: str,
+    threads: Sequence[int],
+    backends: Sequence[str],
+    foreign: ForeignChoices,
+    runs: int,
+    rounds: int,
+    require_delegate: RequiredDelegate | None,
+    skip_invalid: bool,
+    seed: int | None,
+) -> BenchmarkReport:
     from edge_retina.benchmark.accuracy import LabelledData
     from edge_retina.benchmark.noise_image import write_noise_image
     from edge_retina.benchmark.run import run_benchmark
 
-    runner = open_runner(device)
     candidates = [
         item
         for model in models
-        for item in benchmark_candidates(model, runner=runner, threads=threads, choices=foreign)
+        for item in benchmark_candidates(
+            model, runner=runner, threads=threads, backends=backends, choices=foreign
+        )
     ]
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:
@@ -128,20 +216,16 @@ def command(
             labelled = LabelledData(*load_split(data, split, skip_invalid=skip_invalid, seed=seed))
             images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
         with show_progress("benchmark") as progress:
-            report = run_benchmark(
+            return run_benchmark(
                 candidates,
                 runner=runner,
                 images=images,
                 runs=runs,
                 rounds=rounds,
                 data=labelled,
+                require_delegate=require_delegate,
                 progress=progress,
             )
-    if json_target != STDOUT:
-        click.echo(_text(report))
-    emit_json(report.to_dict(), json_target)
-    if html is not None:
-        _write_page(html, report)
 
 
 def _text(report: BenchmarkReport) -> str:
@@ -163,8 +247,8 @@ def _row(result: BenchmarkResult) -> tuple[str, ...]:
         result.model,
         result.backend,
         str(result.threads),
-        f"{latency.p50:.2f}",
-        f"{latency.p90:.2f}",
+        f"mean {latency.mean:.2f}" if latency.p50 is None else f"{latency.p50:.2f}",
+        "-" if latency.p90 is None else f"{latency.p90:.2f}",
         f"{result.init_ms:.1f}",
         f"{result.size_bytes / 1e6:.2f}",
         "-" if result.mAP is None else f"{result.mAP:.4f}",

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_retina.benchmark.backends import BACKENDS, KERAS, open_model
+from edge_retina.benchmark.backends import BACKENDS, KERAS, open_model, short_name
 from edge_retina.benchmark.candidate import Candidate, run_candidates, tflite_candidates
 from edge_retina.benchmark.runner import Runner
-from edge_retina.errors import ModelError
+from edge_retina.errors import BenchmarkError, ModelError, choices_hint
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.foreign_settings import RESIZES, ForeignChoices, ForeignSettings
@@ -25,9 +25,7 @@ from edge_retina.runtime.normalization import NORMALIZATIONS
 
 # What `--backend` calls the backends of .tflite files
 TFLITE_BACKENDS = {
-    name.removeprefix("tflite-"): name
-    for name, entry in BACKENDS.items()
-    if entry.opens == "tflite"
+    short_name(name): name for name, entry in BACKENDS.items() if entry.opens == "tflite"
 }
 
 log = logging.getLogger(__name__)
@@ -180,6 +178,7 @@ def benchmark_candidates(
     *,
     runner: Runner,
     threads: Sequence[int],
+    backends: Sequence[str] = (),
     choices: ForeignChoices | None = None,
 ) -> list[Candidate]:
     """Return a MODEL with every backend that can run it, for each number of threads.
@@ -188,12 +187,26 @@ def benchmark_candidates(
         model: a RUN, a .tflite file or an export directory.
         runner: the device; backends that it lacks are left out.
         threads: numbers of threads.
+        backends: short names of the wanted ones; all if there are none.
         choices: what the user says of other frameworks' files.
 
     Raises:
         ModelError, RunError: it is not a MODEL, or the device has no backend for it.
+        BenchmarkError: the device has no backend of a name, or none of them is for this MODEL.
     """
-    found = _all_candidates(model, threads, choices or ForeignChoices())
+    offered = {short_name(name): name for name in runner.backends}
+    for name in backends:
+        if name not in offered:
+            hint = choices_hint(name, offered)
+            raise BenchmarkError(f"--backend {name}: {runner.name} has no such backend; {hint}")
+    found = _all_candidates(model, threads, runner.backends, choices or ForeignChoices())
+    if backends and found:
+        found = [item for item in found if short_name(item.backend) in backends]
+        if not found:
+            raise BenchmarkError(
+                f"{model}: no backend of --backend {','.join(backends)} can run it; leave the "
+                "option out to use all that can"
+            )
     runnable = [item for item in found if item.backend in runner.backends]
     if not runnable:
         raise ModelError(
@@ -203,7 +216,7 @@ def benchmark_candidates(
 
 
 def _all_candidates(
-    model: Path, threads: Sequence[int], choices: ForeignChoices
+    model: Path, threads: Sequence[int], backends: Sequence[str], choices: ForeignChoices
 ) -> list[Candidate]:
     if _is_run(model):
         return run_candidates(
@@ -216,7 +229,7 @@ def _all_candidates(
     for file in tflite_files(model):
         # A file that is missing is reported with all the others, before anything is measured
         foreign = _foreign(file, choices, spare_exports=True) if file.is_file() else None
-        found += tflite_candidates(file, threads=threads, foreign=foreign)
+        found += tflite_candidates(file, threads=threads, backends=backends, foreign=foreign)
     return found
 
 

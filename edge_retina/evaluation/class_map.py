@@ -98,10 +98,7 @@ class MappedPredictor:
     def __init__(self, predictor: Predictor, shared: Sequence[str]) -> None:
         self._predictor = predictor
         self.labels = tuple(shared)
-        places = {_key(label): index for index, label in enumerate(shared)}
-        self._places = np.array(
-            [places.get(_key(x), -1) if is_named(x) else -1 for x in predictor.labels], np.int32
-        )
+        self._places = shared_places(predictor.labels, shared)
 
     @property
     def input_hw(self) -> tuple[int, int] | None:
@@ -110,10 +107,20 @@ class MappedPredictor:
 
     def predict(self, image_rgb: np.ndarray) -> Detections:
         """Find objects of the shared classes in an (H, W, 3) uint8 RGB image."""
-        found = self._predictor.predict(image_rgb)
-        places = self._places[found.classes]
-        kept = places >= 0
-        return Detections(found.boxes_norm[kept], places[kept], found.scores[kept])
+        return keep_shared(self._predictor.predict(image_rgb), self._places)
+
+
+def shared_places(labels: Sequence[str], shared: Sequence[str]) -> np.ndarray:
+    """Return the place in `shared` of each of a detector's labels, -1 for the others."""
+    places = {_key(label): index for index, label in enumerate(shared)}
+    return np.array([places.get(_key(x), -1) if is_named(x) else -1 for x in labels], np.int32)
+
+
+def keep_shared(found: Detections, places: np.ndarray) -> Detections:
+    """Return the detections of the shared classes, see `shared_places`."""
+    classes = places[found.classes]
+    kept = classes >= 0
+    return Detections(found.boxes_norm[kept], classes[kept], found.scores[kept])
 
 
 def restrict(

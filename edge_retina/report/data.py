@@ -40,7 +40,7 @@ class LatencyRow:
     backend: str
     threads: int
     p50_ms: float
-    p90_ms: float
+    p90_ms: float | None
     size_bytes: int
     precision: str = ""
 
@@ -52,7 +52,8 @@ class LatencyRow:
             model=result["model"],
             backend=result["backend"],
             threads=result["threads"],
-            p50_ms=latency["p50"],
+            # A program that keeps no single times may tell no median
+            p50_ms=latency["mean"] if latency["p50"] is None else latency["p50"],
             p90_ms=latency["p90"],
             size_bytes=result["size_bytes"],
             precision=result["precision"],

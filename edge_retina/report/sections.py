@@ -80,7 +80,7 @@ def latency_table(rows: Sequence[LatencyRow]) -> Table:
             row.backend,
             str(row.threads),
             milliseconds(row.p50_ms),
-            milliseconds(row.p90_ms),
+            "-" if row.p90_ms is None else milliseconds(row.p90_ms),
             megabytes(row.size_bytes),
         )
         for row in rows

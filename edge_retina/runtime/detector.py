@@ -74,6 +74,11 @@ class TFLiteDetector:
         return int(height), int(width)
 
     @property
+    def output_indices(self) -> tuple[int, ...]:
+        """Tensors that `invoke` returns, in its order; elsewhere they may come in the file's."""
+        return tuple(self._output_indices)
+
+    @property
     def precision(self) -> str:
         """Type of the weights: "int8" if any or the input is, else "float16" or "float32"."""
         return precision_of(self._interpreter)

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edge_retina.coco_names import COCO_CLASSES
 from edge_retina.errors import ModelError
 from edge_retina.runtime.model_file import LABELS_NAME
@@ -149,6 +147,8 @@ def _literal(content: bytes, where: str) -> Any:
 def _parse(text: str, path: Path) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix in (".yaml", ".yml"):
+        import yaml  # a device behind ssh gets its labels in the task, and may lack this
+
         try:
             tree = yaml.safe_load(text)
         except yaml.YAMLError as error:

@@ -44,7 +44,7 @@ def result(
     item: Candidate, *rounds: WorkerResult, environment: Environment = QUIET
 ) -> BenchmarkResult:
     return join_rounds(
-        item, rounds, sha256="", label=item.backend, environment=environment, metrics=None
+        item, rounds, sha256="", label=item.backend, environment=environment, accuracy=None
     )
 
 
@@ -71,7 +71,7 @@ def test_int8_is_compared_with_the_float_model_of_its_family() -> None:
         result(item, *[measured((speed,), item.model.partition("_")[2])] * 2)
         for item, speed in zip(items, speeds, strict=True)
     ]
-    (comparison,) = compare_with_float(items, results, rounds=2)
+    (comparison,) = compare_with_float(items, results)
     assert (comparison.model, comparison.reference) == ("a_int8", "a_float32")
     assert comparison.ratio == pytest.approx(4.0 / 10.0)
     assert (comparison.rounds, comparison.verdict) == (2, "faster")
@@ -86,7 +86,7 @@ def test_keras_is_compared_with_float32_under_xnnpack() -> None:
     results = [
         result(item, measured((speed,))) for item, speed in zip(items, (1, 8.5, 18.5), strict=True)
     ]
-    (comparison,) = compare_with_float(items, results, rounds=1)
+    (comparison,) = compare_with_float(items, results)
     assert (comparison.backend, comparison.reference_backend) == ("keras", "tflite-xnnpack")
     assert comparison.ratio == pytest.approx(2.0)
     assert comparison.verdict == "no difference shown"  # one round can't show any
@@ -102,7 +102,7 @@ def test_a_slower_int8_model_is_said_to_be(int8_ms: tuple[float, ...], verdict: 
         result(items[0], *[measured((8.5,))] * 3),
         result(items[1], *[measured((value,), "int8") for value in int8_ms]),
     ]
-    comparisons = compare_with_float(items, results, rounds=3)
+    comparisons = compare_with_float(items, results)
     assert comparisons[0].verdict == verdict
     float32, int8 = with_slow_int8_warnings(results, comparisons)
     assert float32.warnings == ()

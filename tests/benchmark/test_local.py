@@ -10,6 +10,7 @@ import pytest
 
 from edge_retina.benchmark.backends import KERAS
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
+from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.local import LocalRunner, open_local
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.task import WorkerResult, WorkerTask
@@ -107,6 +108,6 @@ def test_a_worker_that_stalls_is_stopped(image: Path) -> None:
 
 
 def test_this_machine_has_no_address() -> None:
-    assert open_local("") == LocalRunner()
+    assert open_local("", DeviceOptions()) == LocalRunner()
     with pytest.raises(BenchmarkError, match="--device local:pi: local takes no address"):
-        open_local("pi")
+        open_local("pi", DeviceOptions())

@@ -12,10 +12,12 @@ import pytest
 
 from edge_retina.benchmark.accuracy import LabelledData
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK
-from edge_retina.benchmark.candidate import tflite_candidates
+from edge_retina.benchmark.candidate import Candidate, tflite_candidates
+from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.run import run_benchmark
+from edge_retina.benchmark.task import DetectionTask
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import BenchmarkError
 from edge_retina.evaluation.evaluator import evaluate
@@ -78,30 +80,27 @@ def test_a_whole_benchmark(image: Path, data: LabelledData) -> None:
     assert titles[4] == f"mAP of {UINT8}, tflite-xnnpack"
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[TFLiteDetector]:
-    """Return a list that gets every detector whose mAP is measured."""
-    evaluated: list[TFLiteDetector] = []
+@dataclasses.dataclass(frozen=True)
+class CountingRunner(LocalRunner):
+    """Notes of what the objects are found."""
 
-    def counting(predictor: TFLiteDetector, *arguments: Any, **options: Any) -> Any:
-        evaluated.append(predictor)
-        return evaluate(predictor, *arguments, **options)
+    found: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
 
-    monkeypatch.setattr("edge_retina.benchmark.accuracy.evaluate", counting)
-    return evaluated
+    def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
+        self.found.append((candidate.path, candidate.backend))
+        return super().detect(candidate, task)
 
 
-def test_what_is_known_is_not_measured_again(
-    image: Path, data: LabelledData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_known_is_not_measured_again(image: Path, data: LabelledData) -> None:
     """Of one file and two backends, each with two numbers of threads, one was measured before."""
-    evaluated = counted(monkeypatch)
+    runner = CountingRunner()
     detector = TFLiteDetector(UINT8)
     metrics, _ = evaluate(detector, data.examples, labels=data.labels)
     known = dataclasses.replace(metrics, mAP=0.123, mAP50=0.456, images=7)
     told: list[str] = []
     report = run_benchmark(
         tflite_candidates(UINT8, threads=[1, 2]),
-        runner=LocalRunner(),
+        runner=runner,
         images=[image],
         runs=1,
         rounds=1,
@@ -110,7 +109,7 @@ def test_what_is_known_is_not_measured_again(
         known_metrics={(sha256_file(UINT8), XNNPACK): known},
         progress=lambda _, title, total: told.append(f"{title}/{total}"),
     )
-    assert [predictor.delegate for predictor in evaluated] == [None]
+    assert runner.found == [(UINT8, BUILTIN)]
     assert told[4:] == [f"mAP of {UINT8}, tflite-builtin/5"]
     found = {(item.backend, item.threads): (item.mAP, item.images) for item in report.results}
     one = pytest.approx(1.0)
@@ -138,25 +137,23 @@ def test_metrics_of_another_file_are_not_taken(image: Path, data: LabelledData) 
     assert report.results[0].mAP == pytest.approx(1.0)
 
 
-def test_equal_files_are_measured_apart(
-    image: Path, data: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_files_are_measured_apart(image: Path, data: LabelledData, tmp_path: Path) -> None:
     """What a model finds also depends on the manifest beside it, or on the RUN's config."""
-    evaluated = counted(monkeypatch)
+    runner = CountingRunner()
     paths = [tmp_path / name / "m_int8.tflite" for name in "ab"]
     for path in paths:
         path.parent.mkdir()
         shutil.copy(UINT8, path)
     run_benchmark(
         [tflite_candidates(path, threads=[1])[0] for path in paths],
-        runner=LocalRunner(),
+        runner=runner,
         images=[image],
         runs=1,
         rounds=1,
         warmup=0,
         data=data,
     )
-    assert [detector.path for detector in evaluated] == paths
+    assert [path for path, _ in runner.found] == paths
 
 
 def test_known_metrics_need_no_data(image: Path, data: LabelledData) -> None:
@@ -183,7 +180,14 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         warmup=0,
     )
     document = report.to_dict()
-    assert list(document) == ["schema_version", "device", "environment", "results", "comparisons"]
+    assert list(document) == [
+        "schema_version",
+        "device",
+        "environment",
+        "results",
+        "comparisons",
+        "missing",
+    ]
     result = document["results"][0]
     assert list(result) == [
         "model",
@@ -201,6 +205,9 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "mAP50",
         "images",
         "warnings",
+        "first_inference_ms",
+        "mAP_device",
+        "op_profile",
         "warning_codes",
     ]
     assert list(result["latency_ms"]) == [
@@ -212,9 +219,16 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "p90",
         "p99",
         "samples",
+        "rounds_ms",
     ]
     assert list(result["stages_ms"]) == ["preprocess", "inference", "postprocess"]
-    assert list(result["delegate"]) == ["name", "partitions", "nodes_delegated", "nodes_total"]
+    assert list(result["delegate"]) == [
+        "name",
+        "partitions",
+        "nodes_delegated",
+        "nodes_total",
+        "left",
+    ]
     assert (result["mAP"], result["images"]) == (None, 0)
     assert {"cpu", "cores", "governor", "os", "python", "packages"} <= set(document["environment"])
     assert "numpy" in document["environment"]["packages"]

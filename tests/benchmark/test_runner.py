@@ -13,11 +13,13 @@ from click.testing import CliRunner
 
 from edge_retina.benchmark.backends import BUILTIN, KERAS, XNNPACK
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
+from edge_retina.benchmark.detection_answer import DetectionResult
+from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.runner import RUNNERS, DeviceKind, Runner, open_runner
-from edge_retina.benchmark.task import WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError
 
@@ -31,6 +33,7 @@ class Phone:
 
     serial: str
     measured: list[tuple[str, WorkerTask]] = field(default_factory=list)
+    closed: bool = False
 
     @property
     def name(self) -> str:
@@ -60,6 +63,12 @@ class Phone:
             delegate=None,
         )
 
+    def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
+        return DetectionResult(task.labels, (), device=self.name)
+
+    def close(self) -> None:
+        self.closed = True
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> list[Path]:
@@ -76,7 +85,7 @@ def test_a_new_device_is_one_line_in_the_table(
 ) -> None:
     phones: list[Phone] = []
 
-    def open_phone(address: str) -> Runner:
+    def open_phone(address: str, options: DeviceOptions) -> Runner:
         phones.append(Phone(address))
         return phones[0]
 
@@ -93,6 +102,7 @@ def test_a_new_device_is_one_line_in_the_table(
     assert (comparison["backend"], comparison["reference_backend"]) == ("phone:a7", "phone:a7")
     assert comparison["ratio"] == pytest.approx(0.8)
     (phone,) = phones
+    assert phone.closed
     names = ["tiny_float32.tflite", "tiny_int8.tflite"]
     assert [name for name, _ in phone.measured] == names * 2  # round by round
     assert {task.threads for _, task in phone.measured} == {1}
@@ -101,7 +111,9 @@ def test_a_new_device_is_one_line_in_the_table(
 def test_a_model_that_the_device_cannot_run_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RUNNERS, "phone", DeviceKind("phone:SERIAL", Phone))
+    monkeypatch.setitem(
+        RUNNERS, "phone", DeviceKind("phone:SERIAL", lambda serial, _: Phone(serial))
+    )
     run = tmp_path / "run"
     (run / "float").mkdir(parents=True)
     (run / "config.toml").write_text("")
@@ -126,10 +138,13 @@ def test_this_machine_is_the_default_and_runs_everything() -> None:
     assert [runner.label(backend) for backend in runner.backends] == list(runner.backends)
 
 
-@pytest.mark.parametrize("device", ["ssh:pi@board", "adb", "", "Local"])
+@pytest.mark.parametrize("device", ["usb:pi@board", "sshd", "", "Local"])
 def test_an_unknown_device_is_one_line_with_those_that_exist(
     models: list[Path], device: str
 ) -> None:
     result = CliRunner().invoke(main, ["benchmark", str(models[0]), "--device", device])
     assert result.exit_code == 1
-    assert result.stderr == f"Error: --device {device}: no such device; available: local\n"
+    assert result.stderr == (
+        f"Error: --device {device}: no such device; available: local, "
+        "ssh:USER@HOST[:PORT], adb[:SERIAL]\n"
+    )

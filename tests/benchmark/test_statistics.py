@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_retina.benchmark.statistics import interleaved_ratio, summarize
+from edge_retina.benchmark.statistics import interleaved_ratio, pool_summaries, summarize
+from edge_retina.benchmark.task import TimesSummary
 from edge_retina.errors import BenchmarkError
 
 
@@ -16,6 +17,29 @@ def test_summary_by_hand() -> None:
     assert summary.p90 == pytest.approx(4.6)  # rank .9 * 4 = 3.6, between 4 and 5
     assert summary.p99 == pytest.approx(4.96)
     assert summary.samples == (3.0, 1.0, 2.0, 4.0, 5.0)  # in the order measured
+
+
+def test_rounds_have_their_own_middles() -> None:
+    assert summarize([1.0, 2.0, 9.0, 4.0, 5.0, 5.5], rounds=2).rounds_ms == (2.0, 5.0)
+
+
+def test_summaries_are_pooled_as_if_the_times_had_been_kept() -> None:
+    rounds = [[3.0, 1.0, 2.0], [6.0, 8.0]]
+    parts = [summarize(samples) for samples in rounds]
+    pooled = pool_summaries(
+        [TimesSummary(item.n, item.mean, item.stdev, item.min, item.p50) for item in parts]
+    )
+    whole = summarize([time for samples in rounds for time in samples])
+    assert (pooled.n, pooled.min) == (5, 1.0)
+    assert pooled.mean == pytest.approx(whole.mean)
+    assert pooled.stdev == pytest.approx(whole.stdev)
+    assert (pooled.p50, pooled.p90, pooled.samples) == (4.5, None, ())
+    assert pooled.rounds_ms == (2.0, 7.0)
+
+
+def test_without_a_median_the_mean_stands_for_a_round() -> None:
+    pooled = pool_summaries([TimesSummary(4, 3.0, 0.0, 3.0, None)])
+    assert (pooled.p50, pooled.stdev, pooled.rounds_ms) == (None, 0.0, (3.0,))
 
 
 def test_summary_of_one_sample() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detector import TFLiteDetector
+from edge_retina.runtime.ops import DelegateInfo, LeftOperators
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 UINT8 = (
@@ -162,3 +164,11 @@ def test_a_device_needs_no_tensorflow() -> None:
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == "[0.625, 0.25]"
+
+
+def test_what_xnnpack_left_has_a_reason() -> None:
+    """The uint8 model begins with a CAST, which XNNPACK doesn't have."""
+    info = TFLiteDetector(UINT8).delegate
+    assert info is not None
+    assert info.left == (LeftOperators("CAST", 1, 0, "XNNPACK has no such operator"),)
+    assert DelegateInfo.from_dict(dataclasses.asdict(info)) == info
