@@ -33,6 +33,7 @@ from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.files import sha256_file
 from edge_retina.runtime.manifest import MANIFEST_NAME
 from edge_retina.runtime.model_file import LABELS_NAME
+from edge_retina.stored_files import file_size, read_bytes
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ class SshRunner:
         wanted = {item.name: item for item in files if item.name not in self._there}
         if not wanted:
             return
-        needed = sum(item.path.stat().st_size for item in wanted.values())
+        needed = sum(file_size(item.path) for item in wanted.values())
         free = connection.request({"do": "room"})["free"]
         if needed + _SPARE_BYTES > free:
             raise BenchmarkError(
@@ -240,7 +241,7 @@ class SshRunner:
                 "or use fewer images"
             )
         for item in wanted.values():
-            self._put(connection, item.name, item.path.read_bytes(), item.sha256)
+            self._put(connection, item.name, read_bytes(item.path), item.sha256)
 
     def _put(self, connection: Connection, name: str, content: bytes, sha256: str) -> None:
         request = {"do": "put", "path": name, "bytes": len(content), "sha256": sha256}

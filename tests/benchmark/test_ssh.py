@@ -36,6 +36,7 @@ from edge_retina.cli.main import main
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.files import sha256_file
+from edge_retina.stored_files import stored_path
 from tests.benchmark.conftest import Server
 
 CANDIDATE = Candidate(Path("m"), file=Path("m"), family="m", backend=KERAS, threads=1)
@@ -94,6 +95,27 @@ def test_detections_are_those_of_this_machine_bit_for_bit(
                     other.shape,
                     other.tobytes(),
                 )
+
+
+def test_pictures_in_a_shard_are_brought_too(
+    device: SshRunner, tiny: list[Path], tmp_path: Path
+) -> None:
+    images = pictures(tmp_path, 2)
+    contents = [path.read_bytes() for path in images]
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    shard.write_bytes(b"head" + b"".join(contents))
+    places = [4, 4 + len(contents[0])]
+    stored = [
+        stored_path(shard, place, len(content), path.name)
+        for place, content, path in zip(places, contents, images, strict=True)
+    ]
+    candidate = tflite_candidates(tiny[0], threads=[1])[0]
+    found, expected = (
+        device.detect(candidate, candidate.detection_task(paths, LABELS)).detections
+        for paths in (stored, images)
+    )
+    assert [item.scores.tobytes() for item in found] == [x.scores.tobytes() for x in expected]
+    assert sum(map(len, found)) > 0
 
 
 def test_a_whole_benchmark_through_ssh(loopback: SshRunner, tiny: list[Path], image: Path) -> None:
