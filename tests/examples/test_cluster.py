@@ -56,7 +56,7 @@ def test_kubernetes(repository: Path, commands: Path, index: int) -> None:
     assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
     port = container["ports"][0]["containerPort"]
     assert cluster.addresses == tuple(f"{name}-{i}.{name}:{port}" for i in range(cluster.workers))
-    assert arguments == "train /work/config.toml --out /work/runs/mine"
+    assert arguments == "train /mnt/retina/config.toml --out /mnt/retina/runs/mine"
 
 
 @pytest.mark.parametrize("index", [0, 1])
