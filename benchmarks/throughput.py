@@ -2,12 +2,12 @@
 
     python benchmarks/throughput.py DATA --json benchmarks/results/throughput.json
 
-256x256, batch 8, width 0.35, FPN 64, head depth 3. All are measured in turn in one process,
-so that what else the machine does hits them alike; ratios are of each round, the median is
-reported. "step" runs the very step of the training on one fixed batch. "bare" is the same without
-the figures that are only logged, such as update ratios; steps of both alternate. "training" is
-`Trainer`'s loop with its input, learning rate, log and progress, without evaluations. "input" takes
-batches and drops them.
+256x256, batch 8, width 0.35, FPN 64, head depth 3; or a preset's network with `--preset NAME`, also
+with batch 8. All are measured in turn in one process, so that whatever else the machine does hits
+them alike; ratios are of each round, the median is reported. "step" runs the very step of the
+training on one fixed batch. "bare" is the same without the figures that are only logged, such as
+update ratios; steps of both alternate. "training" is `Trainer`'s loop with its input, learning
+rate, log and progress, without evaluations. "input" takes batches and drops them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,32 +29,37 @@ from edge_retina.files import write_json
 if TYPE_CHECKING:
     from edge_retina.training.step import TrainStep
 
+_SMALL = ("model.head_depth=3", "model.fpn_channels=64", "model.image_size=256")
 _ROUNDS, _STEPS, _INPUT_BATCHES, _WARMUP = 7, 40, 80, 12
 
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--pretrained", default="none", help="ImageNet weights as .h5; speed is the same.")
+@click.option("--preset", help="A preset's network instead; its name goes into the result.")
 @click.option("--rounds", default=_ROUNDS, show_default=True)
 @click.option("--json", "target", type=click.Path(path_type=Path))
-def main(data: Path, pretrained: str, rounds: int, target: Path | None) -> None:
+def main(data: Path, pretrained: str, preset: str | None, rounds: int, target: Path | None) -> None:
     """Measure on the training split of DATA."""
+    network = () if preset else _SMALL
     config = load_config(
+        preset=preset,
         overrides=(
             f"data.path='{data.resolve()}'",
             "data.skip_invalid=true",
             f"model.pretrained='{pretrained}'",
-            "model.head_depth=3",
-            "model.fpn_channels=64",
-            "model.image_size=256",
             "train.batch_size=8",
             "train.tensorboard=true",
-        )
+            *network,
+        ),
     )
     with tempfile.TemporaryDirectory() as directory:
         speeds = _measure(config, Path(directory), rounds)
-    result = {
+    result: dict[str, Any] = {
         "environment": dataclasses.asdict(read_environment()),
+        "preset": preset,
+        "image_hw": list(config.model.image_hw),
+        "backbone_width": config.model.backbone_width,
         "images_per_second": {
             name: {"median": statistics.median(values), "rounds": values}
             for name, values in speeds.items()
@@ -66,7 +71,7 @@ def main(data: Path, pretrained: str, rounds: int, target: Path | None) -> None:
     for name, values in speeds.items():
         click.echo(f"{name:<10}{statistics.median(values):8.1f} images/s")
     click.echo(f"step / bare     {result['step_to_bare']['median']:.3f}  (asked: >= 0.99)")
-    click.echo(f"training / step {result['training_to_step']['median']:.3f}  (asked: >= 0.93)")
+    click.echo(f"training / step {result['training_to_step']['median']:.3f}  (asked: >= 0.97)")
     click.echo(f"input / step    {result['input_to_step']['median']:.1f}  (asked: >= 5)")
     if target is not None:
         write_json(target, result)
