@@ -122,7 +122,10 @@ def test_a_flipped_bit_in_the_data_or_their_checksum(written: Path, at: int):
     [
         (b"hello, this is a text file\n", "record 1 at byte 0: not a TFRecord file"),
         (b"hello", "record 1 at byte 0: not a TFRecord file"),
-        (gzip.compress(b"x" * 100, mtime=0), "is compressed with gzip, so .*unpack it first, as with"),
+        (
+            gzip.compress(b"x" * 100, mtime=0),
+            "is compressed with gzip, so .*unpack it first, as with",
+        ),
         (zlib.compress(b"x" * 100), "is compressed with zlib; write it without compression"),
     ],
 )
