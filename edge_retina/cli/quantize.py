@@ -43,13 +43,15 @@ def command(
     Example: edge-retina quantize runs/mine --method qat --set quantize.epochs=4
     """
     from edge_retina.workflow.prepare import open_run
+    from edge_retina.workflow.run_lock import lock_run
     from edge_retina.workflow.stages import STAGES
 
     directory = RunDirectory(run)
     context = open_run(directory, overrides=with_seed(overrides, seed))
     method = method or context.config.quantize.method
     context.recipe.check_method(method)
-    STAGES.redo(f"quantize-{method}", context)
+    with lock_run(directory):
+        STAGES.redo(f"quantize-{method}", context)
     from edge_retina.quantization.state import load_record
 
     record = load_record(directory, method)

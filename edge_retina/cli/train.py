@@ -53,8 +53,7 @@ def command(
 
     Example: edge-retina train data/bccd --out runs/bccd --set train.epochs=30
     """
-    from edge_retina.workflow.prepare import prepare_run
-    from edge_retina.workflow.stages import STAGES
+    from edge_retina.workflow.stages import train_run
 
     overrides = with_init(overrides, init)
     if preview is not None:
@@ -66,7 +65,7 @@ def command(
     run = RunDirectory(out)
     config = read_config(source, overrides=overrides, seed=seed)
     cluster = cluster_of(config.train.distribution)
-    STAGES.complete(prepare_run(config, run), ["train"])
+    train_run(config, run)
     if not cluster.is_chief:
         click.echo(f"{cluster.this_worker}: trained; worker 0 writes the RUN")
         return

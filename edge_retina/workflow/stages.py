@@ -7,7 +7,8 @@ data are reported before those seconds have passed, and a finished run doesn't s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edge_retina.workflow.measuring import benchmark_run, evaluate_run, measured
 from edge_retina.workflow.microscope import examine_quantization
 from edge_retina.workflow.prepare import FREE_FIELDS, prepare_run
 from edge_retina.workflow.report import write_run_report
+from edge_retina.workflow.run_lock import lock_run
 from edge_retina.workflow.stage import Stage, StageGraph
 
 log = logging.getLogger(__name__)
@@ -245,7 +247,17 @@ STAGES = StageGraph(
 
 def run_all(config: Config, run: RunDirectory) -> RunContext:
     """Do every stage of a run that is not done; in a cluster, all but the chief only train."""
-    cluster = cluster_of(config.train.distribution)
-    context = prepare_run(config, run)
-    STAGES.complete(context, None if cluster.is_chief else ["train"])
+    return _complete(config, run, None)
+
+
+def train_run(config: Config, run: RunDirectory) -> RunContext:
+    """Train the float model of a run, or go on with an interrupted training."""
+    return _complete(config, run, ("train",))
+
+
+def _complete(config: Config, run: RunDirectory, stages: Sequence[str] | None) -> RunContext:
+    is_chief = cluster_of(config.train.distribution).is_chief
+    with lock_run(run) if is_chief else nullcontext():  # it holds the lock for all of them
+        context = prepare_run(config, run)
+        STAGES.complete(context, stages if is_chief else ("train",))
     return context

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -21,7 +23,8 @@ from edge_retina.workflow import stages
 from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.exporting import ExportRequest
 from edge_retina.workflow.prepare import open_run, prepare_run
-from edge_retina.workflow.stages import STAGES, run_all
+from edge_retina.workflow.run_lock import lock_run
+from edge_retina.workflow.stages import STAGES, run_all, train_run
 
 QUANTIZED = ["quantize-ptq", "quantize-qat"]
 EXPORTED = ["export", "export-ptq"]
@@ -128,6 +131,19 @@ def test_a_second_run_does_nothing(config: Config, run: RunDirectory, done: list
     done.clear()
     run_all(config, run)
     assert done == []
+
+
+@pytest.mark.parametrize("command", [run_all, train_run])
+def test_a_run_that_another_process_writes_is_left_alone(
+    config: Config,
+    run: RunDirectory,
+    done: list[str],
+    command: Callable[[Config, RunDirectory], RunContext],
+) -> None:
+    with lock_run(run), pytest.raises(RunError, match=f"process {os.getpid()} on .* writes this"):
+        command(config, run)
+    assert done == []
+    assert list(run.root.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", STAGES.names)
