@@ -20,10 +20,12 @@ def new_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
 
     Args:
         out: the directory to make; may exist if it is empty.
-        force: replace what is there, after the new one is whole.
+        force: replace what is there, after the new one is whole. Only files and directories that
+            the new one has too are taken for an older result.
 
     Raises:
-        DatasetError: `out` has something in it and `force` is not given.
+        DatasetError: `out` has something in it and `force` is not given, or something that is no
+            older result.
     """
     out = Path(os.path.abspath(out))
     if out.exists() and not out.is_dir():
@@ -39,7 +41,18 @@ def new_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         if out.is_dir():
+            _refuse_losing(out, fresh)
             out.rename(temporary / "old")
         fresh.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_losing(old: Path, new: Path) -> None:
+    foreign = sorted({path.name for path in old.iterdir()} - {path.name for path in new.iterdir()})
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise DatasetError(
+            f"{old}: --force would delete {foreign[0]}{more}, which the new directory doesn't "
+            "have; move that away, or choose another directory"
+        )

@@ -47,8 +47,24 @@ def test_only_force_replaces(tmp_path: Path):
         f"{out}: exists and is not empty; choose another directory or pass --force"
     )
     with new_directory(out, force=True) as directory:
+        (directory / "a").write_text("new")
         (directory / "b").write_text("new")
-    assert os.listdir(out) == ["b"]
+    assert sorted(os.listdir(out)) == ["a", "b"]
+    assert (out / "a").read_text() == "new"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_force_deletes_nothing_but_an_older_result(tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("images", "notes.txt", "thesis.tex"):
+        (out / name).write_text("mine")
+    with (
+        pytest.raises(DatasetError, match=r"would delete notes\.txt and 1 more, which the new"),
+        new_directory(out, force=True) as directory,
+    ):
+        (directory / "images").write_text("new")
+    assert (out / "images").read_text() == (out / "notes.txt").read_text() == "mine"
     assert os.listdir(tmp_path) == ["out"]
 
 
