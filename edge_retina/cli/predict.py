@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_retina.cli.models import backend_option, foreign_options, open_predictor, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
-from edge_retina.errors import EdgeRetinaError
+from edge_retina.errors import DatasetError, EdgeRetinaError
 from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
+
+if TYPE_CHECKING:
+    from edge_retina.evaluation.media import MediaFile
+    from edge_retina.runtime.detections import Predictor
 
 
 @click.command("predict")
@@ -55,35 +59,53 @@ def command(
 
     edge-retina predict yolo11n_int8.tflite photos/ --out drawn --labels coco80
     """
-    from edge_retina.evaluation.annotation import annotate_image, annotate_video
     from edge_retina.evaluation.media import find_media
 
     media = find_media(inputs, out)
+    _refuse_overwriting_inputs(media)
     if not force:
         _refuse_overwriting([item.target for item in media])
     opened = open_predictor(model, threads=threads, backend=backend, choices=foreign)
-    predictions = []
+    predictions, failures = [], []
     for item in media:
-        if item.is_video:
-            with show_progress(item.source.name) as progress:
-                found = annotate_video(
-                    opened.predictor,
-                    item.source,
-                    item.target,
-                    score_threshold=score,
-                    progress=progress,
-                )
-        else:
-            found = annotate_image(
-                opened.predictor, item.source, item.target, score_threshold=score
-            )
+        try:
+            found = _annotate(opened.predictor, item, score)
+        except DatasetError as error:  # of this file alone; the others may be whole
+            click.echo(f"Error: {error}", err=True)
+            failures.append({"path": str(item.source), "error": str(error)})
+            continue
         predictions.append(found)
         if json_target != STDOUT:
             click.echo(f"{item.source}: {_summary(found)} -> {item.target}")
     document: dict[str, Any] = {"schema_version": 1, "model": str(opened.file)}
     if opened.foreign is not None:
         document["form"] = opened.foreign.summary
-    emit_json({**document, "predictions": predictions}, json_target)
+    emit_json({**document, "predictions": predictions, "failures": failures}, json_target)
+    if failures:
+        raise EdgeRetinaError(
+            f"{len(failures)} of {len(media)} files could not be used; they are named above"
+        )
+
+
+def _annotate(predictor: Predictor, item: MediaFile, score: float) -> dict[str, Any]:
+    from edge_retina.evaluation.annotation import annotate_image, annotate_video
+
+    if not item.is_video:
+        return annotate_image(predictor, item.source, item.target, score_threshold=score)
+    with show_progress(item.source.name) as progress:
+        return annotate_video(
+            predictor, item.source, item.target, score_threshold=score, progress=progress
+        )
+
+
+def _refuse_overwriting_inputs(media: list[MediaFile]) -> None:
+    inputs = {item.source.resolve() for item in media}
+    for item in media:
+        if item.target.resolve() in inputs:
+            raise EdgeRetinaError(
+                f"{item.target}: is one of the inputs, which are never overwritten; choose another "
+                "--out"
+            )
 
 
 def _refuse_overwriting(targets: list[Path]) -> None:

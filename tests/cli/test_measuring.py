@@ -129,15 +129,40 @@ def test_predict_draws_and_describes(data: Path, export: Path, tmp_path: Path) -
     assert cv2.imread(str(out / "grey.png")).std() > 0
 
 
-def test_predict_does_not_overwrite_unasked(data: Path, export: Path) -> None:
+def test_predict_does_not_overwrite_unasked(data: Path, export: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    (drawn / "grey.png").write_bytes(b"mine")
+    result = run("predict", export, data / "images", "--out", drawn)
+    assert result.exit_code == 1
+    assert f"{drawn / 'grey.png'} already exists" in result.stderr
+    assert (drawn / "grey.png").read_bytes() == b"mine"
+    assert run("predict", export, data / "images", "--out", drawn, "--force").exit_code == 0
+    assert (drawn / "grey.png").read_bytes() != b"mine"
+
+
+def test_predict_never_overwrites_what_it_reads(data: Path, export: Path, tmp_path: Path) -> None:
     images = data / "images"
     before = (images / "grey.png").read_bytes()
-    result = run("predict", export, images, "--out", images)
-    assert result.exit_code == 1
-    assert f"{images / 'grey.png'} already exists" in result.stderr
+    (tmp_path / "link").symlink_to(images)
+    for out in (images, tmp_path / "link"):
+        result = run("predict", export, images, "--out", out, "--force")
+        assert result.exit_code == 1
+        assert "is one of the inputs, which are never overwritten; choose another" in result.stderr
     assert (images / "grey.png").read_bytes() == before
-    assert run("predict", export, images, "--out", images, "--force").exit_code == 0
-    assert (images / "grey.png").read_bytes() != before
+
+
+def test_predict_goes_on_after_a_broken_picture(data: Path, export: Path, tmp_path: Path) -> None:
+    broken, target = data / "images" / "broken.png", tmp_path / "boxes.json"
+    broken.write_bytes(b"no picture")
+    result = run("predict", export, data / "images", "--out", tmp_path / "out", "--json", target)
+    assert result.exit_code == 1
+    assert f"Error: {broken}: " in result.stderr
+    assert result.stderr.endswith("Error: 1 of 2 files could not be used; they are named above\n")
+    document = json.loads(target.read_text())
+    assert [item["path"] for item in document["failures"]] == [str(broken)]
+    assert [Path(item["path"]).name for item in document["predictions"]] == ["grey.png"]
+    assert (tmp_path / "out" / "grey.png").exists()
 
 
 def test_benchmark_of_an_export_directory(data: Path, export: Path, tmp_path: Path) -> None:
