@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_BLOCK = 1_000_000  # pairs that are compared at once: some 50 MB
+
 
 def area(boxes: np.ndarray) -> np.ndarray:
     """Return the areas (N,) of `boxes` (N, 4) yxyx; inverted boxes have area 0."""
@@ -26,6 +28,25 @@ def pairwise_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     intersection = sides[..., 0] * sides[..., 1]
     union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def overlapping_pairs(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of boxes that overlap: indices (P, 2), the lower first, and their IoU (P,).
+
+    Memory grows with the boxes and with what is found, not with the square of the boxes.
+
+    Args:
+        boxes: (N, 4) yxyx.
+    """
+    found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    rows = max(1, _BLOCK // max(len(boxes), 1))
+    for start in range(0, len(boxes), rows):
+        # Of a block the boxes before it were compared with it already.
+        iou = np.triu(pairwise_iou(boxes[start : start + rows], boxes[start:]), 1)
+        row, column = np.nonzero(iou)
+        found.append(np.stack([row, column], axis=1) + start)
+        values.append(iou[row, column])
+    return np.concatenate(found), np.concatenate(values)
 
 
 def shape_iou(shapes_a: np.ndarray, shapes_b: np.ndarray) -> np.ndarray:

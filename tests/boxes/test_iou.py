@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from edge_retina.boxes.iou import area, mean_sides, pairwise_iou, shape_iou
+from edge_retina.boxes import iou as iou_module
+from edge_retina.boxes.iou import area, mean_sides, overlapping_pairs, pairwise_iou, shape_iou
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)
 
@@ -82,3 +85,30 @@ def test_shape_iou_is_the_iou_of_centred_boxes():
 def test_mean_sides_are_those_of_the_square_of_the_same_area() -> None:
     boxes = np.array([(0, 0, 4, 9), (2, 3, 2, 8), (5, 5, 1, 9)], np.float32)
     np.testing.assert_allclose(mean_sides(boxes), [6, 0, 0])
+
+
+@pytest.mark.parametrize("block", [1, 40, 10_000])
+def test_overlapping_pairs_in_blocks(monkeypatch: pytest.MonkeyPatch, block: int):
+    monkeypatch.setattr(iou_module, "_BLOCK", block)
+    low = np.random.default_rng(0).uniform(0, 30, (50, 2))
+    boxes = np.concatenate([low, low + 8], axis=1)
+    pairs, iou = overlapping_pairs(boxes)
+    whole = np.triu(pairwise_iou(boxes, boxes), 1)
+    np.testing.assert_array_equal(pairs, np.argwhere(whole))
+    np.testing.assert_array_equal(iou, whole[whole > 0])
+
+
+def test_overlapping_pairs_of_many_boxes_need_little_memory():
+    low = np.random.default_rng(0).uniform(0, 10_000, (6000, 2))
+    tracemalloc.start()
+    pairs, _ = overlapping_pairs(np.concatenate([low, low + 50], axis=1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pairs) > 100
+    assert peak < 200e6  # all pairs at once would be 6000**2 * 8 bytes, several times over
+
+
+def test_no_boxes_no_pairs():
+    pairs, iou = overlapping_pairs(np.zeros((0, 4)))
+    assert pairs.shape == (0, 2)
+    assert iou.shape == (0,)

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.iou import overlapping_pairs
 from edge_retina.datasets.saving import write_dataset
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.doctor.data.checks.classes import bare_name
@@ -141,9 +141,11 @@ def _write_picture(target: Path, image_rgb: np.ndarray) -> None:
 
 def _mended_objects(example: Example, index: np.ndarray, done: Counter[str]) -> Example:
     classes = index[example.classes].astype(np.int32) if len(example.classes) else example.classes
-    iou = np.triu(pairwise_iou(example.boxes_px, example.boxes_px), 1)
-    same = (iou >= _SAME_BOX_IOU) & (classes[:, None] == classes) & ~example.crowd
-    repeated = same.any(axis=0)
+    pairs, iou = overlapping_pairs(example.boxes_px)
+    same = (iou >= _SAME_BOX_IOU) & (classes[pairs[:, 0]] == classes[pairs[:, 1]])
+    repeated = np.zeros(len(classes), bool)
+    repeated[pairs[same, 1]] = True
+    repeated &= ~example.crowd
     done["boxes that stood there twice"] += int(repeated.sum())
     return dataclasses.replace(
         example,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_retina.boxes.iou import area, pairwise_iou
+from edge_retina.boxes.iou import area, overlapping_pairs
 from edge_retina.datasets.annotation import ImageAnnotation
 from edge_retina.datasets.image_header import ImageHeader
 from edge_retina.doctor.findings import SHOWN_CASES, Case, relative_name
 
+log = logging.getLogger(__name__)
+
 UNKNOWN_CLASS = -1
+_MOST_COMPARED = 5000  # objects of a picture; every pair of them is looked at
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,25 @@ class ObjectTable:
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sound objects of one image that overlap: (P, 2) indices into the table and (P,) IoU."""
+        """Sound objects of one image that overlap: (P, 2) indices into the table and (P,) IoU.
+
+        Of an image with more than `_MOST_COMPARED` sound objects, only the first ones are compared.
+        """
         members = np.flatnonzero(self.sound)
         first = np.flatnonzero(np.diff(self.image[members], prepend=-1))
         found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
         for group in np.split(members, first[1:]):
-            iou = np.triu(pairwise_iou(self.boxes_px[group], self.boxes_px[group]), 1)
-            row, column = np.nonzero(iou)
-            if len(row):
-                found.append(np.stack([group[row], group[column]], axis=1))
-                values.append(iou[row, column])
+            if len(group) > _MOST_COMPARED:
+                log.warning(
+                    "%s: has %d objects; overlaps are looked for among the first %d",
+                    relative_name(self.images[self.image[group[0]]].path, self.root),
+                    len(group),
+                    _MOST_COMPARED,
+                )
+                group = group[:_MOST_COMPARED]
+            pairs, iou = overlapping_pairs(self.boxes_px[group])
+            found.append(group[pairs])
+            values.append(iou)
         return np.concatenate(found), np.concatenate(values)
 
     def cases(self, mask: np.ndarray, describe: Callable[[int], str]) -> list[Case]:
