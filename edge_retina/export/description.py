@@ -12,7 +12,6 @@ from edge_retina import __version__
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
 from edge_retina.config import Config
-from edge_retina.files import sha256_file
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest, OutputSpec
 from edge_retina.runtime.tensor_contract import DETECTIONS, RAW
@@ -50,10 +49,7 @@ def describe_export(
         thresholds=dataclasses.asdict(config.export),
         quantization=quantization,
         metrics={},
-        files={
-            path.name: FileEntry(path.stat().st_size, sha256_file(path))
-            for path in sorted(directory.iterdir())
-        },
+        files={path.name: FileEntry.of(path) for path in sorted(directory.iterdir())},
         config=_resolved(config, grid),
     )
 

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
-from edge_retina.runtime.model_file import check_model_file, read_labels
+from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
 from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
 from edge_retina.runtime.tensor_contract import (
@@ -43,13 +43,15 @@ class TFLiteDetector:
             use_xnnpack: False runs LiteRT's own kernels without any delegate.
 
         Raises:
-            ModelError: not a whole TFLite file, unexpected inputs or outputs, missing or wrong
-                labels, or no manifest for a file without NMS.
+            ModelError: not a whole TFLite file, another one than the manifest beside it describes,
+                unexpected inputs or outputs, missing or wrong labels, or no manifest for a file
+                without NMS.
         """
         self.path = Path(path)
         if num_threads < 1:
             raise ModelError(f"num_threads must be 1 or more, got {num_threads}")
         check_model_file(self.path)
+        check_manifest_hash(self.path)
         self._interpreter = open_interpreter(self.path, num_threads, use_xnnpack)
         self._input = _check_input(self.path, self._interpreter)
         outputs = _check_outputs(self.path, self._interpreter)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_retina.errors import ModelError
-from edge_retina.files import write_json
+from edge_retina.files import load_json, sha256_file, write_json
 from edge_retina.schema import Reader, to_plain
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+_MOST_PIXELS = 8192  # of a side: anchors are made for every place of a picture
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class FileEntry:
 
     bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileEntry:
+        """Describe a file."""
+        return cls(path.stat().st_size, sha256_file(path))
 
 
 @dataclass(frozen=True)
@@ -109,12 +114,15 @@ def load_manifest(path: Path | str) -> Manifest:
     path = Path(path)
     path = path / MANIFEST_NAME if path.is_dir() else path
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = load_json(path)
     except FileNotFoundError:
         raise ModelError(
             f"{path}: no such file; expected an export directory's {MANIFEST_NAME}"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(f"{path}: can't be read ({reason}); export the model again") from None
+    except ValueError as error:
         raise ModelError(f"{path}: not valid JSON ({error}); export the model again") from None
     reader = Reader(str(path), ModelError, remedy="export the model again", ignore_unknown=True)
     if not isinstance(tree, dict) or "schema_version" not in tree:
@@ -124,4 +132,8 @@ def load_manifest(path: Path | str) -> Manifest:
             f"{path}: schema_version is {tree['schema_version']!r}, expected {SCHEMA_VERSION}; use "
             "the edge-retina that exported the model, or export it again"
         )
-    return reader.read(Manifest, tree)
+    manifest = reader.read(Manifest, tree)
+    for name, side in (("height", manifest.input.height), ("width", manifest.input.width)):
+        if not 1 <= side <= _MOST_PIXELS:
+            raise reader.fail(f"input.{name} is {side}, expected 1..{_MOST_PIXELS}")
+    return manifest

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from edge_retina.errors import ModelError
+from edge_retina.files import read_small_file, sha256_file
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 
 LABELS_NAME = "labels.txt"
 MODEL_IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
+_MOST_LABEL_BYTES = 1_000_000  # ten thousand long names; deflated, gigabytes fit into a small file
+# What zipfile raises for archives that are damaged, encrypted or of a method it doesn't know
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, OverflowError)
 
 
 def check_model_file(path: Path) -> None:
@@ -31,6 +36,32 @@ def check_model_file(path: Path) -> None:
             f"{path}: not a TFLite file "
             f"(bytes 4..8 are {head[4:]!r}, expected {MODEL_IDENTIFIER!r})"
         )
+
+
+def check_manifest_hash(path: Path) -> None:
+    """Refuse a file that isn't what the manifest beside it describes: damaged, or replaced.
+
+    A file that no manifest lists is taken as it is.
+
+    Raises:
+        ModelError: another size or hash, or the manifest can't be read.
+    """
+    if not (path.parent / MANIFEST_NAME).is_file():
+        return
+    entry = load_manifest(path.parent).files.get(path.name)
+    if entry is None:
+        return
+    size = path.stat().st_size
+    if size != entry.bytes:
+        found = f"it has {size} bytes, there are {entry.bytes} in the manifest"
+    elif sha256_file(path) != entry.sha256:
+        found = "its SHA-256 is another one"
+    else:
+        return
+    raise ModelError(
+        f"{path}: isn't the file that {MANIFEST_NAME} beside it describes ({found}); copy or "
+        f"export it again, or move it away from the {MANIFEST_NAME} of another file"
+    )
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -61,12 +92,19 @@ def _labels_inside(path: Path) -> tuple[str, ...]:
         with zipfile.ZipFile(path) as archive:
             if LABELS_NAME not in archive.namelist():
                 return ()
-            return _lines(archive.read(LABELS_NAME), where=f"{path}, {LABELS_NAME} inside")
-    except zipfile.BadZipFile as error:
+            with archive.open(LABELS_NAME) as stream:
+                content = stream.read(_MOST_LABEL_BYTES + 1)
+    except _BROKEN_ARCHIVE as error:
         raise ModelError(
             f"{path}: the archive with the labels at its end is broken ({error}); "
             "copy or export the model again"
         ) from None
+    where = f"{path}, {LABELS_NAME} inside"
+    if len(content) > _MOST_LABEL_BYTES:
+        raise ModelError(
+            f"{where}: longer than {_MOST_LABEL_BYTES // 10**6} MB; expected one class name a line"
+        )
+    return _lines(content, where=where)
 
 
 def _labels_of_manifest(path: Path) -> tuple[str, ...]:
@@ -78,7 +116,12 @@ def _labels_of_manifest(path: Path) -> tuple[str, ...]:
 
 def _labels_beside(path: Path) -> tuple[str, ...]:
     file = path.parent / LABELS_NAME
-    return _lines(file.read_bytes(), where=str(file)) if file.is_file() else ()
+    if not file.is_file():
+        return ()
+    try:
+        return _lines(read_small_file(file), where=str(file))
+    except ValueError as error:
+        raise ModelError(f"{file}: {error}; expected one class name a line") from None
 
 
 def _lines(data: bytes, *, where: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def write_export(directory: Path, labels: tuple[str, ...]) -> Path:
         thresholds={},
         quantization={},
         metrics={},
-        files={name: FileEntry(1, "0")},
+        files={name: FileEntry.of(directory / name)},
         config={},
     ).save(directory)
     return directory

@@ -53,7 +53,7 @@ def export(tmp_path: Path) -> Path:
         thresholds={},
         quantization={},
         metrics={},
-        files={name: FileEntry(1, "0") for name in names},
+        files={name: FileEntry.of(directory / name) for name in names},
         config={},
     ).save(directory)
     return directory

@@ -57,5 +57,5 @@ def write_raw(directory: Path, content: bytes | None = None, **changes: Any) -> 
     """Write file and manifest; return the file's path."""
     path = directory / NAME
     path.write_bytes(raw_content() if content is None else content)
-    raw_manifest(**changes).save(directory)
+    raw_manifest(**{"files": {NAME: FileEntry.of(path)}, **changes}).save(directory)
     return path

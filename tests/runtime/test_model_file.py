@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,49 @@ def test_labels_that_are_not_text(model: Path) -> None:
     (model.parent / "labels.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="not UTF-8 text"):
         read_labels(model)
+
+
+def list_in_manifest(model: Path) -> None:
+    files = {model.name: FileEntry.of(model)}
+    dataclasses.replace(manifest_listing(model.name), files=files).save(model.parent)
+
+
+def flip_a_weight(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage, expected",
+    [
+        (flip_a_weight, "its SHA-256 is another one"),
+        (lambda content: content + b"0", r"it has \d+ bytes, there are \d+ in the manifest"),
+    ],
+)
+def test_a_file_that_is_not_the_manifest_s_is_refused(
+    model: Path, damage: Callable[[bytes], bytes], expected: str
+) -> None:
+    list_in_manifest(model)
+    TFLiteDetector(model)
+    model.write_bytes(damage(model.read_bytes()))
+    with pytest.raises(ModelError, match=rf"isn't the file that manifest.json .* \({expected}\)"):
+        TFLiteDetector(model)
+
+
+def test_labels_that_unpack_to_gigabytes_are_not_unpacked(model: Path) -> None:
+    with zipfile.ZipFile(model, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", b"x" * 50_000_000)
+    assert model.stat().st_size < 1_000_000
+    with pytest.raises(ModelError, match="inside: longer than 1 MB; expected one class name"):
+        read_labels(model)
+
+
+@pytest.mark.parametrize("field", [20, 24])  # of the central directory: the two sizes
+def test_an_archive_with_an_absurd_size_does_no_harm(model: Path, field: int) -> None:
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("labels.txt", "disc\nsquare\n")
+    content = bytearray(model.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + field : entry + field + 4] = b"\xff" * 4
+    model.write_bytes(content)
+    assert read_labels(model) == ("disc", "square")
