@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,15 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
     return prepared
 
 
-def prepare_run(config: Config, run: RunDirectory) -> RunContext:
+def prepare_run(
+    config: Config, run: RunDirectory, *, before_writing: Callable[[], None] = lambda: None
+) -> RunContext:
     """Check settings and data, choose the anchors, and save what the RUN starts from.
+
+    Args:
+        config: of the RUN.
+        run: new, or begun with these settings.
+        before_writing: called when all checks have passed.
 
     Raises:
         ConfigError: a recipe or a pinned calibration set that can't be used.
@@ -132,6 +139,7 @@ def prepare_run(config: Config, run: RunDirectory) -> RunContext:
         grid = resolve_anchors(config, prepared.train)
     context = RunContext(run, config, prepared, grid)
     _ = context.calibration_sha256  # a pinned set of other images is refused here
+    before_writing()
     run.save_labels(prepared.dataset.labels)
     run.save_config(config)
     run.save_anchors(grid)

@@ -28,9 +28,7 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
 
     Raises:
         RunError: another process writes it.
-        NotADirectoryError: its path is that of a file.
     """
-    run.require_directory()
     run.root.mkdir(parents=True, exist_ok=True)
     path = run.root / LOCK_NAME
     file = _acquire(path)

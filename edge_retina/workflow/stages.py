@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,12 @@ def train_run(config: Config, run: RunDirectory) -> RunContext:
 
 def _complete(config: Config, run: RunDirectory, stages: Sequence[str] | None) -> RunContext:
     is_chief = cluster_of(config.train.distribution).is_chief
-    with lock_run(run) if is_chief else nullcontext():  # it holds the lock for all of them
-        context = prepare_run(config, run)
+    with ExitStack() as held:
+
+        def lock() -> None:
+            if is_chief:  # for all of them
+                held.enter_context(lock_run(run))
+
+        context = prepare_run(config, run, before_writing=lock)
         STAGES.complete(context, stages if is_chief else ("train",))
     return context
