@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.stored_files import open_binary
+
+_MOST_BYTES = 256 * 2**20  # of a small file; detections of 5,000 pictures take some 60 MB
 
 
 @contextmanager
@@ -67,6 +71,39 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def read_small_file(path: Path | str) -> bytes:
+    """Return the content of a small file of our own, such as JSON or a list of labels.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: no ordinary file, which may never end, or larger than `_MOST_BYTES`.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+        state = os.fstat(stream.fileno())
+        if stat.S_ISDIR(state.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is no ordinary file")
+        if state.st_size > _MOST_BYTES:
+            raise ValueError(
+                f"it has {state.st_size} bytes, but at most {_MOST_BYTES // 2**20} MiB are read"
+            )
+        return stream.read()
+
+
+def load_json(path: Path | str) -> Any:
+    """Return the value in a small JSON file of our own.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: too large, not UTF-8, not JSON, or nested too deeply; the text says which.
+    """
+    try:
+        return json.loads(read_small_file(path).decode("utf-8"))
+    except RecursionError:
+        raise ValueError("its lists or objects are nested too deeply") from None
 
 
 def sha256_file(path: Path | str) -> str:

@@ -7,7 +7,6 @@ and when a stage counts as done.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config, load_config
 from edge_retina.errors import RunError
-from edge_retina.files import write_json, write_text
+from edge_retina.files import load_json, write_json, write_text
 from edge_retina.schema import Reader, to_plain
 
 
@@ -93,7 +92,7 @@ class RunDirectory:
         """Return the contents of a stage's marker; empty if the stage is not done."""
         path = self.marker(stage)
         try:
-            details: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            details = load_json(path)
         except FileNotFoundError:
             return {}
         except ValueError as error:
@@ -159,7 +158,7 @@ class RunDirectory:
         """
         path = self.anchors_file
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            tree = load_json(path)
         except FileNotFoundError:
             return self._configured_anchors()
         except ValueError as error:

@@ -13,6 +13,7 @@ import pytest
 from edge_retina.files import (
     atomic_path,
     dump_json,
+    load_json,
     sha256_file,
     sha256_json,
     write_bytes,
@@ -98,3 +99,30 @@ def test_sha256_json_depends_on_values_not_on_order() -> None:
     assert sha256_json({"a": 1, "b": 2}) == sha256_json({"b": 2, "a": 1})
     assert sha256_json({"a": 1, "b": 2}) != sha256_json({"a": 1, "b": 3})
     assert sha256_json([1, 2]) != sha256_json([2, 1])
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b"\xff{}", "can't decode byte 0xff"),
+        (b"{", "Expecting property name"),
+        (b"1" * 5000, "integer string conversion"),
+    ],
+)
+def test_json_that_is_damaged_is_a_value_error(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=expected):
+        load_json(tmp_path / "a.json")
+
+
+def test_a_pipe_and_a_huge_file_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "huge", "wb") as stream:
+        stream.truncate(2**40)  # sparse
+    with pytest.raises(ValueError, match="it is no ordinary file"):
+        load_json(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="at most 256 MiB are read"):
+        load_json(tmp_path / "huge")

@@ -53,12 +53,15 @@ def find_media(inputs: Sequence[Path], out: Path) -> list[MediaFile]:
 
 def _find(given: Path, out: Path) -> list[MediaFile]:
     if given.is_dir():
-        files = sorted(path for path in given.rglob("*") if _kind(path) is not None)
+        found = (path for path in given.rglob("*") if _kind(path) is not None)
+        files = sorted(path for path in found if path.is_file())
         if not files:
             raise DatasetError(f"{given}: no image or video in this directory; {_allowed()}")
         return [_media(path, out / path.relative_to(given)) for path in files]
     if not given.exists():
         raise DatasetError(f"{given}: no such file or directory; expected an image or a video")
+    if not given.is_file():  # a pipe or a device may never end
+        raise DatasetError(f"{given}: no ordinary file; expected an image or a video")
     if _kind(given) is None:
         raise DatasetError(f"{given}: unknown file type '{given.suffix}'; {_allowed()}")
     return [_media(given, out / given.name)]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_retina.errors import ConfigError
-from edge_retina.files import write_json
+from edge_retina.files import load_json, write_json
 from edge_retina.int8.selection import CalibrationSet, calibration_set
 from edge_retina.schema import Reader
 
@@ -71,7 +70,7 @@ def read_pinned(path: Path, *, known: Collection[str]) -> CalibrationSet:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load_json(path)
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"quantize.calibration_set {path}: can't be read ({reason})") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_retina.errors import RunError
-from edge_retina.files import atomic_path, write_json
+from edge_retina.files import atomic_path, load_json, write_json
 from edge_retina.int8.recipe import Recipe, recipe_from_dict
 from edge_retina.model.deploy import build_deploy_graph
 from edge_retina.model.keras import keras
@@ -71,8 +70,8 @@ def load_record(run: RunDirectory, method: str) -> QuantizationRecord:
     """
     path = run.require(run.quantized_dir(method) / _RECORD, f"quantize --method {method}")
     try:
-        return QuantizationRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
+        return QuantizationRecord(**load_json(path))
+    except (ValueError, TypeError) as error:
         raise RunError(f"{path}: damaged ({error}); quantize again") from None
 
 

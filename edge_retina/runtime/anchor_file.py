@@ -12,7 +12,6 @@ that the user gives:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from edge_retina.boxes.codec import CODE_SCALES, MAX_LOG_SIZE
 from edge_retina.errors import ModelError, choices_hint
+from edge_retina.files import load_json
 
 _ORDERS = {"yxhw": (0, 1, 2, 3), "xywh": (1, 0, 3, 2)}
 _FIELDS = ("anchors", "scales", "order", "exponential", "sigmoid")
@@ -94,7 +94,7 @@ def load_anchors(path: Path) -> AnchorSet:
         ModelError: missing, not JSON, or not of this form.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = load_json(path)
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"--anchors {path}: can't be read ({reason}); expected JSON") from None

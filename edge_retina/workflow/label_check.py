@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.doctor.labels.suspects import Suspect, find_suspects
 from edge_retina.errors import DatasetError, RunError
 from edge_retina.evaluation.matches import find_matches
-from edge_retina.files import sha256_json, write_json
+from edge_retina.files import load_json, sha256_json, write_json
 from edge_retina.progress import show_progress
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
@@ -148,10 +147,19 @@ def _refuse_other_work(
     file = out / "folds.json"
     if not file.exists():
         write_json(file, {"schema_version": 1, "fingerprint": found})
-    elif json.loads(file.read_text(encoding="utf-8")).get("fingerprint") != found:
+    elif _fingerprint(file) != found:
         raise RunError(
             f"{out}: holds folds of other data or settings; give another --out, or delete it"
         )
+
+
+def _fingerprint(file: Path) -> str:
+    try:
+        return str(load_json(file)["fingerprint"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(
+            f"{file}: damaged ({error}); give another --out, or delete {file.parent}"
+        ) from None
 
 
 def _judge(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from edge_retina.benchmark.backends import KERAS, XNNPACK, open_model
 from edge_retina.benchmark.candidate import run_candidates, tflite_candidates
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
+from edge_retina.errors import RunError
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record, recorded_metrics
-from edge_retina.files import write_json
+from edge_retina.files import load_json, write_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import load_manifest
@@ -89,7 +89,12 @@ def benchmark_run(context: RunContext) -> None:
 def load_results(run: RunDirectory, stage: str) -> dict[str, Any]:
     """Return the JSON that a stage left, `evaluate` or `benchmark`."""
     path = run.require(run.results_file(stage), "run")
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        results = load_json(path)
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error}); delete it and run again") from None
+    if not isinstance(results, dict):
+        raise RunError(f"{path}: damaged (not an object); delete it and run again")
     return results
 
 

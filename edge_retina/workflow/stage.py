@@ -14,14 +14,13 @@ touch each other's markers.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_retina.files import sha256_file, sha256_json
+from edge_retina.files import load_json, sha256_file, sha256_json
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.manifest import MANIFEST_NAME
 from edge_retina.workflow.context import RunContext
@@ -136,7 +135,7 @@ def _sha256(path: Path) -> str:
         return sha256_file(path)
     # The manifest gets its metrics after the export: they are no part of what was exported.
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = load_json(path)
     except ValueError:
         return "damaged"
     return sha256_json({**tree, "metrics": {}}) if isinstance(tree, dict) else "damaged"

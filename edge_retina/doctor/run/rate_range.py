@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_retina.errors import RunError
+from edge_retina.files import load_json
 
 _FALLEN = 0.9  # of the first loss: a curve that falls less says nothing
 
@@ -41,7 +41,7 @@ def read_rate_range(path: Path) -> RateRange | None:
     if not path.is_file():
         return None
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = load_json(path)
         rates, losses = (tuple(map(float, tree[key])) for key in ("learning_rates", "losses"))
     except (ValueError, TypeError, KeyError):
         raise RunError(
