@@ -41,6 +41,7 @@ PRESET_DIR = Path(__file__).parent / "presets"
 # Fields that a level leaves as they are, unless its section names them; the file explains.
 _NO_MATTER_OF_LEVEL = ("level", "min_visible", "vertical_flip", "transpose")
 _ANY = math.inf
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -767,14 +768,21 @@ def _check_relations(config: Config) -> None:
     low, high = config.augmentation.scale
     if low > high:
         raise ConfigError(f"augmentation.scale must be [low, high], got {low}, {high}")
-    if not config.name or any(c in config.name for c in "/\\\0"):
-        raise ConfigError(f"name must be usable in file names, got {config.name!r}")
+    _check_name(config.name)
     if config.anchors.kind == "fitted" and not config.anchors.fit:
         raise ConfigError(
             'anchors.kind "fitted" contradicts anchors.fit false; leave out anchors.fit, '
             "which anchors.kind replaces"
         )
     _check_shapes(config.anchors.shapes, model)
+
+
+def _check_name(name: str) -> None:
+    if not name or name in (".", "..") or any(char in name for char in "/\\\0"):
+        raise ConfigError(f"name must be usable in file names, got {name!r}")
+    size = len(name.encode())
+    if size > _LONGEST_NAME:  # file systems allow 255 with what is put behind it
+        raise ConfigError(f"name must have at most {_LONGEST_NAME} bytes, got {size}")
 
 
 def _check_shapes(shapes: tuple[tuple[tuple[float, float], ...], ...], model: ModelConfig) -> None:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from edge_retina.errors import EdgeRetinaError, choices_hint
 
+_MOST_DIGITS = 1e15  # larger numbers are shown rounded
 _METADATA_KEY = "option"
 _TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
@@ -197,9 +198,9 @@ def find_problem(rule: Option, value: Any) -> str:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             continue
         if not rule.low <= number <= rule.high:  # false for NaN too
-            return f"must be {_range(rule)}, got {number:g}"
+            return f"must be {_range(rule)}, got {_text(number)}"
         if rule.multiple_of and number % rule.multiple_of:
-            return f"must be a multiple of {rule.multiple_of}, got {number:g}"
+            return f"must be a multiple of {rule.multiple_of}, got {_text(number)}"
     return ""
 
 
@@ -228,8 +229,8 @@ def to_plain(value: Any) -> Any:
 
 def _range(rule: Option) -> str:
     if rule.high == math.inf:
-        return f"{rule.low:g} or more"
-    return f"in {rule.low:g}..{rule.high:g}"
+        return f"{_text(rule.low)} or more"
+    return f"in {_text(rule.low)}..{_text(rule.high)}"
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -240,3 +241,9 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 def _without_none(hint: Any) -> Any:
     kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
     return kinds[0] if len(kinds) == 1 else Any
+
+
+def _text(number: float) -> str:
+    """Return a number as people write it: whole ones with all their digits."""
+    is_whole = float(number).is_integer() and abs(number) < _MOST_DIGITS
+    return str(int(number)) if is_whole else f"{number:g}"

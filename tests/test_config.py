@@ -199,6 +199,9 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
         ("augmentation.scale=[0, 1]", "augmentation.scale must be in 0.1..10, got 0"),
         ("name=a/b", "name must be usable in file names, got 'a/b'"),
         ("name=", "name must be usable in file names, got ''"),
+        ("name=..", "name must be usable in file names, got '..'"),
+        (f"name={'ü' * 101}", "name must have at most 200 bytes, got 202"),
+        ("seed=4294967296", "seed must be in 0..4294967295, got 4294967296"),
         ("anchors.shapes=[[[8, 8]]]", "anchors.shapes must be 5 lists (levels 3..7)"),
         (
             "anchors={kind = 'fitted', fit = false}",

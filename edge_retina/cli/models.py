@@ -33,11 +33,14 @@ log = logging.getLogger(__name__)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+MOST_THREADS = 256  # more than any device has cores; thousands would starve the machine
+
+
 def threads_option(command: _Command) -> _Command:
     """Add `--threads N`, passed as `threads`: int."""
     return click.option(
         "--threads",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, MOST_THREADS),
         default=1,
         show_default=True,
         help="Threads of a .tflite model.",
