@@ -4,7 +4,8 @@ A command's module is imported only when the command is called. So `edge-retina 
 a device without TensorFlow can run the commands that don't need it. The command summaries are here
 for the same reason.
 
-Exit codes: 0 success; 1 failure, with one line on standard error; 2 wrong usage; 130 interrupted.
+Exit codes: 0 success; 1 failure, with one line on standard error; 2 wrong usage; 130 interrupted
+(Ctrl-C), 143 terminated.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import click
 
 import edge_retina
+from edge_retina.cli.interruption import Interruption, leave
 from edge_retina.cli.logs import configure_logging
 from edge_retina.cli.options import Session, debug_option
 from edge_retina.errors import EdgeRetinaError, choices_hint
 
 TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class CommandEntry(NamedTuple):
@@ -106,20 +108,32 @@ class Program(click.Group):
         name = prog_name or "edge-retina"
         if not standalone_mode:
             return super().main(args, name, complete_var, standalone_mode=False, **extra)
-        try:
-            code = super().main(args, name, complete_var, standalone_mode=False, **extra)
-        except click.ClickException as error:
-            error.show()
-            code = error.exit_code
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
-            code = INTERRUPTED
-        except Exception as error:
-            if session.debug:
-                traceback.print_exc()
-            click.echo(f"Error: {describe(error)}", err=True)
-            code = 1
+        interruption = Interruption()
+        # Called with arguments, it is part of another program, whose signals are not ours.
+        with interruption.watch() if args is None else nullcontext():
+            try:
+                code = super().main(args, name, complete_var, standalone_mode=False, **extra)
+            except click.ClickException as error:
+                error.show()
+                code = error.exit_code
+            except (KeyboardInterrupt, click.Abort):
+                code = _interrupted(interruption)
+            except Exception as error:
+                if session.debug:
+                    traceback.print_exc()
+                if interruption:  # it follows from that
+                    code = _interrupted(interruption)
+                else:
+                    click.echo(f"Error: {describe(error)}", err=True)
+                    code = 1
+        if interruption:
+            leave(code)  # taking TensorFlow down in good order can take many seconds
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted(interruption: Interruption) -> int:
+    click.echo("Interrupted.", err=True)
+    return interruption.exit_code
 
 
 def describe(error: Exception) -> str:
