@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_retina.errors import ExportError
+from edge_retina.evaluation.agreement import Agreement
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.detector import TFLiteDetector
 
@@ -69,11 +71,47 @@ def test_another_model_is_told_by_the_output_that_differs(
 
     message = (
         f"tiny_uint8.tflite: its output '{output}' (xnnpack kernels) is right for only 0 of the 1 "
-        "objects that the model it was made from finds; 90% are needed; the conversion is wrong"
+        "objects that the model it was made from finds; 50% are needed; the conversion is wrong"
     )
     with pytest.raises(ExportError) as caught:
         verify_file(TINY, Changed(change), [picture], precision="int8")
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "precision, xnnpack, builtin, outcome",
+    [
+        ("int8", 10, 10, ""),
+        ("int8", 10, 8, "builtin kernels) is right for only 8 of the 10 .* 90 % are usual"),
+        ("int8", 8, 8, "xnnpack kernels) is right for only 8 of the 10 .* 90 % are usual"),
+        ("int8", 10, 4, ExportError),
+        ("float32", 10, 9, "builtin kernels) is right for only 9 of the 10 .* 95 % are usual"),
+        ("float32", 9, 9, ExportError),
+    ],
+)
+def test_kernels_that_differ_are_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    picture: Path,
+    precision: str,
+    xnnpack: int,
+    builtin: int,
+    outcome: str | type[ExportError],
+):
+    from edge_retina.export import verify
+
+    found = iter((xnnpack, builtin))
+    monkeypatch.setattr(
+        verify, "compare_detections", lambda *_, **__: Agreement(10, *3 * [next(found)])
+    )
+    if outcome is ExportError:
+        with pytest.raises(ExportError, match="the conversion is wrong"):
+            verify.verify_file(TINY, Changed(unchanged), [picture], precision=precision)
+        return
+    shares = verify.verify_file(TINY, Changed(unchanged), [picture], precision=precision)
+    assert shares["builtin"]["boxes"] == builtin / 10
+    assert re.search(str(outcome).replace(")", r"\)"), caplog.text)
+    assert ("are usual" in caplog.text) == bool(outcome)
 
 
 def test_a_deploy_graph_that_is_not_a_number_is_refused():
