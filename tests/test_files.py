@@ -126,3 +126,14 @@ def test_a_pipe_and_a_huge_file_are_not_read(tmp_path: Path) -> None:
         load_json(tmp_path / "pipe")
     with pytest.raises(ValueError, match="at most 256 MiB are read"):
         load_json(tmp_path / "huge")
+
+
+def test_the_content_is_on_the_disk_before_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, on_disk = tmp_path / "a.txt", []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: on_disk.append((os.pread(file, 9, 0), target.exists()))
+    )
+    write_text(target, "new")
+    assert on_disk == [(b"new", False)]
