@@ -16,7 +16,7 @@ from typing import Any
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config, load_config
 from edge_retina.errors import RunError
-from edge_retina.files import load_json, write_json, write_text
+from edge_retina.files import load_json, read_small_file, sha256_file, write_json, write_text
 from edge_retina.schema import Reader, to_plain
 
 
@@ -180,7 +180,12 @@ class RunDirectory:
         """Read the class names."""
         if not self.labels_file.is_file():
             raise RunError(f"{self.root}: no labels.txt; train first with 'edge-retina train'")
-        return tuple(self.labels_file.read_text(encoding="utf-8").splitlines())
+        try:
+            return tuple(read_small_file(self.labels_file).decode("utf-8").splitlines())
+        except ValueError as error:
+            raise RunError(
+                f"{self.labels_file}: damaged ({error}); expected one class name a line"
+            ) from None
 
     def require(self, path: Path, made_by: str) -> Path:
         """Return `path` if it exists; otherwise the error names the command that makes it.
@@ -192,5 +197,25 @@ class RunDirectory:
             raise RunError(
                 f"{self.root}: {path.relative_to(self.root)} is missing; "
                 f"run 'edge-retina {made_by}' first"
+            )
+        return path
+
+    def require_unchanged(self, path: Path, *, stage: str, made_by: str) -> Path:
+        """Return a file that a stage made, if it is still what the stage's marker says.
+
+        A file of a stage that is not done, or was done by a version that kept no hashes, is taken
+        as it is.
+
+        Raises:
+            RunError: it does not exist, or it was damaged or replaced.
+        """
+        self.require(path, made_by)
+        outputs = self.details(stage).get("outputs")
+        known = outputs if isinstance(outputs, dict) else {}
+        expected = known.get(str(path.relative_to(self.root)))
+        if expected and sha256_file(path) != expected:
+            raise RunError(
+                f"{path}: damaged or replaced (not what 'edge-retina {made_by}' wrote); "
+                "restore it, or make it again with that command"
             )
         return path

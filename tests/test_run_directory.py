@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,26 @@ def test_a_file_in_the_way_is_named(tmp_path: Path, path: str):
     RunDirectory(tmp_path / "new" / "run").require_directory()
     RunDirectory(tmp_path).require_directory()
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_labels_that_are_no_text_are_one_line(run: RunDirectory) -> None:
+    run.root.mkdir()
+    run.labels_file.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(RunError, match=r"labels\.txt: damaged .*; expected one class name a line"):
+        run.load_labels()
+
+
+def test_a_result_that_was_changed_is_refused(run: RunDirectory) -> None:
+    run.float_weights.parent.mkdir(parents=True)
+    run.float_weights.write_bytes(b"weights")
+
+    def take() -> Path:
+        return run.require_unchanged(run.float_weights, stage="train", made_by="train")
+
+    assert take() == run.float_weights  # of a training that goes on
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    run.mark_done("train", {"outputs": {"float/best.h5": sha256}})
+    assert take() == run.float_weights
+    run.float_weights.write_bytes(b"weighty")
+    with pytest.raises(RunError, match=r"damaged or replaced .not what 'edge-retina train' wrote"):
+        take()

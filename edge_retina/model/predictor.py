@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import ExportConfig
+from edge_retina.errors import RunError
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
@@ -64,12 +65,16 @@ def load_float_model(run: RunDirectory) -> keras.Model:
     """Build the float model of a RUN and load its best weights.
 
     Raises:
-        RunError: not a RUN, or not trained yet.
+        RunError: not a RUN, not trained yet, or its weights are damaged.
     """
     config, labels = run.load_config(), run.load_labels()
-    weights = run.require(run.float_weights, "train")
+    weights = run.require_unchanged(run.float_weights, stage="train", made_by="train")
     model = build_retinanet(config.model, num_classes=len(labels), anchors=run.load_anchors())
-    model.load_weights(str(weights))
+    try:
+        model.load_weights(str(weights))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # what h5py makes of damage
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{weights}: damaged ({reason}); train again in a new directory") from None
     return model
 
 

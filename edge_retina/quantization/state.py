@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,15 +94,23 @@ def load_quantized(
         trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
-        RunError: the RUN was not quantised by this method.
+        RunError: the RUN was not quantised by this method, or its weights are damaged.
     """
     record = load_record(run, method)
     recipe = recipe_from_dict(record.recipe)
     deploy = deploy_graph(trained or load_float_model(run), recipe, relu=_relu(record))
     quantized = build_quantized_model(deploy, recipe)
-    weights = run.require(run.quantized_dir(method) / _WEIGHTS, f"quantize --method {method}")
-    with np.load(weights) as arrays:
-        quantized.set_weights(dict(arrays))
+    weights = run.require_unchanged(
+        run.quantized_dir(method) / _WEIGHTS,
+        stage=f"quantize-{method}",
+        made_by=f"quantize --method {method}",
+    )
+    try:
+        with np.load(weights) as arrays:
+            values = dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{weights}: damaged ({error}); quantize again") from None
+    quantized.set_weights(values)
     quantized.set_activation_ranges(record.ranges)
     return quantized, record
 

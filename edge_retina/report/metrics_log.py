@@ -96,7 +96,7 @@ def read_records(path: Path | str) -> tuple[list[dict[str, Any]], tuple[str, ...
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return records, (f"{path.name}: the last line was cut off and is left out.",)
             raise RunError(f"{path}, line {number}: not JSON ({error}); remove the line") from None
