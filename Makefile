@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs clean
+.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs references docs-site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,7 +47,7 @@ CLIENT_PICTURES ?= --pictures ../shared/data/bccd/JPEGImages 14 --pictures ../sh
 
 test-clients: setup  ## compare every client with `edge-retina predict` on EXPORT's files; one environment per client
 	$(BIN)/python -m tests.clients.run $(EXPORT)/*.tflite $(CLIENT_PICTURES) \
-	  --json benchmarks/results/clients.json --doc docs/clients.md --readme README.md
+	  --json benchmarks/results/clients.json --doc docs/clients.md
 
 fmt: setup  ## format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .
@@ -75,8 +75,20 @@ profile: setup  ## profile the demo, into runs/profile.pstats
 	$(BIN)/python -m cProfile -o runs/profile.pstats -m edge_retina.cli.main demo --out runs/profile
 	$(BIN)/python -c "import pstats; pstats.Stats('runs/profile.pstats').sort_stats('cumulative').print_stats(40)"
 
-docs: setup  ## check the README's command reference against --help
-	$(BIN)/pytest tests/cli/test_readme_commands.py
+docs: setup  ## check links, commands and snippets of README and docs, and the generated pages
+	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_readme.py tests/test_docs.py
+
+references: setup  ## rewrite docs/config.md and docs/cli.md from the code
+	$(BIN)/python -m docs.site.references
+
+.venv-docs/stamp: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --requirement docs/site/requirements.txt
+	touch $@
+
+docs-site: .venv-docs/stamp  ## build the documentation as a website, into build/docs-site
+	.venv-docs/bin/mkdocs build --quiet --strict
+	@echo build/docs-site/index.html
 
 clean:  ## remove caches and builds; keep .venv and runs
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

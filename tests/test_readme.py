@@ -1,4 +1,4 @@
-"""The README's example for a device runs as it stands, and its links lead somewhere."""
+"""The README's example for a device runs as it stands; tests/test_docs.py has the other checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +30,5 @@ def test_device_example_finds_what_the_model_says(tmp_path: Path) -> None:
     assert second == "square 0.75 ymin xmin ymax xmax in 0..1: [0.1 0.2 0.5 0.6]"
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_links_lead_somewhere(link: str) -> None:
-    assert "://" not in link, "the README points at files of the repository only"
-    assert (ROOT / link).exists()
+def test_links_are_to_files_of_the_repository() -> None:
+    assert not [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" in link]

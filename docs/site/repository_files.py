@@ -2,8 +2,8 @@
 
 The pages link to results, scripts and examples by relative path, so that they work in a checkout
 and in a repository browser. MkDocs knows only files in docs/. This hook follows the links, adds the
-files as `repository/PATH`, and rewrites the links. Markdown and source files become pages, others
-are copied.
+files as `repository/PATH`, and rewrites the links. Markdown files, source files and directories
+of source files become pages, others are copied.
 """
 
 from __future__ import annotations
@@ -69,22 +69,24 @@ def _linked(path: str) -> Iterator[str]:
 
 
 def _target(path: str, link: str) -> str | None:
-    """Return the repository path of a relative link; a directory stands for its README.md.
+    """Return the repository path of a relative link; a directory stands for its README.md, if any.
 
-    None for other links, and for files that don't exist: MkDocs reports those.
+    None for other links, and for paths that don't exist: MkDocs reports those.
     """
     if "://" in link or link.startswith(("mailto:", "/")):
         return None
     target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
-    if (ROOT / target).is_dir():
+    if (ROOT / target / "README.md").is_file():
         target = posixpath.join(target, "README.md")
-    return target if (ROOT / target).is_file() else None
+    return target if (ROOT / target).exists() else None
 
 
 def _site_path(path: str) -> str:
     """Return the path below docs/ as which MkDocs sees a file of the repository."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
+    if (ROOT / path).is_dir():
+        return f"{PREFIX}{path}/index.md"
     return PREFIX + path + (".md" if posixpath.splitext(path)[1] in CODE else "")
 
 
@@ -92,15 +94,18 @@ def _repository_path(site_path: str) -> str:
     if not site_path.startswith(PREFIX):
         return f"docs/{site_path}"
     path = site_path.removeprefix(PREFIX)
-    return path if (ROOT / path).is_file() else path.removesuffix(".md")
+    return path if (ROOT / path).exists() else path.removesuffix("/index.md").removesuffix(".md")
 
 
 def _added_file(path: str, config: MkDocsConfig) -> File:
-    language = CODE.get(posixpath.splitext(path)[1])
-    if language is None:
-        return File.generated(config, _site_path(path), abs_src_path=str(ROOT / path))
-    text = (ROOT / path).read_text(encoding="utf-8")
-    page = f"# {path}\n\n````{language}\n{text.rstrip()}\n````\n"
+    source = ROOT / path
+    if source.is_file() and source.suffix not in CODE:
+        return File.generated(config, _site_path(path), abs_src_path=str(source))
+    shown = sorted(source.iterdir()) if source.is_dir() else [source]
+    page = f"# {path}\n"
+    for file in (file for file in shown if file.suffix in CODE):
+        text = file.read_text(encoding="utf-8").rstrip()
+        page += f"\n{file.name}\n\n````{CODE[file.suffix]}\n{text}\n````\n"
     return File.generated(config, _site_path(path), content=page)
 
 

@@ -1,4 +1,4 @@
-"""The client tables in Markdown: the full one in docs/, the short one in the README."""
+"""The table of clients in Markdown, as docs/clients.md has it."""
 
 from __future__ import annotations
 
@@ -49,22 +49,6 @@ def full_table(document: Mapping[str, Any]) -> str:
     )
 
 
-def short_table(document: Mapping[str, Any]) -> str:
-    """Return one row per client with verdicts; numbers only where a cell is not green."""
-    return markdown_table(
-        ["client", "version", *_COLUMNS, "class names"],
-        [
-            [
-                client,
-                _version(cells.values()),
-                *(_short_verdict(cells.get(column)) for column in _COLUMNS),
-                _names(document, client),
-            ]
-            for client, cells in _by_client(document).items()
-        ],
-    )
-
-
 def _by_client(document: Mapping[str, Any]) -> dict[str, dict[str, Cell]]:
     """Return the cells by client and column, clients in the order of the run."""
     found: dict[str, dict[str, Cell]] = {}
@@ -85,10 +69,6 @@ def _verdict(cell: Cell | None) -> str:
     if "network" not in cell:
         return f"{cell['verdict']}: `{cell['error']}`"
     return f"{cell['verdict']}: {_agreement(cell['network'])}"
-
-
-def _short_verdict(cell: Cell | None) -> str:
-    return "green" if cell is not None and cell["verdict"] == "green" else _verdict(cell)
 
 
 def _names(document: Mapping[str, Any], client: str) -> str:

@@ -24,7 +24,7 @@ from edge_retina.runtime.detector import TFLiteDetector
 from tests.clients.class_names import LABELS, draw_pictures, names_at, write_models
 from tests.clients.client import CLIENTS, Client, ClientError, run_client, written_command
 from tests.clients.comparison import compare
-from tests.clients.document import full_table, short_table, write_table
+from tests.clients.document import full_table, write_table
 from tests.clients.environments import NoEnvironmentError
 from tests.clients.pictures import gather, stretched
 
@@ -66,8 +66,6 @@ def main() -> int:
         write_json(args.json, document)
     if args.doc:
         write_table(args.doc, full_table(document))
-    if args.readme:
-        write_table(args.readme, short_table(document))
     return int(any(cell["verdict"] == "red" for cell in [*cells, *names]))
 
 
@@ -84,7 +82,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--doc", type=Path, help="a Markdown file whose table is replaced")
-    parser.add_argument("--readme", type=Path, help="another, with the short form of the table")
     return parser.parse_args()
 
 

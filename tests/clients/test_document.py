@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.document import BEGIN, END, full_table, short_table, write_table
+from tests.clients.document import BEGIN, END, full_table, write_table
 
 
 def cell(model: str, verdict: str, **more: Any) -> dict[str, Any]:
@@ -43,18 +43,10 @@ def test_a_row_has_both_precisions_and_a_red_cell_its_error() -> None:
     )
 
 
-def test_the_short_row_has_numbers_where_a_cell_is_not_green() -> None:
-    assert short_table(DOCUMENT).splitlines() == [
-        "| client | version | float32 | int8 | class names |",
-        "| --- | --- | --- | --- | --- |",
-        "| C | 1.0 | green | red: `no metadata` | green: 100/100 |",
-    ]
-
-
 def test_wrong_names_in_one_file_are_seen() -> None:
     document = {**DOCUMENT, "class_names": [DOCUMENT["class_names"][0], OFF_BY_ONE]}
-    assert short_table(document).endswith("| red: `printed: bus` |\n")
-    assert "| – |" in short_table({**DOCUMENT, "class_names": []})
+    assert "| red: `printed: bus` |" in full_table(document)
+    assert "| red: `no metadata` | – |" in full_table({**DOCUMENT, "class_names": []})
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path: Path) -> None:
@@ -73,10 +65,7 @@ def test_a_file_without_marks_is_left_alone(tmp_path: Path, text: str) -> None:
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize(
-    "name, table", [("docs/clients.md", full_table), ("README.md", short_table)]
-)
-def test_the_tables_are_those_of_the_recorded_run(repository: Path, name: str, table: Any) -> None:
+def test_the_table_is_that_of_the_recorded_run(repository: Path) -> None:
     recorded = json.loads((repository / "benchmarks/results/clients.json").read_text())
-    text = (repository / name).read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == "\n" + table(recorded)
+    text = (repository / "docs" / "clients.md").read_text(encoding="utf-8")
+    assert text.partition(BEGIN)[2].partition(END)[0] == "\n" + full_table(recorded)
