@@ -87,7 +87,7 @@ references: setup  ## rewrite docs/config.md and docs/cli.md from the code
 	touch $@
 
 docs-site: .venv-docs/stamp  ## build the documentation as a website, into build/docs-site
-	.venv-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 	@echo build/docs-site/index.html
 
 clean:  ## remove caches and builds; keep .venv and runs
