@@ -103,13 +103,13 @@ def _fields_table(section: str) -> str:
     """Return the table of a section's fields; "" is the top level."""
     defaults = to_plain(Config())
     defaults = defaults[section] if section else defaults
-    rows = [
-        [f"`{name}`", f"`{json.dumps(defaults[name])}`", _allowed(rule, defaults[name])]
-        + [_escaped(rule.help)]
-        for key, rule in iterate_options(Config)
-        for name in [key.rpartition(".")[2]]
-        if key.rpartition(".")[0] == section
-    ]
+    rows = []
+    for key, rule in iterate_options(Config):
+        parent, _, name = key.rpartition(".")
+        if parent == section:
+            default = defaults[name]
+            shown = f"`{json.dumps(default)}`"
+            rows.append([f"`{name}`", shown, _allowed(rule, default), _escaped(rule.help)])
     return markdown_table(["field", "default", "allowed", "meaning"], rows)
 
 
@@ -134,9 +134,7 @@ def _presets_table() -> str:
     """Return one row per field that any preset sets, one column per preset."""
     trees = {name: dict(_flat(read_toml(PRESET_DIR / f"{name}.toml"))) for name in PRESETS}
     keys = dict.fromkeys(key for tree in trees.values() for key in tree)
-    rows = [
-        [f"`{key}`"] + [_value(tree, key) for tree in trees.values()] for key in keys
-    ]
+    rows = [[f"`{key}`"] + [_value(tree, key) for tree in trees.values()] for key in keys]
     return markdown_table(["field", *trees], rows)
 
 
