@@ -47,7 +47,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Rewrite links to files of the repository, and "|" in the code of table cells."""
     path = _repository_path(page.file.src_uri)
     if not path.endswith(".md"):
-        return markdown  # a source file
+        page.meta["search"] = {"exclude": True}  # source files
+        return markdown
+    if not path.startswith("docs/"):
+        page.meta["search"] = {"boost": 0.2}  # below the pages that explain
 
     def site_link(match: re.Match[str]) -> str:
         target = _target(path, match[2])
@@ -105,7 +108,7 @@ def _added_file(path: str, config: MkDocsConfig) -> File:
     page = f"# {path}\n"
     for file in (file for file in shown if file.suffix in CODE):
         text = file.read_text(encoding="utf-8").rstrip()
-        page += f"\n{file.name}\n\n````{CODE[file.suffix]}\n{text}\n````\n"
+        page += f"\n{file.name if source.is_dir() else ''}\n\n````{CODE[file.suffix]}\n{text}\n````\n"
     return File.generated(config, _site_path(path), content=page)
 
 
