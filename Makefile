@@ -86,8 +86,9 @@ references: setup  ## rewrite docs/config.md and docs/cli.md from the code
 	.venv-docs/bin/pip install --quiet --requirement docs/site/requirements.txt
 	touch $@
 
+# Without --quiet: that hides the warnings from --strict too.
 docs-site: .venv-docs/stamp  ## build the documentation as a website, into build/docs-site
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo build/docs-site/index.html
 
 clean:  ## remove caches and builds; keep .venv and runs

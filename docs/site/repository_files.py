@@ -108,7 +108,8 @@ def _added_file(path: str, config: MkDocsConfig) -> File:
     page = f"# {path}\n"
     for file in (file for file in shown if file.suffix in CODE):
         text = file.read_text(encoding="utf-8").rstrip()
-        page += f"\n{file.name if source.is_dir() else ''}\n\n````{CODE[file.suffix]}\n{text}\n````\n"
+        title = f"\n{file.name}\n" if source.is_dir() else ""
+        page += f"{title}\n````{CODE[file.suffix]}\n{text}\n````\n"
     return File.generated(config, _site_path(path), content=page)
 
 
