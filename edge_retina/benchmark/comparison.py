@@ -10,7 +10,7 @@ import numpy as np
 from edge_retina.benchmark.backends import ALL_BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
-from edge_retina.benchmark.statistics import interleaved_ratio
+from edge_retina.benchmark.statistics import Ratio, interleaved_ratio
 from edge_retina.benchmark.warnings import ResultWarning
 
 
@@ -76,10 +76,19 @@ def _slower_text(item: Comparison) -> str:
     )
 
 
-def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
+def compare_results(result: BenchmarkResult, reference: BenchmarkResult) -> Ratio:
+    """Return how many times as long a result took as another one of the same benchmark.
+
+    What other programs took is left out of both. If the device was lost on the way, one of them may
+    have a round more, which is not compared.
+    """
     ours, theirs = _turns_ms(result), _turns_ms(reference)
     common = min(len(ours), len(theirs))
-    ratio = interleaved_ratio(ours[:common], theirs[:common])
+    return interleaved_ratio(ours[:common], theirs[:common])
+
+
+def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
+    ratio = compare_results(result, reference)
     return Comparison(
         model=result.model,
         backend=result.backend,
