@@ -1,6 +1,6 @@
 """What the benchmark adds to the interpreter's own `invoke`, measured in one process.
 
-    python benchmarks/harness_overhead.py FILE.tflite --json benchmarks/results/harness_overhead.json
+    python benchmarks/harness_overhead.py FILE.tflite --json benchmarks/results/overhead.json
 
 The inference stage of a detection sets the input, invokes, and copies the outputs. It alternates
 with a bare `invoke` whose input is already set, in the order A B B A. Asked: at most 2 % more.

@@ -111,7 +111,9 @@ class Baseline:
 
 def _compare(result: BenchmarkResult, older: Mapping[str, Any]) -> BaselineComparison:
     before, now = older["latency_ms"], result.latency_ms
-    ratio = separate_ratio(now.rounds_ms, before["rounds_ms"])
+    # The oldest documents have no middles of the rounds
+    rounds_ms = before.get("rounds_ms") or [before["p50"]]
+    ratio = separate_ratio(now.rounds_ms, rounds_ms)
     return BaselineComparison(
         model=result.model,
         backend=result.backend,
