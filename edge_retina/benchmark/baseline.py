@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.results import BaselineComparison, BenchmarkResult
 from edge_retina.benchmark.statistics import separate_ratio
@@ -110,10 +112,11 @@ class Baseline:
 
 
 def _compare(result: BenchmarkResult, older: Mapping[str, Any]) -> BaselineComparison:
+    newer = result.to_dict()
     before, now = older["latency_ms"], result.latency_ms
-    # The oldest documents have no middles of the rounds
-    rounds_ms = before.get("rounds_ms") or [before["p50"]]
-    ratio = separate_ratio(now.rounds_ms, rounds_ms)
+    known = all(map(_knows_what_others_took, (newer, older)))
+    rounds_ms = _own_rounds_ms if known else _rounds_ms
+    ratio = separate_ratio(rounds_ms(newer), rounds_ms(older))
     return BaselineComparison(
         model=result.model,
         backend=result.backend,
@@ -126,6 +129,25 @@ def _compare(result: BenchmarkResult, older: Mapping[str, Any]) -> BaselineCompa
         high=ratio.high,
         verdict=ratio.verdict,
     )
+
+
+def _knows_what_others_took(result: Mapping[str, Any]) -> bool:
+    samples = result.get("samples_ms")
+    return samples is not None and len(samples["lost"]) > 0
+
+
+def _own_rounds_ms(result: Mapping[str, Any]) -> list[float]:
+    """Return the middle of each round without what other programs took."""
+    samples = result["samples_ms"]
+    own_ms = np.array(result["latency_ms"]["samples"]) - np.array(samples["lost"])
+    ends = np.cumsum([sum(turns) for turns in samples["turns"]])
+    return [float(np.median(part)) for part in np.split(own_ms, ends[:-1])]
+
+
+def _rounds_ms(result: Mapping[str, Any]) -> list[float]:
+    """Return the middle of each round; the oldest documents have the one of all only."""
+    latency = result["latency_ms"]
+    return list(latency.get("rounds_ms") or [latency["p50"]])
 
 
 def _difference(before: object, after: object) -> str:

@@ -114,8 +114,10 @@ def _load(rounds: Sequence[WorkerResult], environment: Environment) -> ResultWar
     loads = [item.other_load for item in rounds if item.other_load is not None]
     if not loads or statistics.mean(loads) <= OTHER_LOAD:
         return None
+    lost_ms = sum(ms for item in rounds for ms in item.lost_ms)
+    share = lost_ms / sum(ms for item in rounds for ms in item.whole_ms)
     text = (
         f"other programs kept {statistics.mean(loads):.1f} of {environment.cores} cores busy "
-        "meanwhile; close them"
+        f"meanwhile and had {share:.0%} of the measured time (ratios leave it out); close them"
     )
     return ResultWarning("load", text)

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -74,33 +75,54 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Results of tiny_uint8.tflite in two rounds, each changed to have taken 1 ms."""
+    """Results of tiny_uint8.tflite in two rounds, changed to have taken 1 ms and 9 of others."""
     path = tmp_path / "old.json"
-    result = run(GOLDEN / "tiny_uint8.tflite", *BRIEF, "--rounds", 2, "--json", path)
-    assert result.exit_code == 0, result.output
+    told = run(GOLDEN / "tiny_uint8.tflite", *BRIEF, "--rounds", 2, "--json", path)
+    assert told.exit_code == 0, told.output
     document = json.loads(path.read_text())
-    document["results"][0]["latency_ms"] |= {"p50": 1.0, "rounds_ms": [1.0, 1.0]}
+    (result,) = document["results"]
+    result["latency_ms"] |= {"p50": 10.0, "rounds_ms": [10.0, 10.0], "samples": [10.0] * 6}
+    result["samples_ms"]["lost"] = [9.0] * 6
     path.write_text(json.dumps(document))
     return path
 
 
-def test_results_are_shown_beside_the_older_ones(old: Path, tmp_path: Path) -> None:
+def test_results_are_shown_beside_the_older_ones(
+    old: Path, tiny: list[Path], tmp_path: Path
+) -> None:
     """One is the same file under another name; the other one has no older result."""
     moved = shutil.copy(GOLDEN / "tiny_uint8.tflite", tmp_path / "moved.tflite")
     target = tmp_path / "new.json"
     result = run(
-        *(moved, GOLDEN / "tiny_float32.tflite"),
+        *(moved, tiny[0]),
         *(*BRIEF, "--rounds", 2, "--baseline", old, "--json", target),
     )
     assert result.exit_code == 0, result.output
     document = json.loads(target.read_text())
     (beside,) = document["baseline"]
-    middles = document["results"][0]["latency_ms"]["rounds_ms"]
+    newer = document["results"][0]
+    own = np.subtract(newer["latency_ms"]["samples"], newer["samples_ms"]["lost"])
+    middles = np.median(own[:3]), np.median(own[3:])
     assert beside["model"] == str(moved)
-    assert (beside["same_file"], beside["before_ms"]) == (True, 1.0)
+    assert (beside["same_file"], beside["before_ms"]) == (True, 10.0)
     assert beside["ratio"] == pytest.approx((middles[0] * middles[1]) ** 0.5)
     assert beside["low"] <= beside["ratio"] <= beside["high"]
-    assert f"1.00 ms -> {beside['now_ms']:.2f} ms" in result.stdout
+    assert f"10.00 ms -> {beside['now_ms']:.2f} ms" in result.stdout
+
+
+def test_without_what_others_took_the_middles_are_compared(old: Path, tmp_path: Path) -> None:
+    document = json.loads(old.read_text())
+    for name in ("samples_ms", "scenario", "warmups", "other_load"):  # as older versions wrote it
+        del document["results"][0][name]
+    del document["scenario"]
+    old.write_text(json.dumps(document))
+    target = tmp_path / "new.json"
+    arguments = ("--rounds", 2, "--baseline", old, "--json", target)
+    assert run(GOLDEN / "tiny_uint8.tflite", *BRIEF, *arguments).exit_code == 0
+    newer = json.loads(target.read_text())
+    middles = newer["results"][0]["latency_ms"]["rounds_ms"]
+    (beside,) = newer["baseline"]
+    assert beside["ratio"] == pytest.approx((middles[0] * middles[1]) ** 0.5 / 10)
 
 
 def test_the_same_name_will_do(old: Path, tmp_path: Path) -> None:

@@ -184,13 +184,17 @@ def test_what_others_took_is_no_throttling() -> None:
 
 
 def test_programs_that_run_meanwhile_are_told() -> None:
-    rounds = [dataclasses.replace(measured((1.0,)), other_load=load) for load in (0.1, None, 0.9)]
+    rounds = [
+        dataclasses.replace(measured((1.0,)), other_load=load, lost_ms=(0.3,))
+        for load in (0.1, None, 0.9)
+    ]
     item = result(candidate("a_float32"), *rounds)
     assert item.other_load == pytest.approx(0.5)
     (warning,) = item.warnings
     assert (warning.code, warning.text) == (
         "load",
-        "other programs kept 0.5 of 4 cores busy meanwhile; close them",
+        "other programs kept 0.5 of 4 cores busy meanwhile and had 12% of the measured time "
+        "(ratios leave it out); close them",
     )
     assert result(candidate("a_float32"), rounds[0]).warnings == ()
 
