@@ -79,7 +79,8 @@ class _Member:
         self._place = place
         self._task = task
         self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop()
-        path = os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, **task.environment}
+        path = os.pathsep.join(filter(None, (_PACKAGES, environment.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edge_retina.benchmark.worker"],
             stdin=subprocess.PIPE,
@@ -87,7 +88,7 @@ class _Member:
             # Not this process's own: if it is killed, nobody must wait for the member's end
             stderr=self._errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": path, **task.environment},
+            env={**environment, "PYTHONPATH": path},
         )
         self._typical_s = 0.0
         self._turn_runs = 0

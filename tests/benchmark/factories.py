@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import edge_retina
 from edge_retina.runtime.detections import Detections
 
 
@@ -53,6 +54,10 @@ def crashing(model: str) -> None:
 
 def sees(model: str, variable: str) -> None:
     raise RuntimeError(f"{variable}={os.environ.get(variable)}")
+
+
+def telling_the_package(model: str) -> None:
+    raise RuntimeError(edge_retina.__file__)
 
 
 def stalling(model: str) -> None:
