@@ -24,7 +24,7 @@ BRIEF = ("--backend", "xnnpack", "--runs", 3, "--min-seconds", 0, "--max-warmup"
 
 def baseline(environment: Environment = BOARD, **fields: Any) -> Baseline:
     document = {"environment": dataclasses.asdict(environment), "results": [], "device": "local"}
-    return Baseline(Path("old.json"), {**document, **fields})
+    return Baseline.from_document(Path("old.json"), {**document, **fields})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,19 @@ def test_another_device_and_another_scenario_are_refused() -> None:
         baseline().check(BOARD, device="local", scenario="single-stream", allow_other_machine=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"results": []}', '{"mAP": 0.5}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"results": []}',
+        '{"environment": 3, "results": []}',
+        '{"environment": {}, "results": 3}',
+        '{"environment": {}, "results": [{}]}',
+        '{"environment": {}, "results": ["a"]}',
+        '{"environment": {}, "results": [{"latency_ms": {"rounds_ms": ["x"], "p50": 1}}]}',
+    ],
+)
 def test_what_is_no_benchmark_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "old.json"
     path.write_text(text)
