@@ -13,7 +13,7 @@ import math
 import re
 import tempfile
 import uuid
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,7 @@ from edge_retina.benchmark.detection_answer import DetectionResult
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
-from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.files import sha256_file
 from edge_retina.runtime.detector import TFLiteDetector
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 _SPARE_BYTES = 16 * 2**20  # kept free on the device
 _PROFILED_RUNS = 10
 _TIMEOUT_S = 1800.0
+_WARMUP_S = 1.0  # the program can't be told to wait until its times stop drifting
 # "use_xnnpack=false" also keeps XNNPACK from being applied by default
 _FLAGS = {
     XNNPACK: "--use_xnnpack=true",
@@ -85,7 +86,6 @@ class AdbRunner:
     _directory: str = ""  # on the device; made when something is brought
     _program: str = ""
     _there: set[str] = field(default_factory=set)
-    _rounds: Counter[tuple[Path, str, int]] = field(default_factory=Counter)
     _profiles: dict[tuple[Path, str, int], BenchmarkOutput] = field(default_factory=dict)
 
     @property
@@ -122,25 +122,29 @@ class AdbRunner:
         """Let `benchmark_model` measure; see `Runner`."""
         detector = _open(candidate)
         key = (candidate.path, candidate.backend, candidate.threads)
-        image = Path(task.images[self._rounds[key] % len(task.images)])  # another in each round
-        self._rounds[key] += 1
+        image = Path(task.images[0])  # another in each round
         with tempfile.TemporaryDirectory() as scratch:
             tensor = _write_input(detector, image, Path(scratch) / "input.bin")
             model = self._bring(candidate.path, candidate.title)
             there = self._bring(tensor, candidate.title)
-        arguments = [
-            *self._arguments(candidate, detector, model, there),
-            f"--num_runs={task.runs}",
+        arguments = self._arguments(candidate, detector, model, there)
+        warming = (
             f"--warmup_runs={max(task.warmup, 1)}",
-        ]
-        timed = self._run(candidate, arguments)
+            f"--warmup_min_secs={min(task.max_warmup_s, _WARMUP_S):g}",
+        )
+        timing = (
+            f"--num_runs={task.runs}",
+            f"--min_secs={task.min_seconds:g}",
+            f"--max_secs={_TIMEOUT_S:g}",
+        )
+        timed = self._run(candidate, [*arguments, *warming, *timing])
         if key not in self._profiles:  # in a run of its own: watching costs time
             watching = [
                 f"--num_runs={_PROFILED_RUNS}",
                 "--enable_op_profiling=true",
                 "--report_peak_memory_footprint=true",
             ]
-            self._profiles[key] = self._run(candidate, [*arguments[:-2], *watching])
+            self._profiles[key] = self._run(candidate, [*arguments, *watching])
         profile = self._profiles[key]
         delegate = read_delegate(candidate, timed, profile)
         middle = timed.times.mean if timed.times.median is None else timed.times.median
@@ -156,6 +160,13 @@ class AdbRunner:
             summary=timed.times,
             op_profile=profile.profile(),
         )
+
+    def measure_together(
+        self, candidates: Sequence[Candidate], team: TeamTask
+    ) -> list[WorkerResult]:
+        """Let `benchmark_model` measure one after the other: it can't pause."""
+        pairs = zip(candidates, team.members, strict=True)
+        return [self.measure(candidate, task) for candidate, task in pairs]
 
     def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
         """Let `benchmark_model` run on each picture and decode the tensors that it writes.

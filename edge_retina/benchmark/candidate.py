@@ -45,8 +45,16 @@ class Candidate:
         plural = "" if self.threads == 1 else "s"
         return f"{self.model}, {self.backend}, {self.threads} thread{plural}"
 
-    def task(self, images: Sequence[Path], *, runs: int, warmup: int) -> WorkerTask:
-        """Return what a worker has to do to measure this candidate once."""
+    def task(
+        self,
+        images: Sequence[Path],
+        *,
+        runs: int,
+        warmup: int,
+        min_seconds: float = 0.0,
+        max_warmup_s: float = 0.0,
+    ) -> WorkerTask:
+        """Return what a worker has to do to measure this candidate once; see `WorkerTask`."""
         backend = ALL_BACKENDS[self.backend]
         factory, options = self._opening()
         return WorkerTask(
@@ -58,6 +66,8 @@ class Candidate:
             runs=runs,
             warmup=warmup,
             threads=self.threads,
+            min_seconds=min_seconds,
+            max_warmup_s=max_warmup_s,
         )
 
     def detection_task(self, images: Sequence[Path], labels: Sequence[str]) -> DetectionTask:

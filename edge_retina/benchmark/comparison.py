@@ -1,15 +1,26 @@
-"""Latency of each model relative to the float model it comes from."""
+"""Latency of each model relative to the float model it comes from, and who is measured together."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from edge_retina.benchmark.backends import ALL_BACKENDS
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.results import BenchmarkResult, Comparison
-from edge_retina.benchmark.statistics import interleaved_ratio
+from edge_retina.benchmark.statistics import Ratio, interleaved_ratio
 from edge_retina.benchmark.warnings import ResultWarning
+
+
+def teams_of(candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Return who takes turns with whom: the places of those that are compared with each other."""
+    teams: dict[tuple[str, str, int], list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        backend = ALL_BACKENDS[candidate.backend].reference or candidate.backend
+        teams.setdefault((candidate.family, backend, candidate.threads), []).append(place)
+    return list(teams.values())
 
 
 def compare_with_float(
@@ -65,12 +76,19 @@ def _slower_text(item: Comparison) -> str:
     )
 
 
-def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
-    ours, theirs = result.latency_ms.rounds_ms, reference.latency_ms.rounds_ms
+def compare_results(result: BenchmarkResult, reference: BenchmarkResult) -> Ratio:
+    """Return how many times as long a result took as another one of the same benchmark.
+
+    What other programs took is left out of both. If the device was lost on the way, one of them may
+    have a round more, which is not compared.
+    """
+    ours, theirs = _turns_ms(result), _turns_ms(reference)
     common = min(len(ours), len(theirs))
-    ratio = interleaved_ratio(
-        [(middle,) for middle in ours[:common]], [(middle,) for middle in theirs[:common]]
-    )
+    return interleaved_ratio(ours[:common], theirs[:common])
+
+
+def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
+    ratio = compare_results(result, reference)
     return Comparison(
         model=result.model,
         backend=result.backend,
@@ -82,3 +100,18 @@ def _compare(result: BenchmarkResult, reference: BenchmarkResult) -> Comparison:
         high=ratio.high,
         rounds=ratio.rounds,
     )
+
+
+def _turns_ms(result: BenchmarkResult) -> list[list[float]]:
+    """Return the middle of each turn, by rounds, without the time that other programs took.
+
+    Two models lose unequal parts of their times: the longer one is interrupted more often.
+    """
+    samples = result.samples_ms
+    if samples is None:  # only the middles of the rounds are known
+        return [[middle] for middle in result.latency_ms.rounds_ms]
+    times = np.array(result.latency_ms.samples)
+    if samples.lost:
+        times = times - np.array(samples.lost)
+    parts = iter(np.split(times, np.cumsum([n for turns in samples.turns for n in turns])[:-1]))
+    return [[float(np.median(next(parts))) for _ in turns] for turns in samples.turns]

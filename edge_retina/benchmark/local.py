@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_retina.benchmark.backends import BACKENDS
@@ -15,10 +16,12 @@ from edge_retina.benchmark.environment import Environment, read_environment
 from edge_retina.benchmark.task import (
     DetectionTask,
     Task,
+    TeamTask,
     WorkerResult,
     WorkerTask,
     read_answer,
     read_document,
+    read_team_answer,
 )
 from edge_retina.errors import BenchmarkError
 
@@ -59,6 +62,19 @@ class LocalRunner:
         """
         process = _run_worker(task, timeout_s=self.timeout_s, title=candidate.title)
         return read_answer(process, title=candidate.title)
+
+    def measure_together(
+        self, candidates: Sequence[Candidate], team: TeamTask
+    ) -> list[WorkerResult]:
+        """Measure in fresh processes that take turns.
+
+        Raises:
+            BenchmarkError: one failed, crashed, or all took longer than `timeout_s` for each.
+        """
+        titles = [candidate.title for candidate in candidates]
+        timeout_s = self.timeout_s * len(titles)
+        process = _run_worker(team, timeout_s=timeout_s, title=" and ".join(titles))
+        return read_team_answer(process, titles=titles)
 
     def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
         """Find objects in a fresh process, however long that takes.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_retina.benchmark.environment import Environment
-from edge_retina.benchmark.statistics import LatencyStatistics
+from edge_retina.benchmark.statistics import LatencyStatistics, Ratio
 from edge_retina.benchmark.task import OperatorTime
+from edge_retina.benchmark.timing_plan import INTERLEAVED
+from edge_retina.benchmark.warmup import Warmup
 from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.runtime.ops import DelegateInfo
 
@@ -25,6 +27,24 @@ class StagesMs:
     preprocess: float | None
     inference: float
     postprocess: float | None
+
+
+@dataclass(frozen=True)
+class SamplesMs:
+    """Every timed detection by its stages, in milliseconds and in the order of time.
+
+    Attributes:
+        preprocess, inference, postprocess: of each detection.
+        lost: time within each detection in which it was ready to run, but another program had its
+            core; empty where the system doesn't tell.
+        turns: how many detections were timed without a pause, round by round.
+    """
+
+    preprocess: tuple[float, ...]
+    inference: tuple[float, ...]
+    postprocess: tuple[float, ...]
+    lost: tuple[float, ...]
+    turns: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,10 @@ class BenchmarkResult:
         first_inference_ms: median over rounds of the first detection; None if it isn't known.
         mAP_device: where the objects behind mAP were found, as `--device` names it; None without.
         op_profile: time by type of operator, where the device's program measures it.
+        scenario: a key of `timing_plan.SCENARIOS`.
+        samples_ms: what `latency_ms` sums up; None where single times were not kept.
+        warmups: of each round; empty where they aren't told.
+        other_load: cores that other programs kept busy meanwhile; None where it isn't told.
     """
 
     model: str
@@ -71,6 +95,10 @@ class BenchmarkResult:
     first_inference_ms: float | None = None
     mAP_device: str | None = None
     op_profile: tuple[OperatorTime, ...] = ()
+    scenario: str = INTERLEAVED
+    samples_ms: SamplesMs | None = None
+    warmups: tuple[Warmup, ...] = ()
+    other_load: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
@@ -105,12 +133,33 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What the interval allows to say: "faster", "slower" or "no difference shown"."""
-        if self.high is not None and self.high < 1:
-            return "faster"
-        if self.low is not None and self.low > 1:
-            return "slower"
-        return "no difference shown"
+        """What the interval allows to say, see `Ratio.verdict`."""
+        return Ratio(self.ratio, self.low, self.high, self.rounds).verdict
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """A result beside the older one of the same model, backend and threads.
+
+    Attributes:
+        model, backend, threads: which result.
+        same_file: whether the older file has the same SHA-256; else it only has the same name.
+        before_ms, now_ms: the middles; None where none was told.
+        ratio: now / before, of the rounds' middles; below 1 is faster than before.
+        low, high: its 95 % interval; None if one of the two has a single round.
+        verdict: "faster", "slower" or "no difference shown".
+    """
+
+    model: str
+    backend: str
+    threads: int
+    same_file: bool
+    before_ms: float | None
+    now_ms: float | None
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -122,6 +171,8 @@ class BenchmarkReport:
         environment: of that device.
         results, comparisons: in the order of the candidates.
         missing: what could not be measured because the device was lost; "" if nothing is.
+        scenario: a key of `timing_plan.SCENARIOS`.
+        baseline: results beside those of an older benchmark; empty without one.
     """
 
     device: str
@@ -129,6 +180,8 @@ class BenchmarkReport:
     results: tuple[BenchmarkResult, ...]
     comparisons: tuple[Comparison, ...]
     missing: str = ""
+    scenario: str = INTERLEAVED
+    baseline: tuple[BaselineComparison, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,4 +196,6 @@ class BenchmarkReport:
                 for comparison in self.comparisons
             ],
             "missing": self.missing,
+            "scenario": self.scenario,
+            "baseline": [dataclasses.asdict(item) for item in self.baseline],
         }

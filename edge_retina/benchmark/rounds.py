@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
@@ -9,15 +10,14 @@ from edge_retina.benchmark.accuracy import Accuracy
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.delegation import fallback_text
 from edge_retina.benchmark.environment import Environment
-from edge_retina.benchmark.results import BenchmarkResult, StagesMs
+from edge_retina.benchmark.results import BenchmarkResult, SamplesMs, StagesMs
 from edge_retina.benchmark.statistics import LatencyStatistics, pool_summaries, summarize
 from edge_retina.benchmark.task import WorkerResult
+from edge_retina.benchmark.timing_plan import INTERLEAVED
+from edge_retina.benchmark.timing_warnings import timing_warnings
 from edge_retina.benchmark.warnings import ResultWarning
 from edge_retina.evaluation.class_map import ClassMap
 from edge_retina.runtime.ops import DelegateInfo
-
-NOISY_SPREAD = 0.2  # stdev / mean; a quiet machine stays below .05
-BUSY_LOAD = 0.5  # cores that were busy before the benchmark began
 
 
 def join_rounds(
@@ -28,6 +28,7 @@ def join_rounds(
     label: str,
     environment: Environment,
     accuracy: Accuracy | None,
+    scenario: str = INTERLEAVED,
 ) -> BenchmarkResult:
     """Put the rounds of one candidate together, in their order.
 
@@ -38,6 +39,7 @@ def join_rounds(
         label: of the candidate's backend, see `Runner.label`.
         environment: of the device.
         accuracy: of the candidate's model and backend; None if it wasn't measured.
+        scenario: of the plan.
     """
     latency = _latency(rounds)
     peaks = [item.peak_memory_mb for item in rounds if item.peak_memory_mb is not None]
@@ -65,13 +67,17 @@ def join_rounds(
         mAP50=None if metrics is None else metrics.mAP50,
         images=0 if metrics is None else metrics.images,
         warnings=(
-            *_warnings(candidate, environment, spread=latency.stdev / latency.mean),
+            *timing_warnings(candidate, rounds, latency, environment),
             *_device_warnings(last, delegate, accuracy),
             *_class_warnings(None if accuracy is None else accuracy.classes),
         ),
         first_inference_ms=_median(firsts),
         mAP_device=None if accuracy is None else accuracy.device,
         op_profile=next((item.op_profile for item in rounds if item.op_profile), ()),
+        scenario=scenario,
+        samples_ms=_samples(rounds),
+        warmups=tuple(item.warmup for item in rounds if item.warmup is not None),
+        other_load=_mean(item.other_load for item in rounds),
     )
 
 
@@ -79,7 +85,7 @@ def _latency(rounds: Sequence[WorkerResult]) -> LatencyStatistics:
     summaries = [item.summary for item in rounds if item.summary is not None]
     if summaries:
         return pool_summaries(summaries)
-    return summarize([ms for item in rounds for ms in _whole_ms(item)], rounds=len(rounds))
+    return summarize([item.whole_ms for item in rounds])
 
 
 def _median(values: Iterable[float]) -> float | None:
@@ -87,35 +93,31 @@ def _median(values: Iterable[float]) -> float | None:
     return statistics.median(known) if known else None
 
 
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def _samples(rounds: Sequence[WorkerResult]) -> SamplesMs | None:
+    if any(item.summary is not None for item in rounds):
+        return None
+    return SamplesMs(
+        preprocess=_joined(item.preprocess_ms for item in rounds),
+        inference=_joined(item.inference_ms for item in rounds),
+        postprocess=_joined(item.postprocess_ms for item in rounds),
+        lost=_joined(item.lost_ms for item in rounds),
+        turns=tuple(item.blocks or (len(item.inference_ms),) for item in rounds),
+    )
+
+
+def _joined(rounds: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(itertools.chain.from_iterable(rounds))
+
+
 def _class_warnings(classes: ClassMap | None) -> tuple[ResultWarning, ...]:
     if classes is None or classes.is_whole:
         return ()
     return (ResultWarning("classes", str(classes)),)
-
-
-def _whole_ms(result: WorkerResult) -> list[float]:
-    """Return the time of each detection: the sum of its stages."""
-    stages = zip(result.preprocess_ms, result.inference_ms, result.postprocess_ms, strict=True)
-    return [sum(times) for times in stages]
-
-
-def _warnings(
-    candidate: Candidate, environment: Environment, *, spread: float
-) -> tuple[ResultWarning, ...]:
-    warnings = []
-    if spread > NOISY_SPREAD:
-        text = f"noisy: the standard deviation is {spread:.0%} of the mean; close other programs"
-        warnings.append(ResultWarning("noisy", text))
-    if environment.load_average > BUSY_LOAD:
-        text = (
-            f"the machine was busy before the start: load average {environment.load_average:.1f} "
-            f"on {environment.cores} cores"
-        )
-        warnings.append(ResultWarning("busy", text))
-    if candidate.threads > environment.cores:
-        text = f"more threads than cores: {candidate.threads} on {environment.cores}"
-        warnings.append(ResultWarning("oversubscribed", text))
-    return tuple(warnings)
 
 
 def _device_warnings(

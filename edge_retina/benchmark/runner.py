@@ -5,7 +5,7 @@ A new kind of device is one file with a `Runner` and one line in `RUNNERS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from edge_retina.benchmark.adb import open_adb
@@ -15,7 +15,7 @@ from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import open_local
 from edge_retina.benchmark.ssh import open_ssh
-from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, WorkerTask
 from edge_retina.errors import BenchmarkError
 
 
@@ -44,6 +44,15 @@ class Runner(Protocol):
         Raises:
             BenchmarkError: it failed; names the candidate.
             DeviceLostError: the connection broke and could not be made again.
+        """
+
+    def measure_together(
+        self, candidates: Sequence[Candidate], team: TeamTask
+    ) -> list[WorkerResult]:
+        """Do the tasks of several candidates once, each in a fresh process, in short turns.
+
+        A device that can't do so may `measure` them one after the other. Raises what `measure`
+        raises.
         """
 
     def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:

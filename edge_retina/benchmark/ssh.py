@@ -23,10 +23,13 @@ from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.ssh_errors import Address
 from edge_retina.benchmark.task import (
     DetectionTask,
+    Task,
+    TeamTask,
     WorkerResult,
     WorkerTask,
     read_answer,
     read_document,
+    read_team_answer,
 )
 from edge_retina.benchmark.worker_archive import WORKER_NAME, build_worker_archive
 from edge_retina.errors import BenchmarkError, DeviceLostError
@@ -106,16 +109,47 @@ class SshRunner:
     def measure(self, candidate: Candidate, task: WorkerTask) -> WorkerResult:
         """Measure in a fresh process there; see `Runner`."""
         title = candidate.title
-        return self._keep_trying(
-            lambda connection: read_answer(self._do(connection, task, title), title=title)
-        )
+
+        def measure(connection: Connection) -> WorkerResult:
+            there, files = self._renamed(task)
+            self._bring(connection, files, title=title)
+            process = self._start(connection, there, title=title, timeout_s=self.timeout_s)
+            return read_answer(process, title=title)
+
+        return self._keep_trying(measure)
+
+    def measure_together(
+        self, candidates: Sequence[Candidate], team: TeamTask
+    ) -> list[WorkerResult]:
+        """Measure in fresh processes there that take turns; see `Runner`."""
+        titles = [candidate.title for candidate in candidates]
+
+        def measure(connection: Connection) -> list[WorkerResult]:
+            members = []
+            for task, title in zip(team.members, titles, strict=True):
+                there, files = self._renamed(task)
+                self._bring(connection, files, title=title)
+                members.append(there)
+            process = self._start(
+                connection,
+                dataclasses.replace(team, members=tuple(members)),
+                title=" and ".join(titles),
+                timeout_s=self.timeout_s * len(members),
+            )
+            return read_team_answer(process, titles=titles)
+
+        return self._keep_trying(measure)
 
     def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
         """Find objects in a fresh process there; see `Runner`."""
         title = candidate.title
 
         def find(connection: Connection) -> DetectionResult:
-            document = read_document(self._do(connection, task, title), title=title)
+            there, files = self._renamed(task)
+            self._bring(connection, files, title=title)
+            # However many images there are, it may take its time; ssh notices a dead connection
+            process = self._start(connection, there, title=title, timeout_s=None)
+            document = read_document(process, title=title)
             return dataclasses.replace(unpack_detections(document), device=self.name)
 
         return self._keep_trying(find)
@@ -156,24 +190,19 @@ class SshRunner:
                 raise
         return self._connection
 
-    def _do(
-        self, connection: Connection, task: WorkerTask | DetectionTask, title: str
+    def _renamed(self, task: _TaskT) -> tuple[_TaskT, list[_Sent]]:
+        """Return a task with the names that its files have on the device, and these files."""
+        models: list[_Sent] = self._model_files(Path(task.model))
+        pictures: list[_Sent] = [self._image(Path(path)) for path in task.images]
+        names = tuple(picture.name for picture in pictures)
+        there = dataclasses.replace(task, model=models[0].name, images=names)
+        return there, [*models, *pictures]
+
+    def _start(
+        self, connection: Connection, task: Task, *, title: str, timeout_s: float | None
     ) -> subprocess.CompletedProcess[str]:
-        model = self._model_files(Path(task.model))
-        images = [self._image(Path(path)) for path in task.images]
-        self._bring(connection, [*model, *images], title=title)
-        there = dataclasses.replace(
-            task, model=model[0].name, images=tuple(image.name for image in images)
-        )
-        # However many images there are, detection may take its time; ssh notices a dead connection
-        timeout_s = self.timeout_s if isinstance(task, WorkerTask) else None
-        return self._run(
-            connection,
-            json.loads(there.to_json()),
-            task.environment,
-            title=title,
-            timeout_s=timeout_s,
-        )
+        document = json.loads(task.to_json())
+        return self._run(connection, document, task.environment, title=title, timeout_s=timeout_s)
 
     def _run(
         self,

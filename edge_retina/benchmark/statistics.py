@@ -55,20 +55,28 @@ class Ratio:
     high: float | None
     rounds: int
 
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say: "faster", "slower" or "no difference shown"."""
+        if self.high is not None and self.high < 1:
+            return "faster"
+        if self.low is not None and self.low > 1:
+            return "slower"
+        return "no difference shown"
 
-def summarize(samples_ms: Sequence[float], *, rounds: int = 1) -> LatencyStatistics:
+
+def summarize(rounds_ms: Sequence[Sequence[float]]) -> LatencyStatistics:
     """Summarize a series of times.
 
     Args:
-        samples_ms: the times, those of one round after those of the other.
-        rounds: number of rounds, of equally many samples.
+        rounds_ms: the times of each round.
 
     Raises:
-        BenchmarkError: it is empty.
+        BenchmarkError: a round is empty, or there is none.
     """
-    if not len(samples_ms):
+    if not len(rounds_ms) or not all(map(len, rounds_ms)):
         raise BenchmarkError("no samples to summarize; measure at least one run")
-    values = np.asarray(samples_ms, np.float64)
+    values = np.concatenate([np.asarray(samples, np.float64) for samples in rounds_ms])
     p50, p90, p99 = np.percentile(values, (50, 90, 99))
     return LatencyStatistics(
         n=len(values),
@@ -79,7 +87,7 @@ def summarize(samples_ms: Sequence[float], *, rounds: int = 1) -> LatencyStatist
         p90=float(p90),
         p99=float(p99),
         samples=tuple(float(value) for value in values),
-        rounds_ms=tuple(float(np.median(part)) for part in np.array_split(values, rounds)),
+        rounds_ms=tuple(float(np.median(samples)) for samples in rounds_ms),
     )
 
 
@@ -115,17 +123,22 @@ def pool_summaries(summaries: Sequence[TimesSummary]) -> LatencyStatistics:
 def interleaved_ratio(
     rounds_ms: Sequence[Sequence[float]], reference_rounds_ms: Sequence[Sequence[float]]
 ) -> Ratio:
-    """Compare two series that were measured in turn, round by round.
+    """Compare two series that were measured in turn, turn by turn and round by round.
 
-    A machine drifts (clock, temperature, other work): samples of one round are alike, those of
-    different rounds aren't. Each round gives one ratio, of its two medians, in which the drift
-    cancels; the interval is Student's t over the logarithms of these. A percentile bootstrap over
-    so few rounds is far too narrow: of three simulated rounds with 5 % of noise between them, it
-    covered the true ratio in 74 % of 1,000 cases (five rounds: 83 %), this one in 95 % (94 %).
+    A machine drifts (clock, temperature, other work): turns that follow each other are alike, those
+    of different times aren't. Each pair of turns gives one ratio, in which the drift cancels. A
+    round's ratio is their geometric mean without the lowest and the highest tenth, so that a few
+    turns that another program disturbed don't move it. What a process keeps for its life, such as
+    where its memory lies, differs from round to round; so the interval is Student's t over the
+    logarithms of the rounds' ratios.
+
+    Deviation: no bootstrap. Over so few rounds it is too narrow: of three simulated rounds of 16
+    turns it covered the true ratio in 77 % of 400 cases, and in 90 % if it also drew turns within
+    the rounds (five rounds: 84 %, 92 %); this interval in 96 % (95 %). The simulation is a test.
 
     Args:
-        rounds_ms: samples of each round.
-        reference_rounds_ms: samples of the other series in the same rounds.
+        rounds_ms: the middle of each turn, by rounds; turns that have no counterpart are left out.
+        reference_rounds_ms: those of the other series in the same rounds.
 
     Raises:
         BenchmarkError: other numbers of rounds, or none.
@@ -135,15 +148,49 @@ def interleaved_ratio(
             f"can't compare {len(rounds_ms)} rounds with {len(reference_rounds_ms)}; "
             "both series need the same rounds, at least one"
         )
-    logs = np.log(
+    logs = np.array(
         [
-            np.median(samples) / np.median(reference)
-            for samples, reference in zip(rounds_ms, reference_rounds_ms, strict=True)
+            _middle_mean([math.log(one / other) for one, other in zip(ours, theirs, strict=False)])
+            for ours, theirs in zip(rounds_ms, reference_rounds_ms, strict=True)
         ]
     )
-    value = math.exp(logs.mean())
-    if len(logs) == 1:
-        return Ratio(value, None, None, 1)
-    t = _T_975[min(len(logs) - 1, len(_T_975)) - 1]
-    factor = math.exp(t * logs.std(ddof=1) / math.sqrt(len(logs)))
-    return Ratio(value, value / factor, value * factor, len(logs))
+    error = None if len(logs) == 1 else logs.std(ddof=1) / math.sqrt(len(logs))
+    return _ratio(logs.mean(), error, freedom=len(logs) - 1, rounds=len(logs))
+
+
+def separate_ratio(rounds_ms: Sequence[float], reference_rounds_ms: Sequence[float]) -> Ratio:
+    """Compare two series that were measured at different times.
+
+    The interval is Welch's, over the logarithms of the rounds' middles. It holds what changes from
+    round to round, not what changed between the two measurements.
+
+    Args:
+        rounds_ms: the middle of each round, at least one.
+        reference_rounds_ms: those of the other series.
+    """
+    logs = [np.log(np.asarray(values, np.float64)) for values in (rounds_ms, reference_rounds_ms)]
+    difference = logs[0].mean() - logs[1].mean()
+    rounds = min(map(len, logs))
+    if rounds == 1:
+        return _ratio(difference, None, freedom=0, rounds=1)
+    parts = [values.var(ddof=1) / len(values) for values in logs]
+    total = sum(parts)
+    # Welch-Satterthwaite; equal values have no spread, and then the freedom is of no account
+    weights = sum(part**2 / (len(values) - 1) for part, values in zip(parts, logs, strict=True))
+    freedom = int(total**2 / weights) if weights else rounds - 1
+    return _ratio(difference, math.sqrt(total), freedom=max(1, freedom), rounds=rounds)
+
+
+def _middle_mean(values: Sequence[float]) -> float:
+    """Return the mean without the lowest and the highest tenth."""
+    tenth = len(values) // 10
+    return float(np.mean(sorted(values)[tenth : len(values) - tenth]))
+
+
+def _ratio(log: float, error: float | None, *, freedom: int, rounds: int) -> Ratio:
+    """Return a ratio from its logarithm and the standard error of that."""
+    value = math.exp(log)
+    if error is None:
+        return Ratio(value, None, None, rounds)
+    factor = math.exp(_T_975[min(freedom, len(_T_975)) - 1] * error)
+    return Ratio(value, value / factor, value * factor, rounds)

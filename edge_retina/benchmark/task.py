@@ -6,9 +6,11 @@ import dataclasses
 import json
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_retina.benchmark.warmup import Warmup
 from edge_retina.errors import BenchmarkError
 
 
@@ -22,9 +24,11 @@ class WorkerTask:
         options: the factory's keyword arguments.
         environment: variables to set before the worker's process starts.
         images: image files, used in turn.
-        runs: number of timed detections.
-        warmup: number of untimed detections before them.
+        runs: number of timed detections, at least.
+        warmup: number of untimed detections before them, at least; one is always made.
         threads: of OpenCV in the preprocessing; the network's are in `options` or `environment`.
+        min_seconds: time that the timed detections take together, at least.
+        max_warmup_s: patience of `warmup.warm_up`.
     """
 
     factory: str
@@ -35,10 +39,12 @@ class WorkerTask:
     runs: int
     warmup: int
     threads: int
+    min_seconds: float = 0.0
+    max_warmup_s: float = 0.0
 
-    def to_json(self) -> str:
-        """Return the text that `worker` reads."""
-        return json.dumps({"kind": "measure", **dataclasses.asdict(self)})
+    def to_json(self, kind: str = "measure") -> str:
+        """Return the line that `worker` reads; `kind` says whether it is a member of a team."""
+        return json.dumps({"kind": kind, **dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> WorkerTask:
@@ -79,7 +85,34 @@ class DetectionTask:
         return cls(**{**tree, **lists})
 
 
-Task = WorkerTask | DetectionTask
+@dataclass(frozen=True)
+class TeamTask:
+    """Measure several models that take turns, see `team`.
+
+    Attributes:
+        members: what to measure; all have the same images, one for each turn.
+    """
+
+    members: tuple[WorkerTask, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing for the leader; each member has its own."""
+        return {}
+
+    def to_json(self) -> str:
+        """Return the line that `worker` reads."""
+        return json.dumps({"kind": "team", **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> TeamTask:
+        """Return the task that `to_json` wrote."""
+        tree = json.loads(text)
+        trees = ({**item, "images": tuple(item["images"])} for item in tree["members"])
+        return cls(tuple(WorkerTask(**item) for item in trees))
+
+
+Task = WorkerTask | DetectionTask | TeamTask
 
 
 @dataclass(frozen=True)
@@ -128,6 +161,13 @@ class WorkerResult:
         summary: instead of single times, what a program that keeps none tells about them; then
             `inference_ms` has one value, the middle, and the other stages were not run.
         op_profile: time by type of operator, where it was measured.
+        blocks: how many detections were timed without a pause, in their order; of a team each is
+            one turn, and turn i of one member belongs to turn i of the others.
+        warmup: before the timed detections; None if it isn't told.
+        other_load: cores that other programs kept busy while this one was timed; None if it isn't
+            told.
+        lost_ms: of each timed detection, how long it was ready to run, but another program had its
+            core; empty if it isn't told. With several threads only the main one is known.
     """
 
     init_ms: float
@@ -140,6 +180,32 @@ class WorkerResult:
     first_inference_ms: float | None = None
     summary: TimesSummary | None = None
     op_profile: tuple[OperatorTime, ...] = ()
+    blocks: tuple[int, ...] = ()
+    warmup: Warmup | None = None
+    other_load: float | None = None
+    lost_ms: tuple[float, ...] = ()
+
+    @property
+    def whole_ms(self) -> tuple[float, ...]:
+        """The time of each detection: the sum of its stages; empty if they are not known."""
+        if self.summary is not None:
+            return ()
+        stages = zip(self.preprocess_ms, self.inference_ms, self.postprocess_ms, strict=True)
+        return tuple(sum(times) for times in stages)
+
+    @property
+    def own_ms(self) -> tuple[float, ...]:
+        """The same without what other programs took, as far as that is known."""
+        if not self.lost_ms:
+            return self.whole_ms
+        return tuple(a - b for a, b in zip(self.whole_ms, self.lost_ms, strict=True))
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> WorkerResult:
+        """Return the result whose JSON object a worker wrote."""
+        lists = {key: tuple(item) for key, item in tree.items() if isinstance(item, list)}
+        warmup = None if tree["warmup"] is None else Warmup(**tree["warmup"])
+        return cls(**{**tree, **lists, "warmup": warmup})
 
 
 def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> WorkerResult:
@@ -152,9 +218,25 @@ def read_answer(process: subprocess.CompletedProcess[str], *, title: str) -> Wor
     Raises:
         BenchmarkError: the worker failed or crashed.
     """
-    answer = read_document(process, title=title)
-    lists = {key: tuple(item) for key, item in answer.items() if isinstance(item, list)}
-    return WorkerResult(**{**answer, **lists})
+    return WorkerResult.from_dict(read_document(process, title=title))
+
+
+def read_team_answer(
+    process: subprocess.CompletedProcess[str], *, titles: Sequence[str]
+) -> list[WorkerResult]:
+    """Return what the members of a team measured, in their order.
+
+    Args:
+        process: the worker that led them.
+        titles: of the members, for the error message.
+
+    Raises:
+        BenchmarkError: a member failed or crashed; it is named.
+    """
+    answer = parse_document(process.stdout)
+    title = titles[answer["member"]] if "member" in answer else " and ".join(titles)
+    document = read_document(process, title=title)
+    return [WorkerResult.from_dict(item) for item in document["members"]]
 
 
 def read_document(process: subprocess.CompletedProcess[str], *, title: str) -> dict[str, Any]:
@@ -167,19 +249,34 @@ def read_document(process: subprocess.CompletedProcess[str], *, title: str) -> d
     Raises:
         BenchmarkError: the worker failed or crashed.
     """
-    answer = _parse_json(process.stdout)
-    if "error" in answer:
-        raise BenchmarkError(f"{title}: {answer['error']}")
-    if process.returncode or not answer:
-        last_line = (process.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-        raise BenchmarkError(f"{title}: worker {_ending(process.returncode)}: {last_line}")
+    answer = parse_document(process.stdout)
+    failure = failure_text(answer, process.returncode, process.stderr)
+    if failure:
+        raise BenchmarkError(f"{title}: {failure}")
     return answer
 
 
-def _parse_json(text: str) -> dict[str, Any]:
+def failure_text(answer: dict[str, Any], returncode: int, errors: str) -> str:
+    """Say how a worker failed; "" if it did not.
+
+    Args:
+        answer: what `parse_document` returned.
+        returncode: negative for a signal.
+        errors: its standard error output.
+    """
+    if "error" in answer:
+        return str(answer["error"])
+    if returncode or not answer:
+        last_line = (errors.strip().splitlines() or ["it wrote nothing"])[-1]
+        return f"worker {_ending(returncode)}: {last_line}"
+    return ""
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Return the JSON object that a worker wrote; empty if it died before it could."""
     try:
         answer: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError:  # it died before it could answer; the exit code says how
+    except json.JSONDecodeError:  # the exit code says how
         return {}
     return answer
 

@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edge_retina.benchmark.delegation import DELEGATES, NETWORK, RequiredDelegate
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.runner import Runner, device_usages, open_runner
+from edge_retina.benchmark.timing_plan import (
+    INTERLEAVED,
+    LEAST_RUNS,
+    LEAST_SECONDS,
+    MAX_WARMUP_S,
+    QUERIES,
+    QUERY_SECONDS,
+    ROUNDS,
+    SCENARIOS,
+    SINGLE_STREAM,
+    TimingPlan,
+)
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
@@ -21,7 +34,12 @@ from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
 
 if TYPE_CHECKING:
-    from edge_retina.benchmark.results import BenchmarkReport, BenchmarkResult, Comparison
+    from edge_retina.benchmark.results import (
+        BaselineComparison,
+        BenchmarkReport,
+        BenchmarkResult,
+        Comparison,
+    )
 
 _LATENCY_IMAGES = 20  # used in turn: enough for NMS to meet crowded and empty images
 
@@ -73,16 +91,49 @@ class ThreadCounts(click.ParamType):
 @click.option(
     "--runs",
     type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Timed detections per round.",
+    help=f"Timed detections per round, at least; else {LEAST_RUNS} in all rounds together.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
-    default=3,
+    default=ROUNDS,
     show_default=True,
     help="Interleaved rounds, every model in a fresh process; intervals need 2 or more.",
+)
+@click.option(
+    "--min-seconds",
+    type=click.FloatRange(min=0),
+    default=LEAST_SECONDS,
+    show_default=True,
+    help="Time to measure each model, all rounds together, at least.",
+)
+@click.option(
+    "--max-warmup",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=MAX_WARMUP_S,
+    show_default=True,
+    help="How long a warm-up may wait in each round for the times to drift by less than 1 %; "
+    "0 doesn't wait.",
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(SCENARIOS),
+    default=INTERLEAVED,
+    show_default=True,
+    help=f"{SINGLE_STREAM}: one process, one picture at a time, at least {QUERIES:,} of them and "
+    f"{QUERY_SECONDS:g} seconds; the 90th percentile counts.",
+)
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Show the results beside those that --json wrote to FILE on this machine before.",
+)
+@click.option(
+    "--allow-other-machine",
+    is_flag=True,
+    help="Also take a --baseline of another machine.",
 )
 @click.option(
     "--device",
@@ -133,8 +184,13 @@ def command(
     data: Path | None,
     split: str,
     threads: tuple[int, ...],
-    runs: int,
+    runs: int | None,
     rounds: int,
+    min_seconds: float,
+    max_warmup: float,
+    scenario: str,
+    baseline: Path | None,
+    allow_other_machine: bool,
     device: str,
     backends: tuple[str, ...],
     device_python: str,
@@ -156,6 +212,7 @@ def command(
 
     Example: edge-retina benchmark runs/demo runs/demo/export --data data/bccd --threads 1,2
     """
+    plan = _plan(scenario, runs, rounds, min_seconds, max_warmup)
     required = RequiredDelegate.parse(require_delegate) if require_delegate else None
     options = DeviceOptions(python=device_python, benchmark_binary=benchmark_binary)
     with contextlib.closing(open_runner(device, options)) as runner:
@@ -167,8 +224,9 @@ def command(
             threads=threads,
             backends=backends,
             foreign=foreign,
-            runs=runs,
-            rounds=rounds,
+            plan=plan,
+            baseline=baseline,
+            allow_other_machine=allow_other_machine,
             require_delegate=required,
             skip_invalid=skip_invalid,
             seed=seed,
@@ -182,6 +240,30 @@ def command(
         raise BenchmarkError(report.missing)
 
 
+def _plan(
+    scenario: str, runs: int | None, rounds: int, min_seconds: float, max_warmup: float
+) -> TimingPlan:
+    if scenario == INTERLEAVED:
+        return TimingPlan(
+            rounds=rounds, runs=runs, min_seconds=min_seconds, max_warmup_s=max_warmup
+        )
+    context = click.get_current_context()
+    given = [
+        option
+        for name, option in (
+            ("runs", "--runs"),
+            ("rounds", "--rounds"),
+            ("min_seconds", "--min-seconds"),
+        )
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(
+            f"--scenario {scenario} has numbers of its own: leave out {' and '.join(given)}"
+        )
+    return TimingPlan.single_stream(max_warmup_s=max_warmup)
+
+
 def _measure(
     runner: Runner,
     models: Sequence[Path],
@@ -191,16 +273,19 @@ def _measure(
     threads: Sequence[int],
     backends: Sequence[str],
     foreign: ForeignChoices,
-    runs: int,
-    rounds: int,
+    plan: TimingPlan,
+    baseline: Path | None,
+    allow_other_machine: bool,
     require_delegate: RequiredDelegate | None,
     skip_invalid: bool,
     seed: int | None,
 ) -> BenchmarkReport:
     from edge_retina.benchmark.accuracy import LabelledData
+    from edge_retina.benchmark.baseline import Baseline
     from edge_retina.benchmark.noise_image import write_noise_image
     from edge_retina.benchmark.run import run_benchmark
 
+    older = None if baseline is None else Baseline.load(baseline)
     candidates = [
         item
         for model in models
@@ -220,10 +305,11 @@ def _measure(
                 candidates,
                 runner=runner,
                 images=images,
-                runs=runs,
-                rounds=rounds,
+                plan=plan,
                 data=labelled,
                 require_delegate=require_delegate,
+                baseline=older,
+                allow_other_machine=allow_other_machine,
                 progress=progress,
             )
 
@@ -234,9 +320,14 @@ def _text(report: BenchmarkReport) -> str:
     ]
     rows += [_row(result) for result in report.results]
     lines = _aligned(rows)
+    if report.scenario == SINGLE_STREAM:
+        lines += ["", f"{SINGLE_STREAM}: p90 is the result"]
     if report.comparisons:
         lines += ["", "time relative to float32 .tflite, same threads (95 % interval):"]
         lines += _aligned([_comparison_row(item) for item in report.comparisons])
+    if report.baseline:
+        lines += ["", "time relative to the baseline, measured at another time (95 % interval):"]
+        lines += _aligned([_baseline_row(item) for item in report.baseline])
     lines += ["", *(f"warning: {text}" for text in _warnings(report.results))]
     return "\n".join(lines).rstrip()
 
@@ -259,6 +350,24 @@ def _row(result: BenchmarkResult) -> tuple[str, ...]:
 def _comparison_row(item: Comparison) -> tuple[str, ...]:
     interval = "" if item.low is None else f"{item.low:.2f}..{item.high:.2f}"
     return item.model, item.backend, str(item.threads), f"{item.ratio:.2f}", interval, item.verdict
+
+
+def _baseline_row(item: BaselineComparison) -> tuple[str, ...]:
+    interval = "" if item.low is None else f"{item.low:.2f}..{item.high:.2f}"
+    times = [
+        "mean only" if value is None else f"{value:.2f} ms"
+        for value in (item.before_ms, item.now_ms)
+    ]
+    return (
+        item.model,
+        item.backend,
+        str(item.threads),
+        " -> ".join(times),
+        f"{item.ratio:.2f}",
+        interval,
+        item.verdict,
+        "" if item.same_file else "another file of this name",
+    )
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

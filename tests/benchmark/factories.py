@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import edge_retina
 from edge_retina.runtime.detections import Detections
 
 
@@ -55,6 +56,10 @@ def sees(model: str, variable: str) -> None:
     raise RuntimeError(f"{variable}={os.environ.get(variable)}")
 
 
+def telling_the_package(model: str) -> None:
+    raise RuntimeError(edge_retina.__file__)
+
+
 def stalling(model: str) -> None:
     time.sleep(60)
 
@@ -67,3 +72,24 @@ def cutting_once(model: str, marker: str) -> SleepyPredictor:
         os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(60)
     return SleepyPredictor(model, inference_ms=0.1)
+
+
+class NotingPredictor(SleepyPredictor):
+    """Writes its name and the picture's grey level to a file for each detection."""
+
+    def __init__(self, model: str, inference_ms: float, name: str, notes: str) -> None:
+        super().__init__(model, inference_ms)
+        self.name = name
+        self.notes = notes
+
+    def postprocess(self, raw: Any) -> Detections:
+        with open(self.notes, "a") as stream:
+            stream.write(f"{self.name}{raw:.0f} ")
+        return super().postprocess(raw)
+
+
+def stalling_with_note(model: str, notes: str) -> None:
+    """Writes its process's number and does nothing more."""
+    with open(notes, "w") as stream:
+        stream.write(f"{os.getpid()} ")
+    time.sleep(60)

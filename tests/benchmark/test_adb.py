@@ -20,7 +20,7 @@ from edge_retina.benchmark.benchmark_model import parse_output
 from edge_retina.benchmark.candidate import Candidate, tflite_candidates
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.local import LocalRunner
-from edge_retina.benchmark.task import OperatorTime, TimesSummary, WorkerResult
+from edge_retina.benchmark.task import OperatorTime, TimesSummary, WorkerResult, WorkerTask
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError, DeviceLostError
 from edge_retina.runtime.ops import DelegateInfo, LeftOperators
@@ -86,8 +86,12 @@ def candidates(path: Path) -> dict[str, Candidate]:
     return {item.backend: item for item in found}
 
 
+def _task(candidate: Candidate, image: Path) -> WorkerTask:
+    return candidate.task([image], runs=50, warmup=5, min_seconds=2.5, max_warmup_s=10)
+
+
 def measure(runner: AdbRunner, candidate: Candidate, image: Path) -> WorkerResult:
-    return runner.measure(candidate, candidate.task([image], runs=50, warmup=5))
+    return runner.measure(candidate, _task(candidate, image))
 
 
 def test_what_the_program_tells(phone: Fake, tiny: list[Path], image: Path) -> None:
@@ -108,7 +112,7 @@ def test_what_the_program_tells(phone: Fake, tiny: list[Path], image: Path) -> N
         "xnnpack", 1, 15, 16, (LeftOperators("CAST", 1, 0, "xnnpack does not tell why"),)
     )
     timed, profiled = [line for line in phone.log().splitlines() if "--graph" in line]
-    assert "--num_runs=50 --warmup_runs=5" in timed
+    assert "--warmup_runs=5 --warmup_min_secs=1 --num_runs=50 --min_secs=2.5 --max" in timed
     assert "--use_xnnpack=true --input_layer=image --input_layer_shape=1,32,32,3" in timed
     assert "profiling" not in timed  # watching costs time
     assert "--enable_op_profiling=true" in profiled

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 from edge_retina.benchmark.candidate import Candidate
-from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
+from edge_retina.benchmark.comparison import (
+    compare_results,
+    compare_with_float,
+    teams_of,
+    with_slow_int8_warnings,
+)
 from edge_retina.benchmark.environment import Environment, read_environment
-from edge_retina.benchmark.results import BenchmarkResult
+from edge_retina.benchmark.results import BenchmarkResult, SamplesMs
 from edge_retina.benchmark.rounds import join_rounds
 from edge_retina.benchmark.task import WorkerResult
+from edge_retina.benchmark.warmup import Warmup
 from edge_retina.benchmark.warnings import warnings_by_code
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
@@ -128,6 +134,106 @@ def test_other_work_and_too_many_threads_are_told() -> None:
         "the machine was busy before the start: load average 1.7 on 4 cores",
         "more threads than cores: 8 on 4",
     ]
+
+
+def test_a_clock_that_may_change_is_told() -> None:
+    policies = (None, "performance", "schedutil")
+    items = [
+        result(
+            candidate("a_float32"),
+            measured((1.0,)),
+            environment=dataclasses.replace(QUIET, governor=policy),
+        )
+        for policy in policies
+    ]
+    assert [item.to_dict()["warning_codes"] for item in items] == [[], [], ["governor"]]
+    assert items[2].warnings[0].text.startswith("the clock policy is 'schedutil', so that")
+
+
+def test_times_that_still_drift_are_told_with_the_worst_round() -> None:
+    rounds = [
+        dataclasses.replace(measured((1.0,)), warmup=Warmup(9, 4.0, 1.0, drift))
+        for drift in (0.02, None, 0.005, 0.034)
+    ]
+    (warning,) = result(candidate("a_float32"), *rounds).warnings
+    assert warning.code == "drifting"
+    assert warning.text.startswith(
+        "still drifting after the warm-up in 2 of 4 rounds: by 3.4% after 4 s, 1% is allowed"
+    )
+
+
+def test_a_processor_that_is_throttled_is_told() -> None:
+    """10 ms (and 1.5 of the other stages), then 10.7: 6 % more in the last third."""
+    slower = measured((10.7,) * 20)
+    (warning,) = result(candidate("a_float32"), measured((10.0,) * 20), slower).warnings
+    assert warning.code == "throttled"
+    assert "the last third of the detections took 6% longer than the first" in warning.text
+    assert (
+        result(candidate("a_float32"), measured((10.0,) * 20), measured((10.4,) * 20)).warnings
+        == ()
+    )
+    assert (
+        result(candidate("a_float32"), measured((10.0,) * 14), measured((10.7,) * 15)).warnings
+        == ()
+    )
+
+
+def test_what_others_took_is_no_throttling() -> None:
+    disturbed = dataclasses.replace(measured((10.7,) * 20), lost_ms=(0.7,) * 20)
+    assert result(candidate("a_float32"), measured((10.0,) * 20), disturbed).warnings == ()
+
+
+def test_programs_that_run_meanwhile_are_told() -> None:
+    rounds = [
+        dataclasses.replace(measured((1.0,)), other_load=load, lost_ms=(0.3,))
+        for load in (0.1, None, 0.9)
+    ]
+    item = result(candidate("a_float32"), *rounds)
+    assert item.other_load == pytest.approx(0.5)
+    (warning,) = item.warnings
+    assert (warning.code, warning.text) == (
+        "load",
+        "other programs kept 0.5 of 4 cores busy meanwhile and had 12% of the measured time "
+        "(ratios leave it out); close them",
+    )
+    assert result(candidate("a_float32"), rounds[0]).warnings == ()
+
+
+def test_every_sample_keeps_its_stages_and_its_turn() -> None:
+    rounds = [
+        dataclasses.replace(measured((4.0, 6.0, 8.0)), blocks=(2, 1), lost_ms=(0.0, 0.5, 0.0)),
+        dataclasses.replace(measured((5.0,)), blocks=(1,), lost_ms=(0.0,)),
+    ]
+    samples = result(candidate("a_float32"), *rounds).samples_ms
+    assert samples == SamplesMs(
+        preprocess=(1.0,) * 4,
+        inference=(4.0, 6.0, 8.0, 5.0),
+        postprocess=(0.5,) * 4,
+        lost=(0.0, 0.5, 0.0, 0.0),
+        turns=((2, 1), (1,)),
+    )
+
+
+def test_turns_are_compared_without_what_others_took() -> None:
+    """By hand, 1.5 ms of other stages included: turns of 4 and 8 ms against 2 and 4."""
+    ours = dataclasses.replace(measured((2.5, 9.5, 6.5)), blocks=(2, 1), lost_ms=(0.0, 7.0, 0.0))
+    theirs = dataclasses.replace(
+        measured((0.5, 90.5, 2.5, 2.5)), blocks=(2, 2), lost_ms=(0.0, 90.0, 0.0, 0.0)
+    )
+    items = [result(candidate("a_int8"), ours), result(candidate("a_float32"), theirs)]
+    assert compare_results(*items).value == pytest.approx(2.0)
+
+
+def test_those_that_are_compared_take_turns() -> None:
+    items = [
+        candidate("a_float32"),
+        candidate("a_int8", backend="tflite-builtin"),
+        candidate("b_float32"),
+        candidate("a_run", backend="keras"),
+        candidate("a_int8"),
+        candidate("a_int8", threads=2),
+    ]
+    assert teams_of(items) == [[0, 3, 4], [1], [2], [5]]
 
 
 def test_warnings_are_grouped_by_their_code() -> None:

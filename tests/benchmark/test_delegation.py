@@ -115,7 +115,8 @@ def test_what_is_no_delegate(text: str, message: str) -> None:
 
 def test_a_benchmark_fails_when_xnnpack_left_an_operator(tiny: list[Path]) -> None:
     """The interpreter that was timed says so: the tiny int8 model begins with a CAST."""
-    arguments = ["benchmark", str(tiny[1]), "--rounds", "1", "--runs", "1", "--require-delegate"]
+    brief = ["--rounds", "1", "--runs", "1", "--min-seconds", "0", "--max-warmup", "0"]
+    arguments = ["benchmark", str(tiny[1]), *brief, "--require-delegate"]
     failed = CliRunner().invoke(main, [*arguments, "xnnpack"])
     assert failed.exit_code == 1
     assert failed.stdout == ""

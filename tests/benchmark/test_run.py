@@ -18,6 +18,7 @@ from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.noise_image import write_noise_image
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.task import DetectionTask
+from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import BenchmarkError
 from edge_retina.evaluation.evaluator import evaluate
@@ -27,6 +28,7 @@ from edge_retina.runtime.detector import TFLiteDetector
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 UINT8, FLOAT32 = GOLDEN / "tiny_uint8.tflite", GOLDEN / "tiny_float32.tflite"
 LABELS = ("disc", "square")
+BRIEF = TimingPlan(runs=1, rounds=1, warmup=0, min_seconds=0, max_warmup_s=0)
 
 
 @pytest.fixture
@@ -55,9 +57,7 @@ def test_a_whole_benchmark(image: Path, data: LabelledData) -> None:
         tflite_candidates(UINT8, threads=[1]),
         runner=LocalRunner(),
         images=[image],
-        runs=3,
-        rounds=2,
-        warmup=1,
+        plan=TimingPlan(runs=3, rounds=2, warmup=1, min_seconds=0, max_warmup_s=0),
         data=data,
         progress=lambda done, title, total: told.append((title, done, total)),
     )
@@ -102,9 +102,7 @@ def test_what_is_known_is_not_measured_again(image: Path, data: LabelledData) ->
         tflite_candidates(UINT8, threads=[1, 2]),
         runner=runner,
         images=[image],
-        runs=1,
-        rounds=1,
-        warmup=0,
+        plan=BRIEF,
         data=data,
         known_metrics={(sha256_file(UINT8), XNNPACK): known},
         progress=lambda _, title, total: told.append(f"{title}/{total}"),
@@ -128,9 +126,7 @@ def test_metrics_of_another_file_are_not_taken(image: Path, data: LabelledData) 
         tflite_candidates(UINT8, threads=[1])[:1],
         runner=LocalRunner(),
         images=[image],
-        runs=1,
-        rounds=1,
-        warmup=0,
+        plan=BRIEF,
         data=data,
         known_metrics={(sha256_file(FLOAT32), XNNPACK): wrong},
     )
@@ -148,9 +144,7 @@ def test_equal_files_are_measured_apart(image: Path, data: LabelledData, tmp_pat
         [tflite_candidates(path, threads=[1])[0] for path in paths],
         runner=runner,
         images=[image],
-        runs=1,
-        rounds=1,
-        warmup=0,
+        plan=BRIEF,
         data=data,
     )
     assert [path for path, _ in runner.found] == paths
@@ -162,9 +156,7 @@ def test_known_metrics_need_no_data(image: Path, data: LabelledData) -> None:
         tflite_candidates(UINT8, threads=[1]),
         runner=LocalRunner(),
         images=[image],
-        runs=1,
-        rounds=1,
-        warmup=0,
+        plan=BRIEF,
         known_metrics={(sha256_file(UINT8), XNNPACK): metrics},
     )
     assert [item.mAP for item in report.results] == [pytest.approx(1.0), None]
@@ -175,9 +167,7 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         tflite_candidates(UINT8, threads=[1])[:1],
         runner=LocalRunner(),
         images=[image],
-        runs=1,
-        rounds=1,
-        warmup=0,
+        plan=BRIEF,
     )
     document = report.to_dict()
     assert list(document) == [
@@ -187,6 +177,8 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "results",
         "comparisons",
         "missing",
+        "scenario",
+        "baseline",
     ]
     result = document["results"][0]
     assert list(result) == [
@@ -208,6 +200,10 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "first_inference_ms",
         "mAP_device",
         "op_profile",
+        "scenario",
+        "samples_ms",
+        "warmups",
+        "other_load",
         "warning_codes",
     ]
     assert list(result["latency_ms"]) == [
@@ -221,6 +217,8 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "samples",
         "rounds_ms",
     ]
+    assert list(result["samples_ms"]) == ["preprocess", "inference", "postprocess", "lost", "turns"]
+    assert list(result["warmups"][0]) == ["detections", "seconds", "typical_ms", "drift"]
     assert list(result["stages_ms"]) == ["preprocess", "inference", "postprocess"]
     assert list(result["delegate"]) == [
         "name",
@@ -237,9 +235,10 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"runs": 0}, "runs must be 1 or more, got 0"),
-        ({"rounds": 0}, "rounds must be 1 or more"),
-        ({"warmup": -1}, "warmup must be 0 or more"),
+        ({"plan": TimingPlan(runs=0)}, "runs must be 1 or more, got 0"),
+        ({"plan": TimingPlan(rounds=0)}, "rounds must be 1 or more"),
+        ({"plan": TimingPlan(warmup=-1)}, "warmup must be 0 or more"),
+        ({"plan": TimingPlan(min_seconds=-1)}, "min_seconds must be 0 or more, got -1"),
         ({"images": []}, "no image to measure with"),
         ({"candidates": []}, "no model to measure"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.runner import RUNNERS, DeviceKind, Runner, open_runner
-from edge_retina.benchmark.task import DetectionTask, WorkerResult, WorkerTask
+from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, WorkerTask
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError
 
@@ -63,6 +64,11 @@ class Phone:
             delegate=None,
         )
 
+    def measure_together(
+        self, candidates: Sequence[Candidate], team: TeamTask
+    ) -> list[WorkerResult]:
+        return [self.measure(*pair) for pair in zip(candidates, team.members, strict=True)]
+
     def detect(self, candidate: Candidate, task: DetectionTask) -> DetectionResult:
         return DetectionResult(task.labels, (), device=self.name)
 
@@ -104,7 +110,7 @@ def test_a_new_device_is_one_line_in_the_table(
     (phone,) = phones
     assert phone.closed
     names = ["tiny_float32.tflite", "tiny_int8.tflite"]
-    assert [name for name, _ in phone.measured] == names * 2  # round by round
+    assert [name for name, _ in phone.measured] == [*names, *names[::-1]]  # by rounds
     assert {task.threads for _, task in phone.measured} == {1}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -30,7 +31,8 @@ from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.ssh import SshRunner, open_ssh
 from edge_retina.benchmark.ssh_errors import Address
-from edge_retina.benchmark.task import WorkerTask
+from edge_retina.benchmark.task import TeamTask, WorkerTask
+from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.benchmark.worker_archive import build_worker_archive
 from edge_retina.cli.main import main
 from edge_retina.datasets.schema import Example
@@ -131,9 +133,7 @@ def test_a_whole_benchmark_through_ssh(loopback: SshRunner, tiny: list[Path], im
         tflite_candidates(tiny[1], threads=[1])[:1],
         runner=loopback,
         images=[image],
-        runs=3,
-        rounds=1,
-        warmup=1,
+        plan=TimingPlan(runs=3, rounds=1, warmup=1, min_seconds=0, max_warmup_s=0),
         data=LabelledData((example,), LABELS),
     )
     assert report.device == loopback.name
@@ -144,6 +144,26 @@ def test_a_whole_benchmark_through_ssh(loopback: SshRunner, tiny: list[Path], im
     assert (item.mAP, item.mAP_device) == (pytest.approx(1.0), loopback.name)
     assert item.delegate is not None
     assert (item.delegate.partitions, item.delegate.left[0].name) == (1, "CAST")
+
+
+def test_models_take_turns_on_the_device(device: SshRunner, tiny: list[Path], image: Path) -> None:
+    candidates = [tflite_candidates(path, threads=[1])[0] for path in tiny]
+    team = TeamTask(tuple(item.task([image], runs=5, warmup=0) for item in candidates))
+    float32, int8 = device.measure_together(candidates, team)
+    assert (float32.precision, int8.precision) == ("float32", "int8")
+    assert len(float32.inference_ms) == len(int8.inference_ms) == 5
+    assert len(float32.blocks) == len(int8.blocks)
+
+
+def test_members_on_the_device_use_what_was_brought(
+    device: SshRunner, image: Path, tmp_path: Path
+) -> None:
+    """Not a package that happens to be installed there; the failing member is named."""
+    fine = custom_task(image, tmp_path, "factories:SleepyPredictor", inference_ms=0.1)
+    telling = custom_task(image, tmp_path, "factories:telling_the_package")
+    other = dataclasses.replace(CANDIDATE, path=Path("other"))
+    with pytest.raises(BenchmarkError, match=r"^other, .*: RuntimeError: .*worker\.pyz/edge_ret"):
+        device.measure_together([CANDIDATE, other], TeamTask((fine, telling)))
 
 
 def test_a_file_is_copied_once(

@@ -109,6 +109,10 @@ def test_benchmark_beside_our_own(data: Path, model: Path, tmp_path: Path) -> No
         1,
         "--rounds",
         1,
+        "--min-seconds",
+        0,
+        "--max-warmup",
+        0,
         "--json",
         tmp_path / "b.json",
     )

@@ -18,6 +18,7 @@ from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 LABELS = ("disc", "square")
+BRIEF = ("--min-seconds", 0, "--max-warmup", 0)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_predict_goes_on_after_a_broken_picture(data: Path, export: Path, tmp_pa
 
 def test_benchmark_of_an_export_directory(data: Path, export: Path, tmp_path: Path) -> None:
     target, page = tmp_path / "benchmark.json", tmp_path / "benchmark.html"
-    arguments: tuple[Any, ...] = ("--data", data, "--runs", 2, "--rounds", 2)
+    arguments: tuple[Any, ...] = ("--data", data, "--runs", 2, "--rounds", 2, *BRIEF)
     result = run("benchmark", export, *arguments, "--json", target, "--html", page)
     assert result.exit_code == 0, result.output
     document = json.loads(target.read_text())
@@ -186,7 +187,7 @@ def test_benchmark_of_an_export_directory(data: Path, export: Path, tmp_path: Pa
 def test_benchmark_without_data(export: Path) -> None:
     model = export / "tiny_int8.tflite"
     result = run(
-        "benchmark", model, "--runs", 1, "--rounds", 1, "--threads", "2,1,2", "--json", "-"
+        "benchmark", model, "--runs", 1, "--rounds", 1, *BRIEF, "--threads", "2,1,2", "--json", "-"
     )
     results = json.loads(result.stdout)["results"]
     assert [item["threads"] for item in results] == [2, 2, 1, 1]

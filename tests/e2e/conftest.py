@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 
 from edge_retina.benchmark.run import run_benchmark
+from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.config import Config, load_config
 from edge_retina.datasets import Dataset, load_dataset
 from edge_retina.datasets.generated import generate_dataset
@@ -94,7 +95,8 @@ def config(data: Path) -> Config:
 def _short_benchmark() -> Iterator[None]:
     """Measure every backend once; how it is measured is the subject of tests/benchmark."""
     with pytest.MonkeyPatch.context() as patch:
-        short = functools.partial(run_benchmark, runs=3, rounds=1, warmup=1)
+        plan = TimingPlan(runs=3, rounds=1, warmup=1, min_seconds=0, max_warmup_s=0)
+        short = functools.partial(run_benchmark, plan=plan)
         patch.setattr("edge_retina.workflow.measuring.run_benchmark", short)
         yield
 
