@@ -12,6 +12,7 @@ from edge_retina.benchmark.backends import KERAS, XNNPACK, open_model
 from edge_retina.benchmark.candidate import run_candidates, tflite_candidates
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
+from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.errors import RunError
 from edge_retina.evaluation.evaluator import evaluate
 from edge_retina.evaluation.record import evaluation_record, recorded_metrics
@@ -24,6 +25,7 @@ from edge_retina.workflow.context import RunContext
 log = logging.getLogger(__name__)
 
 _TIMED_IMAGES = 8
+_ROUNDS = 3  # of the benchmark; a report needs no narrower interval
 
 
 def measured_files(context: RunContext) -> dict[str, Path]:
@@ -80,6 +82,7 @@ def benchmark_run(context: RunContext) -> None:
         candidates,
         runner=LocalRunner(),
         images=[example.path for example in examples[:_TIMED_IMAGES]],
+        plan=TimingPlan(rounds=_ROUNDS),
         data=LabelledData(examples, context.labels),
         known_metrics=recorded_metrics(load_results(context.run, "evaluate").values(), examples),
     )
