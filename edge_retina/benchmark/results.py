@@ -51,6 +51,8 @@ class BenchmarkResult:
         first_inference_ms: median over rounds of the first detection; None if it isn't known.
         mAP_device: where the objects behind mAP were found, as `--device` names it; None without.
         op_profile: time by type of operator, where the device's program measures it.
+        mAP_low, mAP_high: 95 % interval of mAP over the choice of the images; None where the
+            detections aren't known any more.
     """
 
     model: str
@@ -71,6 +73,8 @@ class BenchmarkResult:
     first_inference_ms: float | None = None
     mAP_device: str | None = None
     op_profile: tuple[OperatorTime, ...] = ()
+    mAP_low: float | None = None
+    mAP_high: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
@@ -91,6 +95,9 @@ class Comparison:
         ratio: of the times; below 1 is faster than the reference.
         low, high: 95 % interval over interleaved rounds; None with a single round.
         rounds: number of rounds.
+        mAP_difference: by how much the mAP is higher than the reference's; None if one of them
+            isn't known. `mAP_difference_low`, `mAP_difference_high`: 95 % interval over the choice
+            of the images.
     """
 
     model: str
@@ -102,6 +109,9 @@ class Comparison:
     low: float | None
     high: float | None
     rounds: int
+    mAP_difference: float | None = None
+    mAP_difference_low: float | None = None
+    mAP_difference_high: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -122,6 +132,7 @@ class BenchmarkReport:
         environment: of that device.
         results, comparisons: in the order of the candidates.
         missing: what could not be measured because the device was lost; "" if nothing is.
+        data: what mAP was measured on, see `LabelledData.to_dict`; None without.
     """
 
     device: str
@@ -130,6 +141,7 @@ class BenchmarkReport:
     comparisons: tuple[Comparison, ...]
     missing: str = ""
     schema_version: int = SCHEMA_VERSION
+    data: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document that `edge-retina benchmark --json` writes."""
@@ -143,4 +155,5 @@ class BenchmarkReport:
                 for comparison in self.comparisons
             ],
             "missing": self.missing,
+            "data": self.data,
         }

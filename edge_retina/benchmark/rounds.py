@@ -72,6 +72,8 @@ def join_rounds(
         first_inference_ms=_median(firsts),
         mAP_device=None if accuracy is None else accuracy.device,
         op_profile=next((item.op_profile for item in rounds if item.op_profile), ()),
+        mAP_low=None if accuracy is None else accuracy.interval.low,
+        mAP_high=None if accuracy is None else accuracy.interval.high,
     )
 
 

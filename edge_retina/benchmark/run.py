@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge_retina.benchmark.accuracy import (
@@ -12,6 +12,7 @@ from edge_retina.benchmark.accuracy import (
     shared_classes,
     unmeasured,
 )
+from edge_retina.benchmark.accuracy_difference import with_accuracy_differences
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import compare_with_float, with_slow_int8_warnings
 from edge_retina.benchmark.delegation import RequiredDelegate
@@ -38,6 +39,7 @@ def run_benchmark(
     known_metrics: Mapping[ModelKey, CocoMetrics] | None = None,
     require_delegate: RequiredDelegate | None = None,
     progress: ProgressUpdate | None = None,
+    on_accuracy: Callable[[str, str, Accuracy], None] | None = None,
 ) -> BenchmarkReport:
     """Measure all candidates in turn, `rounds` times over, each time in a fresh process.
 
@@ -58,6 +60,8 @@ def run_benchmark(
             `evaluation.record.recorded_metrics`.
         require_delegate: fail as soon as this delegate has not run all it should.
         progress: told before each step what comes next.
+        on_accuracy: given the model, the backend, as results name them, and the accuracy of each
+            model that mAP is known of, with its detections if they were found here.
 
     Raises:
         BenchmarkError: nothing to measure, a worker failed, or a required delegate fell back.
@@ -93,6 +97,10 @@ def run_benchmark(
             raise
         missing = _missing_text(error, measured, rounds, len(to_evaluate) - len(accuracy))
     reached = [index for index, done in enumerate(measured) if done]
+    found = [
+        known.get(keys[index], accuracy.get((candidates[index].path, candidates[index].backend)))
+        for index in reached
+    ]
     results = [
         join_rounds(
             candidates[index],
@@ -100,19 +108,26 @@ def run_benchmark(
             sha256=keys[index][0],
             label=runner.label(candidates[index].backend),
             environment=environment,
-            accuracy=known.get(
-                keys[index], accuracy.get((candidates[index].path, candidates[index].backend))
-            ),
+            accuracy=one,
         )
-        for index in reached
+        for index, one in zip(reached, found, strict=True)
     ]
     comparisons = compare_with_float([candidates[index] for index in reached], results)
+    rated = {
+        (result.model, result.backend): one
+        for result, one in zip(results, found, strict=True)
+        if one is not None
+    }
+    if on_accuracy is not None:
+        for (model, backend), one in rated.items():
+            on_accuracy(model, backend, one)
     return BenchmarkReport(
         device=runner.name,
         environment=environment,
         results=with_slow_int8_warnings(results, comparisons),
-        comparisons=comparisons,
+        comparisons=with_accuracy_differences(comparisons, rated),
         missing=missing,
+        data=None if data is None else data.to_dict(),
     )
 
 

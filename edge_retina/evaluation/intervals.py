@@ -153,6 +153,23 @@ def corrected_interval(value: float, resampled: np.ndarray) -> Interval:
     return percentile_interval(value, known, shift=normal.inv_cdf(limited))
 
 
+def mAP_resamples(matches: Matches, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Return the mAP (B,) of B resamples of a split.
+
+    The draws are the same for every model of a split, so that the differences of two models'
+    resamples are those of a paired bootstrap.
+
+    Args:
+        matches: of a model on the split.
+        resamples: B.
+        seed: of the draws.
+    """
+    blocks = draw_counts(len(matches.objects), resamples=resamples, seed=seed)
+    return np.concatenate(
+        [_summarize(matches.average_precision(counts))[:, 0] for counts in blocks]
+    )
+
+
 def metric_intervals(
     matches: Matches, labels: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> MetricIntervals:
