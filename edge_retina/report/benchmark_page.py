@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_retina.benchmark.warnings import warnings_by_code
 from edge_retina.report.benchmark_document import (
     Result,
     backend_name,
@@ -14,7 +15,6 @@ from edge_retina.report.benchmark_document import (
     result_key,
     result_titles,
     short_names,
-    warning_lines,
 )
 from edge_retina.report.benchmark_tables import comparisons_table, details_table, results_table
 from edge_retina.report.charts import BarGroup, Chart, bar_chart
@@ -171,8 +171,14 @@ def _difference_note(comparison: Result) -> str:
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
+    """Return what is missing, and a sentence for each kind of warning."""
+    results = document["results"]
     missing = document.get("missing")
-    return [*([missing] if missing else []), *warning_lines(document["results"])]
+    lines = [missing] if missing else []
+    for texts in warnings_by_code(results).values():
+        many = f" (so {len(texts)} of {len(results)} results)" if len(texts) < len(results) else ""
+        lines.append(texts[0] + many)
+    return lines
 
 
 def _scatters(results: Sequence[Result]) -> list[Chart]:
@@ -203,12 +209,12 @@ def _scatters(results: Sequence[Result]) -> list[Chart]:
 
 
 def _distributions(results: Sequence[Result]) -> Chart | None:
-    strips = [
-        Strip(
-            title, result["latency_ms"]["samples"], middle_ms(result), result["latency_ms"]["p90"]
-        )
-        for result, title in zip(results, result_titles(results), strict=True)
-    ]
+    colours: dict[tuple[str, str], int] = {}  # those of the points above
+    strips = []
+    for result, title in zip(results, result_titles(results), strict=True):
+        latency = result["latency_ms"]
+        colour = colours.setdefault((result["model"], result["backend"]), len(colours))
+        strips.append(Strip(title, latency["samples"], middle_ms(result), latency["p90"], colour))
     return distribution_chart("All times that were measured", strips, x_label="ms")
 
 

@@ -26,13 +26,13 @@ def results_table(document: Mapping[str, Any]) -> Table:
     compared = _comparisons(document)
     columns = (
         Column("Model", text=True, wraps=True),
-        Column("Backend", text=True),
-        Column("Threads"),
+        Column("backend", text=True),
+        Column("threads"),
         Column("p50 ms"),
         Column("p90 ms"),
         Column("of float"),
         Column("mAP"),
-        Column("95 %"),
+        Column("mAP 95 %"),
         Column("mAP50"),
         Column("MB"),
     )
@@ -51,7 +51,7 @@ def results_table(document: Mapping[str, Any]) -> Table:
         )
         for result in results
     ]
-    return Table(columns, rows)
+    return Table(columns, rows, named=True)
 
 
 def comparisons_table(document: Mapping[str, Any]) -> Table:
@@ -59,11 +59,11 @@ def comparisons_table(document: Mapping[str, Any]) -> Table:
     comparisons = document["comparisons"]
     columns = (
         Column("Against the float32 .tflite", text=True, wraps=True),
-        Column("Time"),
-        Column("95 %"),
-        Column("Verdict", text=True),
+        Column("time"),
+        Column("time 95 %"),
+        Column("verdict", text=True),
         Column("mAP"),
-        Column("95 %"),
+        Column("mAP 95 %"),
     )
     rows = [
         (
@@ -76,7 +76,7 @@ def comparisons_table(document: Mapping[str, Any]) -> Table:
         )
         for item, title in zip(comparisons, result_titles(comparisons), strict=True)
     ]
-    return Table(columns, rows)
+    return Table(columns, rows, named=True)
 
 
 def details_table(document: Mapping[str, Any]) -> Table:
@@ -111,7 +111,7 @@ def details_table(document: Mapping[str, Any]) -> Table:
                 _delegate(result.get("delegate")),
             )
         )
-    return Table(columns, rows)
+    return Table(columns, rows, named=True)
 
 
 def results_csv(document: Mapping[str, Any]) -> str:

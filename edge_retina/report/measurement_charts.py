@@ -28,7 +28,7 @@ from edge_retina.report.charts import (
     y_grid,
 )
 
-_LABEL_HEIGHT, _STRIP_HEIGHT, _BAR_HEIGHT, _GAP = 18, 22, 14, 8
+_LABEL_HEIGHT, _STRIP_HEIGHT, _BAR_HEIGHT, _GAP = 20, 22, 14, 10
 _BINS = 96  # of a distribution: five drawing units each
 _LOG_FROM = 5.0  # times that differ by more than this share an axis only if it is logarithmic
 _LABEL_LETTERS = 64
@@ -62,12 +62,14 @@ class Strip:
         samples: all values; none where they were not kept.
         middle: drawn as a line.
         high: drawn as a thinner line, e.g. the 90th percentile; None if it isn't known.
+        colour: index of its colour, the same as that of the series it belongs to.
     """
 
     label: str
     samples: Sequence[float]
     middle: float
     high: float | None
+    colour: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ def distribution_chart(title: str, strips: Sequence[Strip], *, x_label: str) -> 
     ]
     axis, ticks = _x_axis(values, WIDTH - RIGHT, start=RIGHT)
     parts, top = [], 0
-    for index, strip in enumerate(strips):
+    for strip in strips:
         parts.append(svg_text(0, top + 13, shorten(strip.label, _LABEL_LETTERS), "label"))
         top += _LABEL_HEIGHT
-        parts.append(_strip(strip, index, top, axis))
+        parts.append(_strip(strip, top, axis))
         top += _STRIP_HEIGHT + _GAP
     height = top + BOTTOM
     return Chart(title, drawing([*parts, *x_grid(axis, ticks, x_label, height=height)]), height)
@@ -190,8 +192,8 @@ def _mark(mark: Mark, name: str, index: int, x_axis: Axis, y_axis: Axis) -> str:
     return "".join(parts)
 
 
-def _strip(strip: Strip, index: int, top: int, axis: Axis) -> str:
-    colour, bottom = f"c{index % COLOURS}", top + _STRIP_HEIGHT
+def _strip(strip: Strip, top: int, axis: Axis) -> str:
+    colour, bottom = f"c{strip.colour % COLOURS}", top + _STRIP_HEIGHT
     parts = [_line("grid", axis.start, axis.end, bottom, bottom)]
     if len(strip.samples):
         parts.append(f'<path class="bar faint {colour}" d="{_outline(strip, bottom, axis)}"/>')
