@@ -142,6 +142,7 @@ def command(
     html: Path | None,
     markdown: Path | None,
     csv: Path | None,
+    title: str,
     seed: int | None,
 ) -> None:
     """Measure latency, and with --data mAP, of every backend of each MODEL, side by side.
@@ -178,7 +179,7 @@ def command(
         click.echo(_text(report))
     emit_json(document, json_target)
     differing = None if html is None else found.differing(document)
-    write_pages(document, html=html, markdown=markdown, csv=csv, differing=differing)
+    write_pages(document, html=html, markdown=markdown, csv=csv, title=title, differing=differing)
     if report.missing:
         raise BenchmarkError(report.missing)
 

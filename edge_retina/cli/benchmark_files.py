@@ -23,7 +23,10 @@ _KINDS = {
 
 
 def page_options(command: _Command) -> _Command:
-    """Add `--html`, `--markdown` and `--csv`, each a Path or None."""
+    """Add `--html`, `--markdown` and `--csv`, each a Path or None, and `--title`: str."""
+    command = click.option(
+        "--title", metavar="TEXT", default="", help="Heading of the page. Default: the models."
+    )(command)
     for name, text in reversed(_KINDS.items()):
         command = click.option(
             f"--{name}",

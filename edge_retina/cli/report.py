@@ -12,11 +12,10 @@ from edge_retina.cli.options import debug_option
 
 @click.command("report")
 @click.argument("benchmark", metavar="BENCHMARK.json", type=click.Path(path_type=Path))
-@click.option("--title", metavar="TEXT", default="", help="Heading. Default: the models' names.")
 @page_options
 @debug_option
 def command(
-    benchmark: Path, title: str, html: Path | None, markdown: Path | None, csv: Path | None
+    benchmark: Path, html: Path | None, markdown: Path | None, csv: Path | None, title: str
 ) -> None:
     """Make pages of what `benchmark --json` has written, without measuring again.
 

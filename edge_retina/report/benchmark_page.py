@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from edge_retina.benchmark.warnings import warnings_by_code
@@ -128,7 +129,7 @@ def _subtitle(document: Mapping[str, Any]) -> str:
     images = max((result.get("images", 0) for result in document["results"]), default=0)
     if images:
         data = document.get("data") or {}
-        name = " ".join(filter(None, (data.get("path"), data.get("split"))))
+        name = " ".join(filter(None, (PurePath(data.get("path", "")).name, data.get("split"))))
         parts.append(f"mAP on {images} pictures" + (f" of {name}" if name else ""))
     return ", ".join(parts) + "."
 
