@@ -187,6 +187,7 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "results",
         "comparisons",
         "missing",
+        "data",
     ]
     result = document["results"][0]
     assert list(result) == [
@@ -208,6 +209,8 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "first_inference_ms",
         "mAP_device",
         "op_profile",
+        "mAP_low",
+        "mAP_high",
         "warning_codes",
     ]
     assert list(result["latency_ms"]) == [

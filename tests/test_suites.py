@@ -1,0 +1,74 @@
+"""benchmarks/suite.py and the index that benchmarks/index.py writes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from edge_retina.cli.main import COMMANDS, main
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SUITES = sorted((BENCHMARKS / "suites").glob("*.toml"))
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("suite")
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("index")
+
+
+def test_the_index_is_up_to_date(index: Any) -> None:
+    """Else: python benchmarks/index.py."""
+    assert index.README.read_text(encoding="utf-8") == index.render()
+
+
+def test_every_link_of_the_index_leads_somewhere(index: Any) -> None:
+    targets = [part.partition(")")[0] for part in index.render().split("](")[1:]]
+    assert len(targets) > 30
+    assert [target for target in targets if not (BENCHMARKS / target).is_file()] == []
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_suite_is_a_command(path: Path, suite: Any) -> None:
+    """The options exist and their values are allowed; nothing is measured."""
+    name, *arguments = suite.Suite.load(path).arguments()
+    assert name in COMMANDS
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    command.make_context(name, list(arguments))
+
+
+def test_a_suite_is_written_as_a_command(suite: Any, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'title = "T"\nmodels = ["a", "b"]\n[benchmark]\nrounds = 5\n'
+        'skip-invalid = true\nallow = false\ndata = "d"\n'
+    )
+    chosen = suite.Suite.load(path)
+    assert chosen.command == "edge-retina benchmark a b --rounds 5 --skip-invalid --data d"
+    assert (chosen.name, chosen.title) == ("s", "T")
+
+
+def test_a_suite_without_its_parts_is_refused(suite: Any, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('title = "T"\nmodel = ["a"]\n[benchmark]\n')
+    with pytest.raises(click.ClickException, match=r"s\.toml: expected title, at least one of"):
+        suite.Suite.load(path)
+
+
+def test_samples_are_rounded_and_stand_on_one_line(suite: Any) -> None:
+    tree = {"samples": [1.23456789, 2.0], "ratio": 0.123456789, "names": ["a", "b"], "none": []}
+    text = suite.compact(suite.rounded(tree))
+    assert '"samples": [ 1.2346, 2.0 ]' in text
+    assert json.loads(text) == {**tree, "samples": [1.2346, 2.0]}
