@@ -17,7 +17,12 @@ from edge_retina.report.benchmark_document import (
     result_titles,
     short_names,
 )
-from edge_retina.report.benchmark_tables import comparisons_table, details_table, results_table
+from edge_retina.report.benchmark_tables import (
+    baseline_table,
+    comparisons_table,
+    details_table,
+    results_table,
+)
 from edge_retina.report.charts import BarGroup, Chart, bar_chart
 from edge_retina.report.markdown import markdown_table
 from edge_retina.report.measurement_charts import (
@@ -85,6 +90,7 @@ def render_benchmark_page(
         stages=_stages(results),
         operators=_operators(results),
         comparisons=comparisons_table(document),
+        baseline=baseline_table(document),
         details=details_table(document),
         differing=differing,
         environment=environment_table(document["environment"]),
@@ -100,6 +106,7 @@ def benchmark_markdown(document: Mapping[str, Any], *, title: str = "") -> str:
         ("", f"{_METHOD}\n"),
         ("To know before believing this", notes),
         ("Against the float model", _markdown(comparisons_table(document))),
+        ("Against the older benchmark", _markdown(baseline_table(document))),
         ("Details", _markdown(details_table(document))),
         ("Environment", _markdown(environment_table(document["environment"]))),
     ]

@@ -79,6 +79,33 @@ def comparisons_table(document: Mapping[str, Any]) -> Table:
     return Table(columns, rows, named=True)
 
 
+def baseline_table(document: Mapping[str, Any]) -> Table:
+    """Return the results beside those of an older benchmark, where it was compared with one."""
+    older = document.get("baseline", ())
+    columns = (
+        Column("Against the older benchmark", text=True, wraps=True),
+        Column("before ms"),
+        Column("now ms"),
+        Column("time"),
+        Column("time 95 %"),
+        Column("verdict", text=True),
+        Column("file", text=True),
+    )
+    rows = [
+        (
+            title,
+            _ms(item["before_ms"]),
+            _ms(item["now_ms"]),
+            _ratio(item),
+            _range(item["low"], item["high"], digits=2),
+            item["verdict"],
+            "the same" if item["same_file"] else "another",
+        )
+        for item, title in zip(older, result_titles(older), strict=True)
+    ]
+    return Table(columns, rows, named=True)
+
+
 def details_table(document: Mapping[str, Any]) -> Table:
     """Return the rest of what was measured of each result."""
     results = document["results"]

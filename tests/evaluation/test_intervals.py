@@ -17,7 +17,7 @@ from edge_retina.evaluation.intervals import (
     metric_intervals,
     percentile_interval,
 )
-from edge_retina.evaluation.matches import find_matches
+from edge_retina.evaluation.matches import Matches, find_matches
 from tests.evaluation.errors.made_split import LABELS, draw_errors, found, picture
 from tests.evaluation.one_class import first
 
@@ -188,7 +188,7 @@ def test_models_on_other_pictures_are_refused():
 
 
 def test_a_model_is_resampled_once_whatever_is_asked(monkeypatch: pytest.MonkeyPatch):
-    examples, detections = draw_split(12, 0)
+    examples, detections = draw_errors(12, 0)
     one, other = (find_matches(examples, detections, LABELS) for _ in range(2))
     for matches in (one, other):
         metric_intervals(matches, LABELS, resamples=20)

@@ -150,6 +150,20 @@ def test_pictures_are_shown_where_there_are_some() -> None:
     assert "a and b found the same objects in every picture, at scores from 0.40." in none
 
 
+def test_an_older_benchmark_is_shown_where_there_is_one() -> None:
+    older = {
+        **{name: document()["results"][2][name] for name in ("model", "backend", "threads")},
+        **{"same_file": False, "before_ms": 4.0, "now_ms": None, "ratio": 0.5},
+        **{"low": None, "high": None, "verdict": "no difference shown"},
+    }
+    text = benchmark_markdown(document(baseline=[older]))
+    row = "x_int8.tflite, xnnpack, 1 thread | 4.00 | – | 0.50 | – | no difference shown | another"
+    assert "## Against the older benchmark\n\n| Against the older benchmark |" in text
+    assert f"| {row} |" in text
+    assert "<h2>Against the older" in render_benchmark_page(document(baseline=[older]))
+    assert "older" not in benchmark_markdown(document())
+
+
 @pytest.mark.parametrize("title", ["", "<b>A title</b>"])
 def test_names_can_not_become_markup(title: str) -> None:
     tree = document()
