@@ -11,6 +11,7 @@ import click
 import pytest
 
 from edge_retina.cli.main import COMMANDS, main
+from tests.report.benchmark_documents import document
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SUITES = sorted((BENCHMARKS / "suites").glob("*.toml"))
@@ -31,6 +32,20 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_index_is_up_to_date(index: Any) -> None:
     """Else: python benchmarks/index.py."""
     assert index.README.read_text(encoding="utf-8") == index.render()
+
+
+def test_a_measured_suite_has_a_table(
+    index: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(index, "BENCHMARKS", tmp_path)
+    result = tmp_path / "results" / "suite_x.json"
+    result.parent.mkdir()
+    environment = {"cpu": "Some CPU", "cores": 2, "os": "Linux 6"}
+    result.write_text(json.dumps(document(environment=environment)))
+    text = index._suite(SUITES[0], [result])
+    assert "[suite_x.json](results/suite_x.json). Some CPU, 2 cores, Linux 6." in text
+    assert "| x_int8.tflite, xnnpack | 1 thread | 2.10 | 0.578 |" in text
+    assert "Not measured yet." in index._suite(SUITES[0], [])
 
 
 def test_every_link_of_the_index_leads_somewhere(index: Any) -> None:

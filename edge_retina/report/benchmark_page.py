@@ -75,7 +75,7 @@ def render_benchmark_page(
         differing: pictures, which the document does not hold.
     """
     results = document["results"]
-    heading = title or _title(results)
+    heading = title or _title(document)
     return render_template(
         "benchmark.html.j2",
         title=heading,
@@ -99,7 +99,7 @@ def render_benchmark_page(
 
 def benchmark_markdown(document: Mapping[str, Any], *, title: str = "") -> str:
     """Return the tables of the page as Markdown."""
-    parts = [f"# {title or _title(document['results'])}\n", f"{_subtitle(document)}\n"]
+    parts = [f"# {title or _title(document)}\n", f"{_subtitle(document)}\n"]
     notes = "".join(f"- {note}\n" for note in _notes(document))
     sections = [
         ("", _markdown(results_table(document))),
@@ -120,8 +120,11 @@ def _markdown(table: Table) -> str:
     return markdown_table([column.name for column in table.columns], table.rows) if table else ""
 
 
-def _title(results: Sequence[Result]) -> str:
-    models = dict.fromkeys(result["model"] for result in results)
+def _title(document: Mapping[str, Any]) -> str:
+    """Return the title that a suite has noted, or the models' names."""
+    if document.get("title"):
+        return str(document["title"])
+    models = dict.fromkeys(result["model"] for result in document["results"])
     return "Benchmark: " + ", ".join(short_names(list(models)).values())
 
 

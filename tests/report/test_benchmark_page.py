@@ -183,6 +183,13 @@ def test_markdown_has_a_row_for_each_result() -> None:
     assert "## To know" not in text
 
 
+def test_the_title_of_a_suite_is_kept() -> None:
+    suite = document(title="A suite")
+    assert "<h1>A suite</h1>" in render_benchmark_page(suite)
+    assert benchmark_markdown(suite).startswith("# A suite\n")
+    assert "<h1>Mine</h1>" in render_benchmark_page(suite, title="Mine")
+
+
 def test_csv_has_a_line_for_each_result() -> None:
     rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(results_csv(document()))))
     assert [row["backend"] for row in rows] == ["tflite-xnnpack", "tflite-builtin"] * 2
