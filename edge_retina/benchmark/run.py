@@ -97,7 +97,7 @@ def run_benchmark(
             raise
         missing = _missing_text(error, measured, rounds, len(to_evaluate) - len(accuracy))
     reached = [index for index, done in enumerate(measured) if done]
-    found = [
+    accuracies = [
         known.get(keys[index], accuracy.get((candidates[index].path, candidates[index].backend)))
         for index in reached
     ]
@@ -110,12 +110,12 @@ def run_benchmark(
             environment=environment,
             accuracy=one,
         )
-        for index, one in zip(reached, found, strict=True)
+        for index, one in zip(reached, accuracies, strict=True)
     ]
     comparisons = compare_with_float([candidates[index] for index in reached], results)
     rated = {
         (result.model, result.backend): one
-        for result, one in zip(results, found, strict=True)
+        for result, one in zip(results, accuracies, strict=True)
         if one is not None
     }
     if on_accuracy is not None:
