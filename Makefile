@@ -75,8 +75,8 @@ profile: setup  ## profile the demo, into runs/profile.pstats
 	$(BIN)/python -m cProfile -o runs/profile.pstats -m edge_retina.cli.main demo --out runs/profile
 	$(BIN)/python -c "import pstats; pstats.Stats('runs/profile.pstats').sort_stats('cumulative').print_stats(40)"
 
-docs: setup  ## check the README's command reference against --help
-	$(BIN)/pytest tests/cli/test_readme_commands.py
+docs: setup  ## check the README's command reference against --help, and benchmarks/README.md
+	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_suites.py
 
 clean:  ## remove caches and builds; keep .venv and runs
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -105,9 +105,13 @@ def _suite_table(results: Sequence[dict[str, Any]]) -> str:
 def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
     """Return the files of each result, those for reading first."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(files, key=lambda file: (file.stem, _ORDER.index(file.suffix))):
+    for path in sorted(files, key=lambda file: (file.stem, _rank(file.suffix), file.name)):
         found.setdefault(path.stem, []).append(path)
     return found
+
+
+def _rank(suffix: str) -> int:
+    return _ORDER.index(suffix) if suffix in _ORDER else len(_ORDER)
 
 
 def _owners(stems: Iterable[str], names: Sequence[str]) -> dict[str, str]:

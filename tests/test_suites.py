@@ -48,6 +48,18 @@ def test_a_measured_suite_has_a_table(
     assert "Not measured yet." in index._suite(SUITES[0], [])
 
 
+def test_results_of_one_name_stand_together_those_for_reading_first(index: Any) -> None:
+    names = ["b.json", "a.csv", "b.png", "b.md", "a_more.md", "a.html"]
+    found = index._by_stem(map(Path, names))
+    assert {stem: [path.name for path in files] for stem, files in found.items()} == {
+        "a": ["a.html", "a.csv"],
+        "a_more": ["a_more.md"],
+        "b": ["b.md", "b.json", "b.png"],
+    }
+    owners = index._owners(["a", "a_more_x", "a_most", "b"], ["a", "a_more", "c"])
+    assert owners == {"a": "a", "a_more_x": "a_more", "a_most": "a"}
+
+
 def test_every_link_of_the_index_leads_somewhere(index: Any) -> None:
     targets = [part.partition(")")[0] for part in index.render().split("](")[1:]]
     assert len(targets) > 30

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_retina.benchmark.accuracy import Accuracy
 from edge_retina.benchmark.accuracy_difference import with_accuracy_differences
+from edge_retina.benchmark.candidate import Candidate
+from edge_retina.benchmark.environment import read_environment
 from edge_retina.benchmark.results import Comparison
+from edge_retina.benchmark.rounds import join_rounds
+from edge_retina.benchmark.task import WorkerResult
 from edge_retina.evaluation.coco_metrics import evaluate_detections
 from edge_retina.evaluation.intervals import mAP_resamples, metric_differences, metric_intervals
 from edge_retina.evaluation.matches import find_matches
@@ -30,6 +35,19 @@ def test_the_interval_of_a_model_is_that_of_evaluate() -> None:
     assert got.bounds == pytest.approx(expected.bounds)
     assert got.bounds is not None
     assert got.bounds[0] < got.value < got.bounds[1]
+
+
+def test_a_result_has_the_interval(tmp_path: Path) -> None:
+    file = tmp_path / "x.tflite"
+    file.write_bytes(b"x")
+    candidate = Candidate(file, file=file, family="x", backend="tflite-xnnpack", threads=1)
+    once = WorkerResult(1.0, (1.0,), (1.0,), (1.0,), None, "int8", None)
+    about = {"sha256": "", "label": "x", "environment": read_environment()}
+    known = accuracy(FOUND)
+    result = join_rounds(candidate, [once], accuracy=known, **about)  # type: ignore[arg-type]
+    assert [result.mAP_low, result.mAP_high] == known.interval.bounds
+    result = join_rounds(candidate, [once], accuracy=None, **about)  # type: ignore[arg-type]
+    assert (result.mAP_low, result.mAP_high) == (None, None)
 
 
 def test_the_difference_is_paired_as_in_evaluate() -> None:
