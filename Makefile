@@ -75,8 +75,8 @@ profile: setup  ## profile the demo, into runs/profile.pstats
 	$(BIN)/python -m cProfile -o runs/profile.pstats -m edge_retina.cli.main demo --out runs/profile
 	$(BIN)/python -c "import pstats; pstats.Stats('runs/profile.pstats').sort_stats('cumulative').print_stats(40)"
 
-docs: setup  ## check links, commands and snippets of README and docs, and the generated pages
-	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_readme.py tests/test_docs.py
+docs: setup  ## check links, commands and snippets of README and docs, the generated pages, and benchmarks/README.md
+	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_readme.py tests/test_docs.py tests/test_suites.py
 
 references: setup  ## rewrite docs/config.md and docs/cli.md from the code
 	$(BIN)/python -m docs.site.references

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.runner import Runner
-from edge_retina.datasets.schema import Example
+from edge_retina.datasets.schema import Example, annotations_sha256
 from edge_retina.errors import ModelError
 from edge_retina.evaluation.class_map import (
     ClassMap,
@@ -19,15 +22,35 @@ from edge_retina.evaluation.class_map import (
 )
 from edge_retina.evaluation.coco_metrics import CocoMetrics, check_objects, evaluate_detections
 from edge_retina.evaluation.evaluator import check_labels
+from edge_retina.evaluation.intervals import Interval, corrected_interval, mAP_resamples
+from edge_retina.evaluation.matches import find_matches
 from edge_retina.evaluation.record import ModelKey
+from edge_retina.runtime.detections import Detections
 
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Images to measure mAP on, and the class names of their labels."""
+    """Images to measure mAP on.
+
+    Attributes:
+        examples: the images.
+        labels: the class names of their labels.
+        path, split: what the user calls them; "" where that isn't known.
+    """
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
+    path: str = ""
+    split: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `data` in the JSON of `benchmark`."""
+        return {
+            "path": self.path,
+            "split": self.split,
+            "images": len(self.examples),
+            "sha256": annotations_sha256(self.examples),
+        }
 
 
 @dataclass(frozen=True)
@@ -39,12 +62,26 @@ class Accuracy:
         device: where the objects were found, as `--device` names it.
         note: why that is not the device asked for; "" if it is.
         classes: of another framework's model the classes that the metrics are over.
+        resampled: mAP of resamples of the images, see `mAP_resamples`; None if only the metrics are
+            known.
+        detections: of each image, of the classes that the metrics are over; none if only the
+            metrics are known.
     """
 
     metrics: CocoMetrics
     device: str = "local"
     note: str = ""
     classes: ClassMap | None = None
+    resampled: np.ndarray | None = None
+    detections: tuple[Detections, ...] = ()
+
+    @property
+    def interval(self) -> Interval:
+        """The mAP with its 95 % interval over the choice of the images."""
+        value = self.metrics.mAP
+        if self.resampled is None or self.metrics.images < 2:
+            return Interval(value, None, None)
+        return corrected_interval(value, self.resampled)
 
 
 def unmeasured(
@@ -108,11 +145,16 @@ def _measure(candidate: Candidate, data: LabelledData, runner: Runner) -> Accura
     expected = data.labels if candidate.foreign is None else candidate.foreign.labels
     found = runner.detect(candidate, candidate.detection_task(images, expected))
     check_labels(found.labels, expected)
-    if classes is None:
-        metrics = evaluate_detections(data.examples, found.detections, data.labels)
-        return Accuracy(metrics, found.device, found.note)
-    examples = restrict(data.examples, data.labels, classes.shared)
-    places = shared_places(found.labels, classes.shared)
-    kept = [keep_shared(item, places) for item in found.detections]
-    metrics = evaluate_detections(examples, kept, classes.shared)
-    return Accuracy(metrics, found.device, found.note, classes)
+    examples, detections, labels = data.examples, found.detections, data.labels
+    if classes is not None:
+        examples, labels = restrict(examples, labels, classes.shared), classes.shared
+        places = shared_places(found.labels, classes.shared)
+        detections = tuple(keep_shared(item, places) for item in detections)
+    return Accuracy(
+        evaluate_detections(examples, detections, labels),
+        found.device,
+        found.note,
+        classes,
+        mAP_resamples(find_matches(examples, detections, labels)),
+        detections,
+    )

@@ -75,6 +75,8 @@ class BenchmarkResult:
         samples_ms: what `latency_ms` sums up; None where single times were not kept.
         warmups: of each round; empty where they aren't told.
         other_load: cores that other programs kept busy meanwhile; None where it isn't told.
+        mAP_low, mAP_high: 95 % interval of mAP over the choice of the images; None where the
+            detections aren't known any more.
     """
 
     model: str
@@ -99,6 +101,8 @@ class BenchmarkResult:
     samples_ms: SamplesMs | None = None
     warmups: tuple[Warmup, ...] = ()
     other_load: float | None = None
+    mAP_low: float | None = None
+    mAP_high: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object: `warnings` as texts, their codes in `warning_codes`."""
@@ -119,6 +123,9 @@ class Comparison:
         ratio: of the times; below 1 is faster than the reference.
         low, high: 95 % interval over interleaved rounds; None with a single round.
         rounds: number of rounds.
+        mAP_difference: by how much the mAP is higher than the reference's; None if one of them
+            isn't known. `mAP_difference_low`, `mAP_difference_high`: 95 % interval over the choice
+            of the images.
     """
 
     model: str
@@ -130,6 +137,9 @@ class Comparison:
     low: float | None
     high: float | None
     rounds: int
+    mAP_difference: float | None = None
+    mAP_difference_low: float | None = None
+    mAP_difference_high: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -173,6 +183,7 @@ class BenchmarkReport:
         missing: what could not be measured because the device was lost; "" if nothing is.
         scenario: a key of `timing_plan.SCENARIOS`.
         baseline: results beside those of an older benchmark; empty without one.
+        data: what mAP was measured on, see `LabelledData.to_dict`; None without.
     """
 
     device: str
@@ -183,6 +194,7 @@ class BenchmarkReport:
     scenario: str = INTERLEAVED
     baseline: tuple[BaselineComparison, ...] = ()
     schema_version: int = SCHEMA_VERSION
+    data: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document that `edge-retina benchmark --json` writes."""
@@ -198,4 +210,5 @@ class BenchmarkReport:
             "missing": self.missing,
             "scenario": self.scenario,
             "baseline": [dataclasses.asdict(item) for item in self.baseline],
+            "data": self.data,
         }

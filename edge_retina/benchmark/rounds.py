@@ -78,6 +78,8 @@ def join_rounds(
         samples_ms=_samples(rounds),
         warmups=tuple(item.warmup for item in rounds if item.warmup is not None),
         other_load=_mean(item.other_load for item in rounds),
+        mAP_low=None if accuracy is None else accuracy.interval.low,
+        mAP_high=None if accuracy is None else accuracy.interval.high,
     )
 
 

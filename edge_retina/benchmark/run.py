@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge_retina.benchmark.accuracy import (
@@ -12,6 +12,7 @@ from edge_retina.benchmark.accuracy import (
     shared_classes,
     unmeasured,
 )
+from edge_retina.benchmark.accuracy_difference import with_accuracy_differences
 from edge_retina.benchmark.baseline import Baseline
 from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.comparison import (
@@ -44,6 +45,7 @@ def run_benchmark(
     baseline: Baseline | None = None,
     allow_other_machine: bool = False,
     progress: ProgressUpdate | None = None,
+    on_accuracy: Callable[[str, str, Accuracy], None] | None = None,
 ) -> BenchmarkReport:
     """Measure all candidates in turn, round by round, each time in a fresh process.
 
@@ -65,6 +67,8 @@ def run_benchmark(
         baseline: an older benchmark to compare with.
         allow_other_machine: compare with it even if it is of another machine.
         progress: told before each step what comes next.
+        on_accuracy: given the model, the backend, as results name them, and the accuracy of each
+            model that mAP is known of, with its detections if they were found here.
 
     Raises:
         BenchmarkError: nothing to measure, a worker failed, a required delegate fell back, or the
@@ -112,6 +116,10 @@ def run_benchmark(
             raise
         missing = _missing_text(error, measured, plan.rounds, len(to_evaluate) - len(accuracy))
     reached = [index for index, done in enumerate(measured) if done]
+    accuracies = [
+        known.get(keys[index], accuracy.get((candidates[index].path, candidates[index].backend)))
+        for index in reached
+    ]
     results = [
         join_rounds(
             candidates[index],
@@ -119,22 +127,29 @@ def run_benchmark(
             sha256=keys[index][0],
             label=runner.label(candidates[index].backend),
             environment=environment,
-            accuracy=known.get(
-                keys[index], accuracy.get((candidates[index].path, candidates[index].backend))
-            ),
+            accuracy=one,
             scenario=plan.scenario,
         )
-        for index in reached
+        for index, one in zip(reached, accuracies, strict=True)
     ]
     comparisons = compare_with_float([candidates[index] for index in reached], results)
+    rated = {
+        (result.model, result.backend): one
+        for result, one in zip(results, accuracies, strict=True)
+        if one is not None
+    }
+    if on_accuracy is not None:
+        for (model, backend), one in rated.items():
+            on_accuracy(model, backend, one)
     return BenchmarkReport(
         device=runner.name,
         environment=environment,
         results=with_slow_int8_warnings(results, comparisons),
-        comparisons=comparisons,
+        comparisons=with_accuracy_differences(comparisons, rated),
         missing=missing,
         scenario=plan.scenario,
         baseline=baseline.compare(results) if baseline is not None else (),
+        data=None if data is None else data.to_dict(),
     )
 
 

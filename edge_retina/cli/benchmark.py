@@ -26,6 +26,7 @@ from edge_retina.benchmark.timing_plan import (
     SINGLE_STREAM,
     TimingPlan,
 )
+from edge_retina.cli.benchmark_files import FoundObjects, page_options, write_pages
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
 from edge_retina.cli.models import benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
@@ -171,12 +172,7 @@ class ThreadCounts(click.ParamType):
 @foreign_options
 @skip_invalid_option
 @json_option
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the results as an HTML page to FILE.",
-)
+@page_options
 @seed_option
 @debug_option
 def command(
@@ -200,6 +196,9 @@ def command(
     skip_invalid: bool,
     json_target: str | None,
     html: Path | None,
+    markdown: Path | None,
+    csv: Path | None,
+    title: str,
     seed: int | None,
 ) -> None:
     """Measure latency, and with --data mAP, of every backend of each MODEL, side by side.
@@ -215,6 +214,7 @@ def command(
     plan = _plan(scenario, runs, rounds, min_seconds, max_warmup)
     required = RequiredDelegate.parse(require_delegate) if require_delegate else None
     options = DeviceOptions(python=device_python, benchmark_binary=benchmark_binary)
+    found = FoundObjects()
     with contextlib.closing(open_runner(device, options)) as runner:
         report = _measure(
             runner,
@@ -230,12 +230,14 @@ def command(
             require_delegate=required,
             skip_invalid=skip_invalid,
             seed=seed,
+            found=found,
         )
+    document = report.to_dict()
     if json_target != STDOUT:
         click.echo(_text(report))
-    emit_json(report.to_dict(), json_target)
-    if html is not None:
-        _write_page(html, report)
+    emit_json(document, json_target)
+    differing = None if html is None else found.differing(document)
+    write_pages(document, html=html, markdown=markdown, csv=csv, title=title, differing=differing)
     if report.missing:
         raise BenchmarkError(report.missing)
 
@@ -279,6 +281,7 @@ def _measure(
     require_delegate: RequiredDelegate | None,
     skip_invalid: bool,
     seed: int | None,
+    found: FoundObjects,
 ) -> BenchmarkReport:
     from edge_retina.benchmark.accuracy import LabelledData
     from edge_retina.benchmark.baseline import Baseline
@@ -298,8 +301,10 @@ def _measure(
             labelled = None
             images = [write_noise_image(Path(scratch) / "noise.png", seed=seed or 0)]
         else:
-            labelled = LabelledData(*load_split(data, split, skip_invalid=skip_invalid, seed=seed))
+            pictures = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
+            labelled = LabelledData(*pictures, path=str(data), split=split)
             images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
+        found.data = labelled
         with show_progress("benchmark") as progress:
             return run_benchmark(
                 candidates,
@@ -311,10 +316,13 @@ def _measure(
                 baseline=older,
                 allow_other_machine=allow_other_machine,
                 progress=progress,
+                on_accuracy=found,
             )
 
 
 def _text(report: BenchmarkReport) -> str:
+    from edge_retina.report.benchmark_document import warning_lines
+
     rows: list[tuple[str, ...]] = [
         ("model", "backend", "threads", "p50 ms", "p90 ms", "init ms", "MB", "mAP", "mAP50")
     ]
@@ -328,7 +336,7 @@ def _text(report: BenchmarkReport) -> str:
     if report.baseline:
         lines += ["", "time relative to the baseline, measured at another time (95 % interval):"]
         lines += _aligned([_baseline_row(item) for item in report.baseline])
-    lines += ["", *(f"warning: {text}" for text in _warnings(report.results))]
+    lines += ["", *(f"warning: {text}" for text in warning_lines(report.to_dict()["results"]))]
     return "\n".join(lines).rstrip()
 
 
@@ -376,40 +384,3 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _warnings(results: Sequence[BenchmarkResult]) -> list[str]:
-    """Return each warning once, with the results it concerns unless that is all of them."""
-    concerned: dict[str, list[str]] = {}
-    for result in results:
-        for warning in result.warnings:
-            title = f"{result.model}, {result.backend}, threads {result.threads}"
-            concerned.setdefault(warning.text, []).append(title)
-    return [
-        text if len(titles) == len(results) else f"{'; '.join(titles)}: {text}"
-        for text, titles in concerned.items()
-    ]
-
-
-def _write_page(path: Path, report: BenchmarkReport) -> None:
-    from edge_retina.report.data import AccuracyRow, LatencyRow, ReportData
-    from edge_retina.report.html import write_report
-
-    document = report.to_dict()
-    accuracy = {
-        (item.model, item.backend): AccuracyRow(
-            f"{item.model}, {item.backend}", item.mAP, item.mAP50
-        )
-        for item in report.results
-        if item.mAP is not None
-    }
-    write_report(
-        path,
-        ReportData(
-            title="Benchmark",
-            environment=document["environment"],
-            accuracy=tuple(accuracy.values()),
-            latency=tuple(LatencyRow.from_result(item) for item in document["results"]),
-            notes=tuple(_warnings(report.results)),
-        ),
-    )

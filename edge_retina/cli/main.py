@@ -44,6 +44,7 @@ COMMANDS = {
     "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
     "evaluate": CommandEntry("edge_retina.cli.evaluate", "Measure COCO metrics of a model."),
     "benchmark": CommandEntry("edge_retina.cli.benchmark", "Compare latency and mAP of models."),
+    "report": CommandEntry("edge_retina.cli.report", "Make pages of a benchmark's JSON."),
     "predict": CommandEntry("edge_retina.cli.predict", "Find objects in images and draw them."),
     "doctor": CommandEntry(
         "edge_retina.cli.doctor", "Diagnose a data set, a training or an int8 model."

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_retina.datasets.schema import Example
-from edge_retina.evaluation.coco_metrics import match_detections
+from edge_retina.evaluation.matching import THRESHOLDS, Boxes, match_boxes, ranks_within
 from edge_retina.runtime.detections import Detections
+
+SIZES: Mapping[str, tuple[float, float]] = {  # area in pixels of the picture, both ends included
+    "all": (0.0, 1e10),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e10),
+}
+MAX_DETECTIONS = 100  # of each picture and class
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,11 @@ class Assignment:
         score: (D,) its score.
         borders: (K + 1,) class k has the detections borders[k] .. borders[k + 1].
         matched: (T, D) number of the object that it found; -1 if none.
-        ignored: (T, D) bool; it lies in a crowd region or on a difficult object, and is neither
-            right nor wrong.
-        object_picture: (N,) picture of each object, crowds and difficult ones included.
+        ignored: (T, D) bool; it lies in a crowd region or on another object that is not to be
+            found, and is neither right nor wrong.
+        object_picture: (N,) picture of each object, ignored ones included.
         object_class: (N,) its class.
-        object_ignored: (N,) bool; crowds and difficult objects.
+        object_ignored: (N,) bool; crowds, difficult objects, and those of another size.
         pictures: I.
     """
 
@@ -65,44 +73,97 @@ def assign_detections(
     examples: Sequence[Example], detections: Sequence[Detections], labels: Sequence[str]
 ) -> Assignment:
     """Match the detections of each picture, in the order of `examples`, with its objects."""
-    evaluation = match_detections(examples, detections, labels, by_size=False)
-    table = np.array(evaluation.evalImgs, dtype=object).reshape(len(labels), len(examples))
-    thresholds = len(evaluation.params.iouThrs)
-    by_class = [_one_class(row, thresholds) for row in table]
-    numbers, pictures, scores, matched, ignored = zip(*by_class, strict=True)
-    sizes = [len(example.classes) for example in examples]
-    return Assignment(
-        detection=np.concatenate(numbers),
-        picture=np.concatenate(pictures),
-        score=np.concatenate(scores),
-        borders=np.cumsum([0, *map(len, numbers)]),
-        matched=np.concatenate(matched, axis=1),
-        ignored=np.concatenate(ignored, axis=1),
-        object_picture=np.repeat(np.arange(len(examples)), sizes),
-        object_class=_joined([example.classes for example in examples], np.int64),
-        object_ignored=_joined([example.ignored for example in examples], bool),
-        pictures=len(examples),
+    return next(assign_by_size(examples, detections, labels, sizes=("all",)))
+
+
+def assign_by_size(
+    examples: Sequence[Example],
+    detections: Sequence[Detections],
+    labels: Sequence[str],
+    *,
+    sizes: Sequence[str],
+) -> Iterator[Assignment]:
+    """Yield the assignment for each range of object sizes.
+
+    As in COCO's metrics by area, objects of other sizes are ignored, and so are detections of other
+    sizes that find nothing. One at a time, because that of a large split takes much memory.
+
+    Args:
+        examples: the labelled pictures.
+        detections: of each picture, in the same order.
+        labels: class names by index.
+        sizes: keys of `SIZES`.
+    """
+    objects = _objects(examples)
+    numbers, found, scores = _best_detections(examples, detections, len(labels))
+    crowd = _joined([example.crowd for example in examples], bool)
+    never = _joined([example.ignored for example in examples], bool)
+    ignored = np.stack([never | _outside(objects, SIZES[name]) for name in sizes], axis=1)
+    known = match_boxes(
+        found, objects, pictures=len(examples), crowd=crowd, reusable=never, ignored=ignored
+    )
+    order = np.lexsort((-scores, found.label))  # stable, as COCOeval: ties stay in order
+    place = np.argsort(order)[known.rows]
+    for index, name in enumerate(sizes):
+        matched = np.full((len(THRESHOLDS), len(found)), -1, np.int32)
+        matched[:, place] = known.objects[:, index].T
+        other_size = _outside(found, SIZES[name])[order]
+        yield Assignment(
+            detection=numbers[order],
+            picture=found.picture[order],
+            score=scores[order],
+            borders=np.searchsorted(found.label[order], np.arange(len(labels) + 1)),
+            matched=matched,
+            ignored=np.where(matched < 0, other_size, np.append(ignored[:, index], False)[matched]),
+            object_picture=objects.picture,
+            object_class=objects.label,
+            object_ignored=ignored[:, index],
+            pictures=len(examples),
+        )
+
+
+def _objects(examples: Sequence[Example]) -> Boxes:
+    return Boxes(
+        picture=_pictures([len(example.classes) for example in examples]),
+        label=_joined([example.classes for example in examples], np.int64),
+        xywh=_xywh([example.boxes_px for example in examples]),
     )
 
 
-def _one_class(row: np.ndarray, thresholds: int) -> tuple[np.ndarray, ...]:
-    """Return detection numbers, pictures, scores, matched objects and ignored flags of a class."""
-    entries = [(picture, item) for picture, item in enumerate(row) if item is not None]
-    scores = _joined([item["dtScores"] for _, item in entries], np.float64)
-    order = np.argsort(-scores, kind="mergesort")  # as COCOeval does: ties stay in order
-    numbers = _joined([item["dtIds"] for _, item in entries], np.int64) - 1  # ids count from 1
-    counts = [len(item["dtIds"]) for _, item in entries]
-    pictures = np.repeat(np.array([picture for picture, _ in entries], np.int64), counts)
-    nothing = np.zeros((thresholds, 0))
-    matched = np.concatenate([nothing, *(item["dtMatches"] for _, item in entries)], axis=1)
-    ignored = np.concatenate([nothing, *(item["dtIgnore"] for _, item in entries)], axis=1)
-    return (
-        numbers[order],
-        pictures[order],
-        scores[order],
-        matched[:, order].astype(np.int64) - 1,
-        ignored[:, order] > 0,
+def _best_detections(
+    examples: Sequence[Example], detections: Sequence[Detections], classes: int
+) -> tuple[np.ndarray, Boxes, np.ndarray]:
+    """Return number, box and score of the best of each picture and class.
+
+    By picture, within a picture by class, within a class by falling score.
+    """
+    boxes = Boxes(
+        picture=_pictures([len(item) for item in detections]),
+        label=_joined([item.classes for item in detections], np.int64),
+        xywh=_xywh(
+            [item.boxes_px(x.image_hw) for item, x in zip(detections, examples, strict=True)]
+        ),
     )
+    scores = _joined([item.scores for item in detections], np.float64)
+    group = boxes.picture * classes + boxes.label
+    order = np.lexsort((-scores, group))
+    order = order[ranks_within(group[order]) < MAX_DETECTIONS]
+    return order, boxes.take(order), scores[order]
+
+
+def _outside(boxes: Boxes, size: tuple[float, float]) -> np.ndarray:
+    low, high = size
+    return (boxes.area < low) | (boxes.area > high)
+
+
+def _pictures(counts: Sequence[int]) -> np.ndarray:
+    return np.repeat(np.arange(len(counts)), np.asarray(counts, np.int64))
+
+
+def _xywh(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return boxes (N, 4) yxyx as xmin ymin width height, in float64 as pycocotools gets them."""
+    ymin, xmin, ymax, xmax = np.concatenate([np.zeros((0, 4)), *parts]).astype(np.float64).T
+    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:

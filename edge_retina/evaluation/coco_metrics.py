@@ -1,30 +1,22 @@
-"""COCO detection metrics of a set of images, computed by pycocotools."""
+"""COCO detection metrics of a set of images: pycocotools' numbers, of 5,000 images in seconds."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from edge_retina.datasets.coco_tree import (
-    CocoTree,
-    coco_annotation,
-    coco_tree,
-    with_annotations,
-)
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import DatasetError
+from edge_retina.evaluation.assignment import SIZES, Assignment, assign_by_size
+from edge_retina.evaluation.matches import select_matches
+from edge_retina.evaluation.matching import ranks_within
 from edge_retina.runtime.detections import Detections
 
-MAX_DETECTIONS = (1, 10, 100)
-_SIZES = {"all": 0, "small": 1, "medium": 2, "large": 3}  # COCOeval's order; borders 32² and 96² px
+_RECALL_BY_SIZE = ("AR_small", "AR_medium", "AR_large")
 
 
 @dataclass(frozen=True)
@@ -39,6 +31,8 @@ class CocoMetrics:
         per_class: AP by label, in the labels' order.
         images: number of images.
         detections: number of detections, of any score.
+        AR_small, AR_medium, AR_large: AR100 by object area; None also in records from before these
+            were kept.
     """
 
     mAP: float
@@ -53,6 +47,9 @@ class CocoMetrics:
     per_class: dict[str, float | None]
     images: int
     detections: int
+    AR_small: float | None = None
+    AR_medium: float | None = None
+    AR_large: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as they stand in the JSON of `evaluate`."""
@@ -61,7 +58,8 @@ class CocoMetrics:
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> CocoMetrics:
         """Return the metrics in the JSON of `evaluate`; its other fields are ignored."""
-        return cls(**{field.name: tree[field.name] for field in dataclasses.fields(cls)})
+        absent = dict.fromkeys(_RECALL_BY_SIZE)
+        return cls(**{item.name: {**absent, **tree}[item.name] for item in dataclasses.fields(cls)})
 
 
 def evaluate_detections(
@@ -81,23 +79,28 @@ def evaluate_detections(
     if len(examples) != len(detections):
         raise DatasetError(f"{len(examples)} images, but detections of {len(detections)}")
     check_objects(examples)
-    precision, recall = _accumulate(match_detections(examples, detections, labels))
+    precision: dict[str, np.ndarray] = {}
+    recall: dict[str, dict[int, float | None]] = {}
+    assignments = assign_by_size(examples, detections, labels, sizes=tuple(SIZES))
+    for size, assignment in zip(SIZES, assignments, strict=True):
+        precision[size] = select_matches(assignment).average_precision()[0]
+        recall[size] = _average_recall(assignment, limits=(1, 10, 100))
     return CocoMetrics(
-        mAP=_known(_mean(precision[..., _SIZES["all"], -1])),
-        mAP50=_known(_mean(precision[0, ..., _SIZES["all"], -1])),
-        mAP75=_known(_mean(precision[5, ..., _SIZES["all"], -1])),
-        mAP_small=_mean(precision[..., _SIZES["small"], -1]),
-        mAP_medium=_mean(precision[..., _SIZES["medium"], -1]),
-        mAP_large=_mean(precision[..., _SIZES["large"], -1]),
-        AR1=_known(_mean(recall[..., _SIZES["all"], 0])),
-        AR10=_known(_mean(recall[..., _SIZES["all"], 1])),
-        AR100=_known(_mean(recall[..., _SIZES["all"], 2])),
-        per_class={
-            label: _mean(precision[:, :, index, _SIZES["all"], -1])
-            for index, label in enumerate(labels)
-        },
+        mAP=_known(_mean(precision["all"])),
+        mAP50=_known(_mean(precision["all"][:, 0])),
+        mAP75=_known(_mean(precision["all"][:, 5])),
+        mAP_small=_mean(precision["small"]),
+        mAP_medium=_mean(precision["medium"]),
+        mAP_large=_mean(precision["large"]),
+        AR1=_known(recall["all"][1]),
+        AR10=_known(recall["all"][10]),
+        AR100=_known(recall["all"][100]),
+        per_class={label: _mean(row) for label, row in zip(labels, precision["all"], strict=True)},
         images=len(examples),
         detections=sum(len(item) for item in detections),
+        AR_small=recall["small"][100],
+        AR_medium=recall["medium"][100],
+        AR_large=recall["large"][100],
     )
 
 
@@ -114,92 +117,39 @@ def check_objects(examples: Sequence[Example]) -> None:
         )
 
 
-def match_detections(
-    examples: Sequence[Example],
-    detections: Sequence[Detections],
-    labels: Sequence[str],
-    *,
-    by_size: bool = True,
-) -> COCOeval:
-    """Return pycocotools' evaluation with each detection matched, before it is accumulated.
+def _average_recall(assignment: Assignment, *, limits: Sequence[int]) -> dict[int, float | None]:
+    """Return the recall, mean over thresholds and classes, of the best detections by their number.
 
     Args:
-        examples: as for `evaluate_detections`.
-        detections: likewise.
-        labels: likewise.
-        by_size: also match small, medium and large objects alone; else only all of them.
+        assignment: of objects of one size range.
+        limits: how many detections of each picture and class count.
+
+    Returns:
+        By limit; None without an object to find.
     """
-    truth = _coco(coco_tree(examples, labels))
-    annotations = _found_annotations(examples, detections)
-    evaluation = _Evaluation(truth, _coco(with_annotations(examples, labels, annotations)))
-    evaluation.params.maxDets = list(MAX_DETECTIONS)
-    if not by_size:
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]
-        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
-    with _quiet():
-        evaluation.evaluate()
-    return evaluation
+    label, classes = assignment.label, len(assignment.borders) - 1
+    group = label * assignment.pictures + assignment.picture
+    together = np.argsort(group, kind="stable")  # those of a picture stay by falling score
+    rank = np.empty_like(group)
+    rank[together] = ranks_within(group[together])
+    wanted = np.bincount(assignment.object_class[~assignment.object_ignored], minlength=classes)
+    known = wanted > 0
+    if not known.any():
+        return dict.fromkeys(limits)
+    recall: dict[int, float | None] = {}
+    for limit in limits:
+        right = assignment.right & (rank < limit)
+        found = np.stack([np.bincount(label[row], minlength=classes) for row in right])
+        recall[limit] = float((found[:, known] / wanted[known]).mean())
+    return recall
 
 
-def _coco(tree: CocoTree) -> COCO:
-    coco = COCO()
-    coco.dataset = tree
-    with _quiet():
-        coco.createIndex()
-    return coco
-
-
-def _found_annotations(
-    examples: Sequence[Example], detections: Sequence[Detections]
-) -> list[dict[str, Any]]:
-    return [
-        {**coco_annotation(number, box, label), "iscrowd": 0, "score": float(score)}
-        for number, (example, item) in enumerate(zip(examples, detections, strict=True), 1)
-        for box, label, score in zip(
-            item.boxes_px(example.image_hw), item.classes, item.scores, strict=True
-        )
-    ]
-
-
-class _Evaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
-    """COCOeval that ignores difficult objects the way the Pascal VOC devkit does.
-
-    COCOeval drops `ignore` in favour of `iscrowd`, which means two things: any number of detections
-    may match, as in the devkit, and overlap is the detection's share inside the region, which is
-    wrong for a single object. So the flag is set when the IoUs have been computed.
-    """
-
-    def __init__(self, truth: COCO, found: COCO) -> None:
-        super().__init__(truth, found, "bbox")
-        annotations = truth.dataset["annotations"]
-        self._difficult = {item["id"] for item in annotations if item.get("ignore")}
-
-    def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> Any:  # noqa: N802, N803  the base's names
-        for item in self._gts[imgId, catId]:
-            if item["id"] in self._difficult:
-                item["iscrowd"] = item["ignore"] = 1
-        return super().evaluateImg(imgId, catId, aRng, maxDet)
-
-
-def _accumulate(evaluation: COCOeval) -> tuple[np.ndarray, np.ndarray]:
-    """Return precision (IoU, recall, class, size, maxDets) and recall (IoU, class, size, maxDets).
-
-    Entries without anything to find are -1.
-    """
-    with _quiet():
-        evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"]
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[values > -1]
+def _mean(precision: np.ndarray) -> float | None:
+    """Return the mean over the classes with an object, whose precision isn't NaN."""
+    known = precision[~np.isnan(precision)]
     return float(known.mean()) if known.size else None
 
 
 def _known(value: float | None) -> float:
     """Narrow a mean that exists because there is at least one object."""
     return 0.0 if value is None else value
-
-
-def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
-    return contextlib.redirect_stdout(io.StringIO())  # pycocotools prints its progress

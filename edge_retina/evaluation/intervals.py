@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -153,6 +153,20 @@ def corrected_interval(value: float, resampled: np.ndarray) -> Interval:
     return percentile_interval(value, known, shift=normal.inv_cdf(limited))
 
 
+def mAP_resamples(matches: Matches, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Return the mAP (B,) of B resamples of a split.
+
+    The draws are the same for every model of a split, so that the differences of two models'
+    resamples are those of a paired bootstrap.
+
+    Args:
+        matches: of a model on the split.
+        resamples: B.
+        seed: of the draws.
+    """
+    return _resampled(matches, resamples, seed)[:, 0]
+
+
 def metric_intervals(
     matches: Matches, labels: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> MetricIntervals:
@@ -164,11 +178,9 @@ def metric_intervals(
         resamples: number of draws.
         seed: of the draws.
     """
-
-    def measure(counts: np.ndarray | None) -> np.ndarray:
-        return _summarize(matches.average_precision(counts))
-
-    return _intervals(measure, matches.objects, labels, CORRECTED, resamples, seed)
+    value = _summarize(matches.average_precision())[0]
+    drawn = _resampled(matches, resamples, seed)
+    return _intervals(value, drawn, matches.objects, labels, CORRECTED, seed)
 
 
 def metric_differences(
@@ -198,26 +210,31 @@ def metric_differences(
     if not np.array_equal(one.objects, other.objects):
         raise ValueError("the two models were not measured on the same pictures")
 
-    def differ(counts: np.ndarray | None) -> np.ndarray:
-        return _summarize(one.average_precision(counts)) - _summarize(
-            other.average_precision(counts)
-        )
+    value = _summarize(one.average_precision())[0] - _summarize(other.average_precision())[0]
+    drawn = _resampled(one, resamples, seed) - _resampled(other, resamples, seed)
+    return _intervals(value, drawn, one.objects, labels, PAIRED, seed)
 
-    return _intervals(differ, one.objects, labels, PAIRED, resamples, seed)
+
+def _resampled(matches: Matches, resamples: int, seed: int) -> np.ndarray:
+    """Return the metrics (B, 2 + K) of resamples, see `_summarize`; computed once for a model."""
+    key = resamples, seed
+    if key not in matches.resamples:
+        blocks = draw_counts(len(matches.objects), resamples=resamples, seed=seed)
+        matches.resamples[key] = np.concatenate(
+            [_summarize(matches.average_precision(counts)) for counts in blocks]
+        )
+    return matches.resamples[key]
 
 
 def _intervals(
-    measure: Callable[[np.ndarray | None], np.ndarray],
+    value: np.ndarray,
+    drawn: np.ndarray,
     objects: np.ndarray,
     labels: Sequence[str],
     method: str,
-    resamples: int,
     seed: int,
 ) -> MetricIntervals:
-    """Return the figures (B, 2 + K) that `measure` gives of a split, with their intervals."""
-    value = measure(None)[0]
-    blocks = draw_counts(len(objects), resamples=resamples, seed=seed)
-    drawn = np.concatenate([measure(counts) for counts in blocks])
+    """Return the figures (2 + K,) of a split with the intervals that resamples (B, 2 + K) give."""
     with_object = np.count_nonzero(objects, axis=0).tolist()
     pictures = [len(objects), len(objects), *with_object]
     interval = corrected_interval if method == CORRECTED else percentile_interval
@@ -231,7 +248,7 @@ def _intervals(
         mAP50=known[1],
         per_class={label: item if count else None for label, item, count in by_class},
         method=method,
-        resamples=resamples,
+        resamples=len(drawn),
         seed=seed,
     )
 

@@ -74,6 +74,11 @@ class Matches:
         return found
 
     @cached_property
+    def resamples(self) -> dict[tuple[int, int], np.ndarray]:
+        """What `intervals` computed of resamples, by their number and seed, to do it only once."""
+        return {}
+
+    @cached_property
     def _classes(self) -> list[_ClassRows]:
         rows = (slice(first, last) for first, last in pairwise(self.borders))
         return [

@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 WIDTH = 480
 HEIGHT = 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 10, 40  # margins of the plot area
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 40  # margins of the plot area
 _LABEL_HEIGHT, _BAR_HEIGHT, _BAR_GAP, _GROUP_GAP = 18, 14, 3, 8
 _MAX_POINTS = 300  # of a line; more than the eye or the screen can tell apart
 COLOURS = 6  # that the style sheet has: .c0 ... .c5
@@ -65,8 +65,8 @@ class BarGroup:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """Maps values to drawing units."""
+class Axis:
+    """Maps values low..high to drawing units start..end."""
 
     low: float
     high: float
@@ -75,6 +75,7 @@ class _Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
+        """Return where a value is drawn."""
         low, high, value = (
             (math.log10(v) for v in (self.low, self.high, value))
             if self.log
@@ -102,11 +103,11 @@ def line_chart(
     ys = [y for line in lines for _, y in line.points]
     x_ticks = nice_ticks(min(0.0, *xs), max(xs), count=6)
     y_ticks = log_ticks(min(ys), max(ys)) if log_y else nice_ticks(min(0.0, *ys), max(ys), count=5)
-    x_axis = _Axis(*_span(min(0.0, *xs), max(xs)), _LEFT, WIDTH - _RIGHT)
-    y_axis = _Axis(*_span(y_ticks[0], y_ticks[-1]), HEIGHT - _BOTTOM, _TOP, log=log_y)
+    x_axis = Axis(*span(min(0.0, *xs), max(xs)), LEFT, WIDTH - RIGHT)
+    y_axis = Axis(*span(y_ticks[0], y_ticks[-1]), HEIGHT - BOTTOM, TOP, log=log_y)
     parts = [
-        *_y_grid(y_axis, y_ticks),
-        *_x_ticks(x_axis, [tick for tick in x_ticks if x_axis.low <= tick <= x_axis.high], x_label),
+        *y_grid(y_axis, y_ticks),
+        *x_grid(x_axis, [tick for tick in x_ticks if x_axis.low <= tick <= x_axis.high], x_label),
         *(_line(line, index, x_axis, y_axis) for index, line in enumerate(lines)),
     ]
     return Chart(title, drawing(parts), HEIGHT, tuple(line.name for line in lines))
@@ -134,10 +135,10 @@ def bar_chart(
     if not groups:
         return None
     longest = max((v for group in groups for v in group.values if v is not None), default=0.0)
-    axis = _Axis(0.0, longest or 1.0, 0, WIDTH - 60)  # room for the value beside the longest bar
+    axis = Axis(0.0, longest or 1.0, 0, WIDTH - 60)  # room for the value beside the longest bar
     parts, top = [], 0
     for group in groups:
-        parts.append(svg_text(0, top + 13, _shorten(group.label, 64), "label"))
+        parts.append(svg_text(0, top + 13, shorten(group.label, 64), "label"))
         top += _LABEL_HEIGHT
         for index, value in enumerate(group.values):
             if value is not None:
@@ -154,7 +155,7 @@ def bar_chart(
 
 def nice_ticks(low: float, high: float, *, count: int) -> list[float]:
     """Return about `count` round values (1, 2 or 5 times a power of ten) that enclose low..high."""
-    low, high = _span(low, high)
+    low, high = span(low, high)
     raw = (high - low) / count
     exponent = math.floor(math.log10(raw))
     power = 10.0**exponent
@@ -189,36 +190,38 @@ def _drawable(line: Series, *, log_y: bool) -> Series:
     return Series(line.name, thin(points, _MAX_POINTS))
 
 
-def _span(low: float, high: float) -> tuple[float, float]:
+def span(low: float, high: float) -> tuple[float, float]:
     """Widen an empty range, which has no scale."""
     return (low, high) if high > low else (low, low + (abs(low) or 1.0))
 
 
-def _y_grid(axis: _Axis, ticks: Iterable[float]) -> list[str]:
+def y_grid(axis: Axis, ticks: Iterable[float]) -> list[str]:
+    """Return horizontal lines with their numbers."""
     parts = []
     for tick in ticks:
         y = axis.place(tick)
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-        parts.append(svg_text(_LEFT - 6, y + 4, f"{tick:g}", "tick end"))
+        parts.append(svg_text(LEFT - 6, y + 4, f"{tick:g}", "tick end"))
     return parts
 
 
-def _x_ticks(axis: _Axis, ticks: Iterable[float], label: str) -> list[str]:
-    bottom = HEIGHT - _BOTTOM
-    parts = [f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>']
+def x_grid(axis: Axis, ticks: Iterable[float], label: str, *, height: int = HEIGHT) -> list[str]:
+    """Return the x axis at the bottom of a canvas with its ticks, numbers and label."""
+    bottom = height - BOTTOM
+    parts = [f'<line class="axis" x1="{axis.start}" x2="{axis.end}" y1="{bottom}" y2="{bottom}"/>']
     for tick in ticks:
         x = axis.place(tick)
         parts.append(
             f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
         )
         parts.append(svg_text(x, bottom + 17, f"{tick:g}", "tick middle"))
-    parts.append(svg_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, label, "tick middle"))
+    parts.append(svg_text((axis.start + axis.end) / 2, height - 6, label, "tick middle"))
     return parts
 
 
-def _line(line: Series, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
+def _line(line: Series, index: int, x_axis: Axis, y_axis: Axis) -> str:
     places = [(x_axis.place(x), y_axis.place(y)) for x, y in line.points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts = [f'<polyline class="line c{index % COLOURS}" points="{path}"/>']
@@ -232,7 +235,7 @@ def _line(line: Series, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
     return "".join(parts)
 
 
-def _bar(top: int, value: float, index: int, axis: _Axis, value_format: str) -> str:
+def _bar(top: int, value: float, index: int, axis: Axis, value_format: str) -> str:
     length = max(axis.place(value), 1.0)
     return (
         f'<rect class="bar c{index % COLOURS}" x="0" y="{top}" width="{length:.1f}" '
@@ -250,5 +253,6 @@ def svg_text(x: float, y: float, text: str, css: str) -> str:
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def _shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
+    """Return the beginning of a text that is longer than `limit`."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -10,6 +10,7 @@ import numpy as np
 
 MAX_SIDE_PX = 800  # shown at half the page's width; more would only make the file larger
 _JPEG_QUALITY = 85
+_GAP_PX = 6
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,9 @@ def data_uri(image_rgb: np.ndarray) -> str:
     image_bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return two (H, W, 3) uint8 RGB pictures of one height as one."""
+    gap = np.full((left.shape[0], _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)

@@ -32,6 +32,7 @@ class Table:
         rows: each with one cell for every column.
         final_row: the last row is the result and stands out, unless it is the only one.
         stacks: on a narrow page each row becomes a block, for tables with wrapping text.
+        named: so too, and each cell has its column's name beside it, for tables with many numbers.
         title: above the table on a terminal; a page has headings of its own.
     """
 
@@ -39,6 +40,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     final_row: bool = False
     stacks: bool = False
+    named: bool = False
     title: str = ""
 
     def __post_init__(self) -> None:

@@ -179,6 +179,7 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "missing",
         "scenario",
         "baseline",
+        "data",
     ]
     result = document["results"][0]
     assert list(result) == [
@@ -204,6 +205,8 @@ def test_json_has_the_names_of_the_contract(image: Path) -> None:
         "samples_ms",
         "warmups",
         "other_load",
+        "mAP_low",
+        "mAP_high",
         "warning_codes",
     ]
     assert list(result["latency_ms"]) == [

@@ -168,8 +168,10 @@ def test_predict_goes_on_after_a_broken_picture(data: Path, export: Path, tmp_pa
 
 def test_benchmark_of_an_export_directory(data: Path, export: Path, tmp_path: Path) -> None:
     target, page = tmp_path / "benchmark.json", tmp_path / "benchmark.html"
+    tables = tmp_path / "benchmark.md"
     arguments: tuple[Any, ...] = ("--data", data, "--runs", 2, "--rounds", 2, *BRIEF)
-    result = run("benchmark", export, *arguments, "--json", target, "--html", page)
+    pages = ("--html", page, "--markdown", tables, "--title", "Tiny")
+    result = run("benchmark", export, *arguments, "--json", target, *pages)
     assert result.exit_code == 0, result.output
     document = json.loads(target.read_text())
     assert [(Path(item["model"]).name, item["backend"]) for item in document["results"]] == [
@@ -181,7 +183,13 @@ def test_benchmark_of_an_export_directory(data: Path, export: Path, tmp_path: Pa
     assert {round(item["mAP"], 6) for item in document["results"]} == {1.0}
     assert len(document["comparisons"]) == 2
     assert result.stdout.count("1.0000  1.0000") == 4
-    assert "tflite-xnnpack" in page.read_text()
+    text = page.read_text()
+    assert "tiny_int8.tflite, xnnpack, 1 thread" in text
+    assert "<h1>Tiny</h1>" in text
+    assert "tiny_float32.tflite, xnnpack and" in text  # both found the same objects
+    assert document["data"]["images"] == document["results"][0]["images"]
+    assert {item["mAP_difference"] for item in document["comparisons"]} == {0.0}
+    assert "| tiny_int8.tflite | builtin | 1 |" in tables.read_text()
 
 
 def test_benchmark_without_data(export: Path) -> None:

@@ -12,7 +12,7 @@ from edge_retina.evaluation.coco_metrics import CocoMetrics, evaluate_detections
 from edge_retina.runtime.detections import Detections
 
 HW = (100, 200)
-ONE = pytest.approx(1.0)  # pycocotools adds an epsilon to denominators
+ONE = pytest.approx(1.0)  # COCO adds an epsilon to denominators
 Box = Sequence[float]
 
 
@@ -186,6 +186,9 @@ def test_json_has_the_names_of_the_contract() -> None:
         "per_class",
         "images",
         "detections",
+        "AR_small",
+        "AR_medium",
+        "AR_large",
     ]
 
 

@@ -17,7 +17,7 @@ from edge_retina.evaluation.intervals import (
     metric_intervals,
     percentile_interval,
 )
-from edge_retina.evaluation.matches import find_matches
+from edge_retina.evaluation.matches import Matches, find_matches
 from tests.evaluation.errors.made_split import LABELS, draw_errors, found, picture
 from tests.evaluation.one_class import first
 
@@ -185,3 +185,22 @@ def test_a_model_is_not_distinguishable_from_itself():
 def test_models_on_other_pictures_are_refused():
     with pytest.raises(ValueError, match="not measured on the same pictures"):
         metric_differences(first(1, 3), first(1, 4), ["a"])
+
+
+def test_a_model_is_resampled_once_whatever_is_asked(monkeypatch: pytest.MonkeyPatch):
+    examples, detections = draw_errors(12, 0)
+    one, other = (find_matches(examples, detections, LABELS) for _ in range(2))
+    for matches in (one, other):
+        metric_intervals(matches, LABELS, resamples=20)
+    with_counts = []
+    whole = Matches.average_precision
+
+    def counted(self: Matches, counts: np.ndarray | None = None) -> np.ndarray:
+        with_counts.append(counts is not None)
+        return whole(self, counts)
+
+    monkeypatch.setattr(Matches, "average_precision", counted)
+    metric_differences(one, other, LABELS, resamples=20)
+    assert not any(with_counts)
+    metric_differences(one, other, LABELS, resamples=20, seed=1)
+    assert any(with_counts)

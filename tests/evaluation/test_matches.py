@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from edge_retina.evaluation.assignment import assign_detections
-from edge_retina.evaluation.coco_metrics import evaluate_detections
 from edge_retina.evaluation.matches import find_matches, select_matches
 from tests.evaluation.errors.made_split import draw_errors, found, picture
+from tests.evaluation.pycocotools_oracle import coco_metrics
 from tests.evaluation.random_split import LABELS, draw_split
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_map_is_that_of_pycocotools(seed: int):
     examples, detections = draw_split(12, seed)
-    expected = evaluate_detections(examples, detections, LABELS).mAP
+    expected = coco_metrics(examples, detections, LABELS).mAP
     assert 0.05 < expected < 0.95
     assert find_matches(examples, detections, LABELS).mAP() == pytest.approx(expected, abs=1e-9)
 
@@ -24,7 +24,7 @@ def test_the_map_of_a_resample_is_that_of_the_pictures_drawn(seed: int):
     matches = find_matches(examples, detections, LABELS)
     drawn = np.random.default_rng(seed).integers(12, size=12)
     assert len(set(drawn)) < 12, "some stand twice, some are missing"
-    expected = evaluate_detections(
+    expected = coco_metrics(
         [examples[i] for i in drawn], [detections[i] for i in drawn], LABELS
     ).mAP
     counts = np.bincount(drawn, minlength=12)
@@ -45,7 +45,7 @@ def test_a_class_without_objects_in_the_resample_does_not_count():
     examples, detections = draw_split(12, 1)
     matches = find_matches(examples, detections, LABELS)
     number = next(i for i, row in enumerate(matches.objects) if (row > 0).sum() == 1)
-    expected = evaluate_detections([examples[number]], [detections[number]], LABELS).mAP
+    expected = coco_metrics([examples[number]], [detections[number]], LABELS).mAP
     assert matches.mAP(np.eye(12)[number]) == pytest.approx(expected, abs=1e-9)
 
 
@@ -58,7 +58,7 @@ def test_many_resamples_at_once_are_each_as_alone(crowd: float):
     assert together.shape == (7, 3, 10)
     for row, alone in zip(counts, together, strict=True):
         drawn = np.repeat(np.arange(15), row)
-        expected = evaluate_detections(
+        expected = coco_metrics(
             [examples[i] for i in drawn], [detections[i] for i in drawn], LABELS
         )
         np.testing.assert_allclose(alone.mean(axis=1), list(expected.per_class.values()), atol=1e-9)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.run.diagnosis import RunDiagnosis
-from edge_retina.doctor.run.pictures import disagreements, score_threshold, worst_images
+from edge_retina.doctor.run.pictures import worst_images
 from edge_retina.doctor.run.proof import Proof
 from edge_retina.doctor.run.rate_range import RateRange
 from edge_retina.doctor.run.text import NOTHING_FOUND, measured_table, mend_command, proofs_table
 from edge_retina.doctor.run.training_log import TrainingLog
 from edge_retina.evaluation.errors.tide import KINDS
 from edge_retina.report.charts import Chart, Series, line_chart
+from edge_retina.report.disagreements import best_threshold, disagreements
 from edge_retina.report.pages import render_template
 from edge_retina.report.tables import Figure, score
 from edge_retina.runtime.detections import Detections
@@ -36,7 +37,9 @@ def render_run_page(
     """
     run = diagnosis.evidence
     outputs = run.val or run.train
-    threshold = score_threshold(outputs) if outputs else 0.0
+    threshold = (
+        best_threshold(outputs.examples, outputs.detections, outputs.labels) if outputs else 0.0
+    )
     measured = [item for item in (run.train, run.val) if item is not None]
     return render_template(
         "run.html.j2",
@@ -56,7 +59,9 @@ def render_run_page(
         split=outputs.split if outputs else "",
         threshold=f"{threshold:.2f}",
         worst=worst_images(outputs, threshold=threshold) if outputs else [],
-        differing=disagreements(outputs, int8, threshold=threshold)
+        differing=disagreements(
+            outputs.examples, outputs.detections, int8, outputs.labels, threshold=threshold
+        )
         if outputs and int8 is not None
         else [],
         unjudged=diagnosis.unjudged_by_reason,

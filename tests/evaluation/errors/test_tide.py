@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from edge_retina.datasets.schema import Example
-from edge_retina.evaluation.coco_metrics import evaluate_detections, match_detections
+from edge_retina.evaluation.coco_metrics import evaluate_detections
 from edge_retina.evaluation.errors.tide import KINDS, ErrorGains, error_gains, error_table
 from edge_retina.runtime.detections import Detections
 from tests.evaluation.errors.made_split import LABELS, draw_errors, found, picture
 from tests.evaluation.errors.tidecv_oracle import tidecv_gains
+from tests.evaluation.pycocotools_oracle import coco_evaluation
 
 OBJECT = (10, 10, 50, 50)  # 40 × 40
 HALF = (10, 10, 50, 30)  # half of it: IoU .5
@@ -86,11 +87,11 @@ def test_what_coco_ignores_is_no_error(seed: int):
         difficult = example.crowd & (np.arange(len(example.crowd)) % 2 == 0)
         crowd = example.crowd & ~difficult
         examples[number] = dataclasses.replace(example, crowd=crowd, difficult=difficult)
-    evaluation = match_detections(examples, detections, LABELS, by_size=False)
+    evaluation = coco_evaluation(examples, detections, LABELS)
     gone = {
         number - 1
         for item in evaluation.evalImgs
-        if item is not None
+        if item is not None and item["aRng"] == evaluation.params.areaRng[0]
         for number in np.array(item["dtIds"])[np.asarray(item["dtIgnore"])[0] > 0]
     }
     assert len(gone) > 10

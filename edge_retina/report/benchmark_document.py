@@ -1,0 +1,121 @@
+"""The JSON document of `benchmark`, read back and looked at from the outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from edge_retina.benchmark.results import SCHEMA_VERSION
+from edge_retina.errors import BenchmarkError
+
+# What the pages can't do without; everything else may be missing in a document of another version
+_DOCUMENT = ("environment", "results", "comparisons")
+_RESULT = ("model", "precision", "backend", "threads", "size_bytes", "init_ms", "latency_ms")
+
+Result = Mapping[str, Any]
+ResultKey = tuple[str, str, int]
+
+
+def read_benchmark(path: Path) -> dict[str, Any]:
+    """Return the document that `edge-retina benchmark --json` wrote.
+
+    Raises:
+        BenchmarkError: it can't be read, or it is something else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise BenchmarkError(
+            f"{path}: can't be read ({reason}); name the file that benchmark --json wrote"
+        ) from None
+    except ValueError as error:  # of JSON and of UTF-8
+        raise BenchmarkError(f"{path}: not JSON ({error}); {_EXPECTED}") from None
+    _check(document, path)
+    return dict(document)
+
+
+_EXPECTED = "expected the document that benchmark --json writes"
+
+
+def _check(document: Any, path: Path) -> None:
+    if not isinstance(document, dict):
+        raise BenchmarkError(f"{path}: {type(document).__name__}, not an object; {_EXPECTED}")
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BenchmarkError(
+            f"{path}: schema_version {version}, not {SCHEMA_VERSION}; {_EXPECTED} of this version"
+        )
+    missing = [name for name in _DOCUMENT if name not in document]
+    if missing:
+        raise BenchmarkError(f"{path}: no {', '.join(missing)}; {_EXPECTED}")
+    if not document["results"]:
+        raise BenchmarkError(f"{path}: it has no results; measure at least one model")
+    for number, result in enumerate(document["results"]):
+        missing = [name for name in _RESULT if name not in result]
+        if missing:
+            raise BenchmarkError(f"{path}: results[{number}] has no {', '.join(missing)}")
+
+
+def result_key(item: Result) -> ResultKey:
+    """Return what tells a result or a comparison from the others."""
+    return item["model"], item["backend"], item["threads"]
+
+
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each model's path, or as many parts as tell it from the others."""
+    different = list(dict.fromkeys(models))
+    names = {}
+    for model in different:
+        parts = PurePath(model).parts
+        others = [PurePath(other).parts for other in different if other != model]
+        for count in range(1, len(parts) + 1):
+            if all(other[-count:] != parts[-count:] for other in others):
+                break
+        names[model] = str(PurePath(*parts[-count:])) if parts else model
+    return names
+
+
+def result_titles(results: Sequence[Result]) -> list[str]:
+    """Return what the reader calls each result: model, backend and threads."""
+    names = short_names([result["model"] for result in results])
+    return [
+        f"{names[result['model']]}, {backend_name(result['backend'])}, "
+        f"{threads_text(result['threads'])}"
+        for result in results
+    ]
+
+
+def backend_name(backend: str) -> str:
+    """Return a backend's label without what all those for .tflite files have in common."""
+    return backend.removeprefix("tflite-")
+
+
+def threads_text(count: int) -> str:
+    """Write a number of threads."""
+    return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def middle_ms(result: Result) -> float:
+    """Return the median latency; the mean where a device's program tells no median."""
+    latency = result["latency_ms"]
+    return float(latency["mean"] if latency["p50"] is None else latency["p50"])
+
+
+def rated(results: Sequence[Result]) -> list[Result]:
+    """Return the results whose mAP was measured."""
+    return [result for result in results if result.get("mAP") is not None]
+
+
+def warning_lines(results: Sequence[Result]) -> list[str]:
+    """Return each warning once, with the results it concerns unless that is all of them."""
+    concerned: dict[str, list[str]] = {}
+    for result, title in zip(results, result_titles(results), strict=True):
+        for text in result.get("warnings", ()):
+            concerned.setdefault(text, []).append(title)
+    return [
+        text if len(titles) == len(results) else f"{'; '.join(titles)}: {text}"
+        for text, titles in concerned.items()
+    ]
