@@ -77,14 +77,8 @@ def count_delegate_partitions(interpreter: Interpreter, *, name: str = "xnnpack"
     partition. It doesn't tell which operators a partition holds, so they are found by walking from
     the partition's outputs back to its inputs.
     """
-    # No public call lists the operators of an interpreter
-    details = interpreter._get_ops_details()
-    partitions = [op for op in details if op["op_name"] == "DELEGATE"]
-    operators = [op for op in details if op["op_name"] != "DELEGATE"]
-    producer = {int(tensor): op for op in operators for tensor in op["outputs"]}
-    delegated: set[int] = set()
-    for partition in partitions:
-        delegated |= _operators_inside(partition, producer)
+    operators, partitions = _operators_and_partitions(interpreter)
+    delegated = set().union(*partitions)
     left = [op for op in operators if op["index"] not in delegated]
     dtypes = {
         int(tensor["index"]): np.dtype(tensor["dtype"]).name
@@ -99,6 +93,15 @@ def count_delegate_partitions(interpreter: Interpreter, *, name: str = "xnnpack"
         len(operators),
         _group(left, dtypes, {op["index"] for op in left if places[op["index"]] in network}),
     )
+
+
+def delegate_partitions(interpreter: Interpreter) -> tuple[frozenset[int], ...]:
+    """Return the places of the operators that each partition of a delegate runs.
+
+    Args:
+        interpreter: with allocated tensors; without a delegate there are no partitions.
+    """
+    return tuple(_operators_and_partitions(interpreter)[1])
 
 
 def network_operators(
@@ -124,6 +127,18 @@ def network_operators(
             if behind[place]:
                 network.add(place)
     return network
+
+
+def _operators_and_partitions(
+    interpreter: Interpreter,
+) -> tuple[list[dict[str, Any]], list[frozenset[int]]]:
+    """Return the operators of the file, and the indices of those in each partition."""
+    # No public call lists the operators of an interpreter
+    details = interpreter._get_ops_details()
+    operators = [op for op in details if op["op_name"] != "DELEGATE"]
+    producer = {int(tensor): op for op in operators for tensor in op["outputs"]}
+    partitions = [op for op in details if op["op_name"] == "DELEGATE"]
+    return operators, [frozenset(_operators_inside(item, producer)) for item in partitions]
 
 
 def _group(
