@@ -9,12 +9,14 @@ from edge_retina.runtime.ops import _XNNPACK, count_delegate_partitions, delegat
 from tests.runtime.foreign_model import ForeignModel
 
 SHAPE = (1, 4, 4, 8)
-UNARY = """
+_UNARY = """
     ABS CEIL COS ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC NEG RELU RELU6 RELU_N1_TO_1
     RELU_0_TO_1 ROUND RSQRT SIN SQRT SQUARE TANH SIGN SOFTMAX LOG_SOFTMAX
-""".split()
-BINARY = "ADD DIV FLOOR_MOD MAXIMUM MINIMUM MUL POW SQUARED_DIFFERENCE SUB".split()
-REDUCTIONS = "MEAN REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM".split()
+"""
+UNARY = _UNARY.split()
+_BINARY = "ADD DIV FLOOR_MOD MAXIMUM MINIMUM MUL POW SQUARED_DIFFERENCE SUB"
+BINARY = _BINARY.split()
+REDUCTIONS = ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM")
 OPTIONS = {
     "ADD": schema.AddOptionsT,
     "DIV": schema.DivOptionsT,
@@ -37,8 +39,9 @@ def opened(name: str, *, xnnpack: bool = True) -> Interpreter:
         inputs.append(model.tensor("axis", (1,), values=np.array([3]), dtype=np.int32))
     made = model.tensor("made", SHAPE[:3] if name in REDUCTIONS else SHAPE)
     options = OPTIONS[name]() if name in OPTIONS else None
-    if name == "SOFTMAX":
-        options.beta = 1.0
+    for field in ("beta", "alpha"):  # of SOFTMAX and LEAKY_RELU; 0 is not allowed
+        if hasattr(options, field):
+            setattr(options, field, 1.0 if field == "beta" else 0.1)
     model.operator(name, inputs, [made], options, version=1)
     resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(
