@@ -6,8 +6,9 @@
 
 Each directory has CLASSES_PRECISION.tflite, e.g. 80_int8.tflite. All files are timed in turn, round
 by round, with XNNPACK; ratios are of each round, with a 95 % interval over the rounds. Beside each
-whole file runs what XNNPACK takes of it, cut out as a model of its own: the rest of the time is
-spent outside. The profile of every file, by part and by operator, follows from a run of its own.
+whole file run parts of it, cut out as models of their own: what XNNPACK takes, all other operators,
+and the network without input step, decoding and NMS. The profile of every file, by part and by
+operator, follows.
 Beside the JSON a Markdown file with the tables is written.
 """
 
@@ -75,6 +76,7 @@ class TimedFile:
         interpreter.allocate_tensors()
         partitions = delegate_partitions(interpreter)
         delegated = sorted(frozenset[int]().union(*partitions))
+        left = set(range(len(graph.operators))) - set(delegated) - cutter.constant
         parts = parts_of(graph)
         network = [
             place
@@ -91,6 +93,7 @@ class TimedFile:
             "whole": TimedPiece(whole, values, kernels),
             "delegated": TimedPiece(cutter.cut(delegated), values, kernels),
             "network": TimedPiece(cutter.cut(network), values, kernels),
+            "outside": TimedPiece(cutter.cut(left), values, kernels),
         }
 
 
@@ -101,9 +104,15 @@ class TimedFile:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--rounds", default=_ROUNDS, show_default=True)
 @click.option("--slice-ms", default=_SLICE_MS, show_default=True, help="Of each file in a round.")
+@click.option("--profiles/--no-profiles", default=True, show_default=True)
 @click.option("--json", "target", required=True, type=click.Path(path_type=Path))
 def main(
-    directories: tuple[Path, ...], threads: int, rounds: int, slice_ms: float, target: Path
+    directories: tuple[Path, ...],
+    threads: int,
+    rounds: int,
+    slice_ms: float,
+    profiles: bool,
+    target: Path,
 ) -> None:
     """Time the files of all DIRECTORIES in one interleaved run."""
     files = [file for directory in directories for file in _files(directory)]
@@ -128,7 +137,8 @@ def main(
     }
     del timed
     result["profiles"] = {
-        file.name: profile_model(file.path, threads=threads).to_dict() for file in files
+        file.name: profile_model(file.path, threads=threads).to_dict()
+        for file in (files if profiles else ())
     }
     write_json(target, result)
     table = _markdown(result)
@@ -153,6 +163,7 @@ def _row(
     outside = [
         1 - inner / whole for inner, whole in zip(rounds["delegated"], rounds["whole"], strict=True)
     ]
+    alone = [piece / whole for piece, whole in zip(rounds["outside"], rounds["whole"], strict=True)]
     beyond = [
         1 - inner / whole for inner, whole in zip(rounds["network"], rounds["whole"], strict=True)
     ]
@@ -167,6 +178,7 @@ def _row(
         "rounds_ms": rounds,
         "median_ms": {name: float(np.median(series)) for name, series in rounds.items()},
         "outside_delegate": float(np.median(outside)),
+        "outside_alone": float(np.median(alone)),
         "outside_network": float(np.median(beyond)),
     }
 
@@ -210,15 +222,16 @@ def _markdown(result: Mapping[str, Any]) -> str:
         f"{environment['load_average']:.1f} cores busy at the start. Random weights, 320 px, "
         "MobileNetV2 1.0, 64 channels; medians over interleaved rounds.",
         "",
-        "| file | invoke, ms | in XNNPACK, ms | network, ms | outside XNNPACK "
-        "| outside the network | bar | partitions (of the network) |",
+        "| file | invoke, ms | in XNNPACK, ms | outside, timed alone | outside, by difference "
+        "| outside the network, by difference | bar | partitions (of the network) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in result["files"].items():
         times, bar = row["median_ms"], _OUTSIDE_BARS.get(row["classes"])
         lines.append(
-            f"| {name} | {times['whole']:.2f} | {times['delegated']:.2f} | {times['network']:.2f} "
-            f"| {row['outside_delegate']:.1%} | {row['outside_network']:.1%} "
+            f"| {name} | {times['whole']:.2f} | {times['delegated']:.2f} "
+            f"| {row['outside_alone']:.1%} | {row['outside_delegate']:.1%} "
+            f"| {row['outside_network']:.1%} "
             f"| {'' if bar is None else f'≤ {bar:.0%}'} "
             f"| {row['delegate']['partitions']} ({row['network_partitions']}) |"
         )
