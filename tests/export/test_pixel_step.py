@@ -87,3 +87,29 @@ def test_other_quantise_operators_stay() -> None:
     content, count = changed(model.content([image], [last]))
     assert count == 0
     assert [op.name for op in parse_graph(content, where="model").operators] == ["QUANTIZE"] * 2
+
+
+def with_signature(content: bytes) -> bytes:
+    """Give a model's output the names of a file without NMS, as the converter would."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    signature = schema.SignatureDefT()
+    signature.inputs, signature.outputs = [], []
+    for name in ("boxes", "scores"):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, int(model.subgraphs[0].outputs[0])
+        signature.outputs.append(entry)
+    model.signatureDefs = [signature]
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(
+    "integer_pixels, names", [(False, ["DEQUANTIZE", "QUANTIZE"]), (True, ["QUANTIZE"])]
+)
+def test_an_export_can_stay_in_integers(integer_pixels: bool, names: list[str]) -> None:
+    from edge_retina.export.convert import finish
+
+    content = finish(with_signature(pixel_model()), integer_pixels=integer_pixels)
+    assert [op.name for op in parse_graph(content, where="file").operators] == names
