@@ -9,7 +9,7 @@ from edge_retina.cli.terminal import Block
 from edge_retina.report.tables import MISSING, Column, Table
 
 if TYPE_CHECKING:
-    from edge_retina.benchmark.profile import OperatorProfile, PartProfile, Profile, Work
+    from edge_retina.benchmark.profile_result import OperatorProfile, PartProfile, Profile, Work
 
 _TOP = 15
 _FIGURES = (
@@ -145,7 +145,7 @@ def _figures(found: Profile, work: Work, roof_ms: float) -> tuple[str, ...]:
 
 
 def _sum(group: Sequence[OperatorProfile]) -> tuple[Work, float]:
-    from edge_retina.benchmark.profile import Work
+    from edge_retina.benchmark.profile_result import Work
 
     work = Work(
         macs=sum(op.work.macs for op in group),

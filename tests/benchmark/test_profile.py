@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from edge_retina.benchmark import piece_timing
+from edge_retina.benchmark import piece_timing, profile
 from edge_retina.benchmark.ceilings import CONVOLUTION_MACS, Copy, convolution_model, empty_model
 from edge_retina.benchmark.piece_timing import (
     Kernels,
@@ -16,11 +17,14 @@ from edge_retina.benchmark.piece_timing import (
     time_interleaved,
 )
 from edge_retina.benchmark.profile import profile_model
+from edge_retina.cli.inspect_profile import profile_blocks
+from edge_retina.cli.terminal import plain_text
 from edge_retina.errors import BenchmarkError, ModelError
 from edge_retina.files import dump_json
-from edge_retina.runtime.cutting import ModelCutter
+from edge_retina.runtime.cutting import ModelCutter, Piece
 from edge_retina.runtime.graph import parse_graph
 from tests.runtime.foreign_model import ForeignModel, conv_model
+from tests.runtime.formats.stand_in import with_postprocess
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -115,6 +119,45 @@ def test_an_operator_nobody_knows(conv_file: Callable[..., Path]) -> None:
         BenchmarkError, match=r"conv.tflite: LiteRT can't run the model \(.*Unheard"
     ):
         profile_model(conv_file(custom="Unheard"))
+
+
+def test_a_foreign_detector_with_an_operator_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "ssd.tflite"
+    anchors = np.random.default_rng(0).uniform(0.1, 0.5, (20, 4)).astype(np.float32)
+    order = (0, 1, 2, 3)
+    path.write_bytes(with_postprocess(anchors, num_classes=3, input_hw=(32, 32), order=order))
+    found = profile_model(path, rounds=1)
+    last = found.operators[-1]
+    assert (last.name, last.part, last.delegated) == ("TFLite_Detection_PostProcess", "NMS", False)
+    assert last.why_untimed == ""
+    assert last.work.ms is not None
+
+
+def test_an_input_that_takes_no_numbers(tmp_path: Path) -> None:
+    model = ForeignModel()
+    given = model.tensor("given", (1,))
+    model.operator("ABS", [given], [model.tensor("made", (1,))])
+    model._graph.tensors[given].type = schema.TensorType.STRING
+    path = tmp_path / "text.tflite"
+    path.write_bytes(model.content([given], [1]))
+    with pytest.raises(BenchmarkError, match="input given is of type string; only inputs of num"):
+        profile_model(path, rounds=1)
+
+
+def test_what_can_t_be_timed_alone_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(TimedPiece):
+        def __init__(self, piece: Piece, *others: object) -> None:
+            if piece.operators == (0,) and b"serving_default_image" in piece.content:
+                raise RuntimeError("no such kernel\nand more")
+            super().__init__(piece, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(profile, "TimedPiece", Refusing)
+    found = profile_model(GOLDEN / "tiny_uint8.tflite", rounds=1)
+    first, *others = found.operators
+    assert (first.work.ms, first.why_untimed) == (None, "no such kernel")
+    assert not any(op.why_untimed for op in others)
+    text = plain_text(*profile_blocks(found))
+    assert "operators; 1 could not be timed alone" in text
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
