@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from edge_retina.benchmark.profile_result import OperatorProfile, PartProfile, Profile, Work
 
 _TOP = 15
+# The sum of the operators as a share of the whole. Alone they find their data in the caches, which
+# takes some time off; much more than that is other work on the machine.
+_EXPLAINED = (0.75, 1.15)
+_UNSURE = (
+    "Warning: the operators don't explain the whole. Most often other work interrupts the long "
+    "runs; repeat it on a quiet machine before you believe these figures."
+)
 _FIGURES = (
     Column("ms"),
     Column("of whole"),
@@ -26,6 +33,8 @@ _FIGURES = (
 def profile_blocks(found: Profile) -> Iterator[Block]:
     """Return the tables of a profile: by part, by type of operator, and the slowest operators."""
     yield _headline(found)
+    if not _EXPLAINED[0] <= found.explained <= _EXPLAINED[1]:
+        yield _UNSURE
     yield _parts(found)
     yield _types(found)
     yield _slowest(found)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_retina.benchmark.profile import profile_model
 from edge_retina.cli.inspect import command
+from edge_retina.cli.inspect_profile import profile_blocks
 from edge_retina.cli.main import main
+from edge_retina.cli.terminal import plain_text
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
 
@@ -46,6 +50,16 @@ def test_json_on_standard_output_is_nothing_but_json() -> None:
     assert (document["backend"], document["threads"]) == ("builtin", 2)
     assert document["delegated"] is None
     assert not any(op["delegated"] for op in document["operators"])
+
+
+@pytest.mark.parametrize("whole_ms, warns", [(1.0, False), (1.3, False), (1.4, True), (0.8, True)])
+def test_operators_that_don_t_explain_the_whole(whole_ms: float, warns: bool) -> None:
+    found = profile_model(GOLDEN, rounds=1)
+    op = found.operators[0]
+    lone = dataclasses.replace(op, work=dataclasses.replace(op.work, ms=1.0))
+    whole = dataclasses.replace(found.whole, ms=whole_ms)
+    text = plain_text(*profile_blocks(dataclasses.replace(found, operators=(lone,), whole=whole)))
+    assert ("Warning: the operators don't explain the whole" in text) == warns
 
 
 @pytest.mark.parametrize("option", [("--threads", "2"), ("--backend", "xnnpack")])
