@@ -471,6 +471,11 @@ class ExportConfig:
     candidates: int = option(
         2000, "(anchor, class) pairs that enter NMS, best scores first", low=1, high=10000
     )
+    integer_pixels: bool = option(
+        False,
+        "int8 files: from pixels to the network in integers alone, for accelerators that stop at "
+        "the first float operator (Edge TPU); slower on CPUs, the values are the same",
+    )
 
 
 @dataclass(frozen=True)

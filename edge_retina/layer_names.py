@@ -26,6 +26,7 @@ OUTPUT_BLOCK, RESHAPE = "out", "reshape"
 
 # Name of the quantised model and prefix of what it wraps; both are in the file's tensor names.
 INT8_MODEL, WRAPPED = "int8", "quant_"
+DEPLOY_MODEL = "deploy"  # name of the float one, likewise
 
 _HEAD_LAYER = re.compile(
     rf"({CLASS_HEAD}|{BOX_HEAD}|{TOWER})_(?:p(\d+)_)?"
@@ -33,7 +34,7 @@ _HEAD_LAYER = re.compile(
     rf"|{OUTPUT_BLOCK}(?:{DEPTHWISE}|{POINTWISE})|{RESHAPE})"
 )
 _PYRAMID_LAYER = re.compile(r"p(\d+)_\w+")
-_TENSOR = re.compile(rf"{INT8_MODEL}/(?:{WRAPPED})?([^/;]+)/")
+_TENSOR = re.compile(rf"(?:{INT8_MODEL}/(?:{WRAPPED})?|{DEPLOY_MODEL}/)([^/;]+)/")
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ def is_head_output(name: str) -> bool:
     return layer is not None and layer.is_output
 
 
+def is_pyramid_layer(name: str) -> bool:
+    """Whether a layer is one of the pyramid, and not of the backbone or a head."""
+    return _PYRAMID_LAYER.fullmatch(name) is not None
+
+
 def without_level(name: str) -> str:
     """Return the name that a head layer has in common with the other levels'; others unchanged."""
     layer = parse_head_layer(name)
@@ -130,7 +136,7 @@ def output_of_reshape(name: str) -> str:
 
 
 def layer_of_tensor(tensor: str) -> str:
-    """Return the layer whose output a tensor of the int8 file is; if unknown, the tensor's name.
+    """Return the layer whose output a tensor of a .tflite file is; if unknown, the tensor's name.
 
     The converter joins the names of the operators it fuses, that of the output first.
     """

@@ -5,6 +5,7 @@ import pytest
 from edge_retina.layer_names import (
     HeadLayer,
     is_class_logits,
+    is_pyramid_layer,
     layer_of_tensor,
     level_of,
     output_of_reshape,
@@ -81,12 +82,26 @@ def test_a_reshape_leads_to_its_convolution() -> None:
     [
         ("int8/quant_p4_merge/add;int8/quant_p3_merge/add", "p4_merge"),
         ("int8/box_p3_out_dw/depthwise", "box_p3_out_dw"),  # left in float by a recipe
+        ("deploy/block_3_expand_relu/Relu6;deploy/block_3_expand/Conv2D", "block_3_expand_relu"),
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
         ("other/quant_p4_merge/add", "other/quant_p4_merge/add"),
     ],
 )
 def test_the_layer_of_a_tensor(tensor: str, layer: str) -> None:
     assert layer_of_tensor(tensor) == layer
+
+
+@pytest.mark.parametrize(
+    "name, is_one",
+    [
+        ("p3_lateral", True),
+        ("p7_down_bn", True),
+        ("block_3_expand", False),
+        ("cls_p4_conv0_bn", False),
+    ],
+)
+def test_layers_of_the_pyramid(name: str, is_one: bool) -> None:
+    assert is_pyramid_layer(name) == is_one
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_retina.benchmark.backends import BUILTIN, XNNPACK, short_name
+from edge_retina.cli.inspect_profile import profile_blocks
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
 from edge_retina.cli.terminal import Block, show
 from edge_retina.report.tables import Column, Table, megabytes
@@ -17,26 +19,76 @@ if TYPE_CHECKING:
     from edge_retina.runtime.inspection import Inspection
 
 _LABELLED = (Column("", text=True), Column("", text=True))
+_KERNELS = tuple(map(short_name, (XNNPACK, BUILTIN)))
 _LEFT_OUT = 6  # operators named that a delegate leaves to the CPU
 
 
 @click.command("inspect")
 @click.argument("file", metavar="FILE.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Time the file here: where the time goes, by part and by operator.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of the interpreter for --profile.  [default: 1]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(_KERNELS),
+    help="Kernels for --profile.  [default: xnnpack]",
+)
+@click.option(
+    "--image",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Picture to run on for --profile; how long NMS takes depends on it. Default: noise.",
+)
 @json_option
 @debug_option
-def command(file: Path, json_target: str | None) -> None:
+def command(
+    file: Path,
+    profile: bool,
+    threads: int | None,
+    backend: str | None,
+    image: Path | None,
+    json_target: str | None,
+) -> None:
     """Show what is inside a .tflite file, ours or any other, and which clients can load it.
 
     MACs are multiply-accumulate operations per picture. What XNNPACK runs is measured on this
     machine; other delegates are estimated from their documentation.
 
-    Example: edge-retina inspect runs/demo/export/demo_int8.tflite
+    With --profile the file is run instead: each operator, each part (backbone, FPN, heads,
+    decoding, NMS) and the whole are timed in turn, beside what the machine can do at best.
+
+    Example: edge-retina inspect runs/demo/export/demo_int8.tflite --profile
     """
+    if not profile and (threads or backend or image):
+        raise click.UsageError("--threads, --backend and --image belong to --profile; add it")
+    if profile:
+        _profile(file, backend or _KERNELS[0], threads or 1, image, json_target)
+        return
     from edge_retina.runtime.inspection import inspect_model
 
     found = inspect_model(file)
     if json_target != STDOUT:
         show(*_blocks(found))
+    emit_json(found.to_dict(), json_target)
+
+
+def _profile(
+    file: Path, backend: str, threads: int, image: Path | None, json_target: str | None
+) -> None:
+    from edge_retina.benchmark.profile import profile_model
+    from edge_retina.runtime.image import load_image
+
+    picture = None if image is None else load_image(image)
+    found = profile_model(file, backend=backend, threads=threads, image_rgb=picture)
+    if json_target != STDOUT:
+        show(*profile_blocks(found))
     emit_json(found.to_dict(), json_target)
 
 

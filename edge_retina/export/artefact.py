@@ -180,6 +180,7 @@ def _content(
             int8=precision == "int8",
             float16=precision == "float16",
             uint8_input=uint8_input,
+            integer_pixels=config.export.integer_pixels,
         ),
         labels=labels,
         name=config.name,

@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from edge_retina.errors import ExportError
+from edge_retina.export.pixel_step import pass_pixels_through_float
 from edge_retina.export.wide_bias import widen_biases
 from edge_retina.model.keras import tf
 from edge_retina.runtime.tensor_contract import CONTRACTS, SIGNATURE
@@ -17,6 +18,7 @@ def convert(
     int8: bool,
     float16: bool = False,
     uint8_input: bool = True,
+    integer_pixels: bool = False,
 ) -> bytes:
     """Convert a detection function.
 
@@ -26,6 +28,7 @@ def convert(
         uint8_input: False lets an int8 file take float32, for models that don't quantise the image
             as pixels.
         float16: store the constants as float16; for a float model.
+        integer_pixels: see `ExportConfig.integer_pixels`.
 
     Raises:
         ExportError: the converter refused, or the outputs are not the contract's.
@@ -51,13 +54,17 @@ def convert(
     except Exception as error:  # the converter raises its own kinds and bare ones
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(f"the TFLite converter refused the model: {reason}") from error
-    return order_outputs(bytes(content))
+    return finish(bytes(content), integer_pixels=integer_pixels)
 
 
-def order_outputs(content: bytes) -> bytes:
-    """Put the subgraph's outputs into the order of their contract.
+def finish(content: bytes, *, integer_pixels: bool = False) -> bytes:
+    """Put the subgraph's outputs into the order of their contract, and mend single operators.
 
-    The converter sorts them by name; clients that read outputs by position need this order.
+    The converter sorts outputs by name; clients that read them by position need this order.
+
+    Args:
+        content: from the converter.
+        integer_pixels: see `ExportConfig.integer_pixels`.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     if len(model.subgraphs) != 1 or len(model.signatureDefs or ()) != 1:
@@ -71,6 +78,8 @@ def order_outputs(content: bytes) -> bytes:
     signature.signatureKey = SIGNATURE
     model.subgraphs[0].outputs = [by_name[name] for name in contract.names]
     widen_biases(model)
+    if not integer_pixels:
+        pass_pixels_through_float(model)
     builder = Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -22,8 +22,10 @@ from edge_retina.model.box_codec import decode_unscaled
 from edge_retina.model.keras import keras, tf
 from edge_retina.runtime.tensor_contract import DETECTIONS
 
-# From so many classes on, choosing the anchors first is faster: benchmarks/results/nms_designs.md
-_MANY_CLASSES = 20
+# What choosing the anchors before the pairs costs, in values that top-k could look at in that time:
+# the maximum of an anchor's classes and a look at it, and two more sorts. Measured on x86 with
+# `edge-retina inspect --profile`: top-k looks at a value in 3 ns, the maximum of 80 takes 18 ns.
+_COST_PER_ANCHOR, _COST_OF_SORTING = 7, 100_000
 
 
 def detection_function(
@@ -68,8 +70,12 @@ def postprocess(
     # float: each level is dequantised with its own range by the division and the subtraction here.
     parts = tf.constant(np.array(CODE_SCALES, np.float32))
     codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
-    lowest = _logit(export.score_threshold)
-    margin = tf.concat([tf.reshape(x, [-1, num_classes]) - lowest for x in cls_levels], axis=0)
+    # Top-k keeps a heap: each value above the worst one in it costs a walk through it, one that is
+    # equal and comes later costs a comparison. So all values below the threshold are made equal.
+    lowest = _just_below(_logit(export.score_threshold))
+    margin = tf.concat(
+        [tf.nn.relu(tf.reshape(x, [-1, num_classes]) - lowest) for x in cls_levels], axis=0
+    )
     margins, anchor, label = _best_pairs(margin, export.candidates)
     boxes = _decode(tf.gather(codes, anchor), anchors_norm, anchor)
     apart = boxes if export.class_agnostic else boxes + 2.0 * tf.reshape(label, [-1, 1])
@@ -82,7 +88,7 @@ def postprocess(
     ranks = tf.constant(np.arange(margins.shape[0], 0, -1).astype(np.float32))
     kept, count = tf.raw_ops.NonMaxSuppressionV4(
         boxes=apart,
-        scores=tf.where(tf.logical_and(real, margins >= 0.0), ranks, 0.0),
+        scores=tf.where(tf.logical_and(real, margins > 0.0), ranks, 0.0),
         max_output_size=export.max_detections,
         iou_threshold=export.nms_iou,
         score_threshold=0.0,  # the kernel keeps what is strictly above
@@ -107,7 +113,8 @@ def _best_pairs(margin: tf.Tensor, candidates: int) -> tuple[tf.Tensor, tf.Tenso
     """
     anchors, num_classes = margin.shape
     first = None
-    if num_classes >= _MANY_CLASSES and candidates < anchors:
+    saved = (anchors - candidates) * num_classes
+    if saved > anchors * _COST_PER_ANCHOR + _COST_OF_SORTING:
         # A pair among the best N belongs to an anchor whose best class is among the best N: else N
         # anchors would have a better pair each. Sorted, so that equal pairs keep their order.
         best = tf.math.top_k(tf.reduce_max(margin, axis=1), candidates)[1]
@@ -131,6 +138,11 @@ def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf
         sizes=tf.gather(tf.constant(sizes), chosen),
     )
     return tf.clip_by_value(boxes, 0.0, 1.0)
+
+
+def _just_below(value: float) -> float:
+    """Return the next smaller float32: no less than `value` is above it and nothing else is."""
+    return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
 
 
 def _logit(probability: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_retina.errors import ExportError
-from edge_retina.layer_names import BOX_DELTAS, CLASS_LOGITS, parse_head_layer
+from edge_retina.layer_names import BOX_DELTAS, CLASS_LOGITS, DEPLOY_MODEL, parse_head_layer
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import LayerCall, layer_calls
 
@@ -50,7 +50,7 @@ def build_deploy_graph(
     for call in calls:
         builder.add(call)
     outputs = [x for output in model.outputs for x in builder.by_level[id(output)]]
-    return keras.Model(builder.tensors[id(model.inputs[0])], outputs, name="deploy")
+    return keras.Model(builder.tensors[id(model.inputs[0])], outputs, name=DEPLOY_MODEL)
 
 
 def join_levels(deploy: keras.Model) -> keras.Model:

@@ -105,11 +105,24 @@ def read_graph(path: Path) -> Graph:
         ModelError: missing, not a TFLite file, or cut off.
     """
     check_model_file(path)
+    return parse_graph(path.read_bytes(), where=str(path))
+
+
+def parse_graph(content: bytes, *, where: str) -> Graph:
+    """Read the main subgraph of a .tflite file's content.
+
+    Args:
+        content: of the file.
+        where: its name, for error messages.
+
+    Raises:
+        ModelError: not a TFLite flatbuffer, or cut off.
+    """
     try:
-        return _graph(schema.Model.GetRootAs(path.read_bytes(), 0))
+        return _graph(schema.Model.GetRootAs(content, 0))
     except _BROKEN as error:
         raise ModelError(
-            f"{path}: not a whole TFLite flatbuffer ({error}); if it was cut off in copying, "
+            f"{where}: not a whole TFLite flatbuffer ({error}); if it was cut off in copying, "
             "copy it again"
         ) from None
 

@@ -11,13 +11,14 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 # The operators that XNNPACK's delegate has a case for: `VisitNode` in xnnpack_delegate.cc of
-# TensorFlow 2.21. Each of them is still refused for unusual types, shapes or parameters.
+# LiteRT 2.3. Each of them is still refused for unusual types, shapes or parameters.
 _XNNPACK_OPERATORS = """
     ABS ADD AVERAGE_POOL_2D BATCH_MATMUL CEIL CONCATENATION CONV_2D COS DEPTHWISE_CONV_2D
     DEPTH_TO_SPACE DEQUANTIZE DIV ELU EXP EXPAND_DIMS FLOOR FULLY_CONNECTED GELU HARD_SWISH
-    LEAKY_RELU LOG LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PAD PRELU QUANTIZE RELU RELU6
-    RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR ROUND RSQRT SIN SLICE SOFTMAX SPACE_TO_DEPTH SPLIT SQRT
-    SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TRANSPOSE TRANSPOSE_CONV
+    LEAKY_RELU LOG LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PAD PRELU QUANTIZE REDUCE_MAX
+    REDUCE_MIN RELU RELU6 RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR ROUND RSQRT SIN SLICE SOFTMAX
+    SPACE_TO_DEPTH SPLIT SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TRANSPOSE
+    TRANSPOSE_CONV
 """
 _XNNPACK = frozenset(_XNNPACK_OPERATORS.split())
 _XNNPACK_TYPES = frozenset({"float32", "float16", "int8", "uint8"})
@@ -77,14 +78,8 @@ def count_delegate_partitions(interpreter: Interpreter, *, name: str = "xnnpack"
     partition. It doesn't tell which operators a partition holds, so they are found by walking from
     the partition's outputs back to its inputs.
     """
-    # No public call lists the operators of an interpreter
-    details = interpreter._get_ops_details()
-    partitions = [op for op in details if op["op_name"] == "DELEGATE"]
-    operators = [op for op in details if op["op_name"] != "DELEGATE"]
-    producer = {int(tensor): op for op in operators for tensor in op["outputs"]}
-    delegated: set[int] = set()
-    for partition in partitions:
-        delegated |= _operators_inside(partition, producer)
+    operators, partitions = _operators_and_partitions(interpreter)
+    delegated = set().union(*partitions)
     left = [op for op in operators if op["index"] not in delegated]
     dtypes = {
         int(tensor["index"]): np.dtype(tensor["dtype"]).name
@@ -99,6 +94,15 @@ def count_delegate_partitions(interpreter: Interpreter, *, name: str = "xnnpack"
         len(operators),
         _group(left, dtypes, {op["index"] for op in left if places[op["index"]] in network}),
     )
+
+
+def delegate_partitions(interpreter: Interpreter) -> tuple[frozenset[int], ...]:
+    """Return the places of the operators that each partition of a delegate runs.
+
+    Args:
+        interpreter: with allocated tensors; without a delegate there are no partitions.
+    """
+    return tuple(_operators_and_partitions(interpreter)[1])
 
 
 def network_operators(
@@ -124,6 +128,18 @@ def network_operators(
             if behind[place]:
                 network.add(place)
     return network
+
+
+def _operators_and_partitions(
+    interpreter: Interpreter,
+) -> tuple[list[dict[str, Any]], list[frozenset[int]]]:
+    """Return the operators of the file, and the indices of those in each partition."""
+    # No public call lists the operators of an interpreter
+    details = interpreter._get_ops_details()
+    operators = [op for op in details if op["op_name"] != "DELEGATE"]
+    producer = {int(tensor): op for op in operators for tensor in op["outputs"]}
+    partitions = [op for op in details if op["op_name"] == "DELEGATE"]
+    return operators, [frozenset(_operators_inside(item, producer)) for item in partitions]
 
 
 def _group(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from edge_retina.boxes.anchors import AnchorGrid, default_shapes
 from edge_retina.boxes.nms import detect
 from edge_retina.config import ExportConfig
 from edge_retina.errors import ExportError
+from edge_retina.runtime.graph import parse_graph
 
 pytestmark = pytest.mark.tf
 
@@ -33,6 +35,14 @@ CASES = {
     "nothing above the threshold": (3, dataclasses.replace(SETTINGS, score_threshold=0.9999)),
 }
 all_cases = pytest.mark.parametrize("case", CASES)
+
+
+def in_two_stages(case: str) -> Any:
+    """Return a context in which the anchors of that case are chosen first, few as they are here."""
+    from edge_retina.export import detection_graph
+
+    cost = -1_000_000 if case == "anchors are chosen first" else detection_graph._COST_OF_SORTING
+    return mock.patch.object(detection_graph, "_COST_OF_SORTING", cost)
 
 
 def outputs(num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,12 +96,13 @@ def test_tensorflow_equals_numpy(case: str):
     found_any = 0
     for seed in range(10):
         logits, codes = outputs(num_classes, seed)
-        found = postprocess(
-            [tf.constant(x) for x in by_level(logits)],
-            [tf.constant(x) for x in by_level(codes)],
-            anchors_norm=ANCHORS,
-            export=export,
-        )
+        with in_two_stages(case):
+            found = postprocess(
+                [tf.constant(x) for x in by_level(logits)],
+                [tf.constant(x) for x in by_level(codes)],
+                anchors_norm=ANCHORS,
+                export=export,
+            )
         expected = reference(logits, codes, export)
         found_any += len(expected[0])
         check({k: v.numpy() for k, v in found.items()}, expected, export.max_detections)
@@ -116,7 +127,43 @@ def tflite_file(case: str) -> bytes:
         levels = [[x[None] for x in tf.split(y, COUNTS)] for y in (logits, codes)]
         return postprocess(*levels, anchors_norm=ANCHORS, export=export)
 
-    return convert(function, int8=False)
+    with in_two_stages(case):
+        return convert(function, int8=False)
+
+
+@all_cases
+def test_how_often_it_sorts(case: str):
+    names = [op.name for op in parse_graph(tflite_file(case), where=case).operators]
+    assert names.count("TOPK_V2") == (3 if case == "anchors are chosen first" else 1)
+
+
+@pytest.mark.parametrize(
+    "anchors, num_classes, sorts",
+    [(2134, 3, 1), (2134, 80, 1), (5456, 80, 3), (19206, 3, 1), (19206, 20, 3), (19206, 80, 3)],
+)
+def test_anchors_are_chosen_first_where_that_saves_time(anchors: int, num_classes: int, sorts: int):
+    """Of the sizes in benchmarks/results/nms_designs.md the faster one each."""
+    from edge_retina.export.detection_graph import _best_pairs
+    from edge_retina.model.keras import tf
+
+    graph = tf.function(lambda margin: _best_pairs(margin, 2000)).get_concrete_function(
+        tf.TensorSpec((anchors, num_classes), tf.float32)
+    )
+    names = [operation.type for operation in graph.graph.get_operations()]
+    assert names.count("TopKV2") == sorts
+
+
+def test_a_score_just_at_the_threshold_counts():
+    """What is below it is made equal before the choice; what is on it must not be."""
+    case = "three classes"
+    num_classes, export = CASES[case]
+    at = np.float32(np.log(export.score_threshold / (1 - export.score_threshold)))
+    logits = np.full((sum(COUNTS), num_classes), -9, np.float32)
+    logits[[5, 60, 150], 1] = at, np.nextafter(at, np.float32(-9)), np.nextafter(at, np.float32(9))
+    runner = Interpreter(model_content=tflite_file(case)).get_signature_runner()
+    found = runner(logits=logits, codes=np.zeros((sum(COUNTS), 4), np.float32))
+    assert found["count"][0] == 2
+    np.testing.assert_allclose(found["scores"][0, :2], export.score_threshold, atol=1e-6)
 
 
 @all_cases

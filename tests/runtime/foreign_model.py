@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 _TYPES = {
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.uint8): schema.TensorType.UINT8,
@@ -92,6 +93,14 @@ class ForeignModel:
         return bytes(builder.Output())
 
 
+def conv_options() -> schema.Conv2DOptionsT:
+    """Return the options of a convolution with stride 1."""
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = 1
+    options.dilationHFactor = options.dilationWFactor = 1
+    return options
+
+
 def conv_model(*, scales: tuple[float, ...] = (), custom: str = "") -> bytes:
     """Return a model of one 3x3 convolution, 8x8x3 to 8x8x4, int8 if there are kernel scales."""
     model = ForeignModel()
@@ -106,10 +115,7 @@ def conv_model(*, scales: tuple[float, ...] = (), custom: str = "") -> bytes:
         scales=tuple(scale / 2 for scale in scales),
     )
     found = model.tensor("found", (1, 8, 8, 4), dtype=dtype, scales=one)
-    options = schema.Conv2DOptionsT()
-    options.strideH = options.strideW = 1
-    options.dilationHFactor = options.dilationWFactor = 1
-    model.operator("CONV_2D", [picture, kernel, bias], [found], options)
+    model.operator("CONV_2D", [picture, kernel, bias], [found], conv_options())
     if not custom:
         return model.content([picture], [found])
     last = model.tensor("last", (1, 8, 8, 4), dtype=dtype, scales=one)
