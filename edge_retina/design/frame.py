@@ -6,6 +6,7 @@ the pixels of the input and with the scores that are looked through.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from edge_retina.design.grid import Network
 
-_MOST_FRAMES = 4  # measured; three numbers are fitted to them
+_MOST_FRAMES = 5  # measured; three numbers are fitted to them
+_BOTH, _MOST = (min, max), (max,)
 
 
 @dataclass(frozen=True, order=True)
@@ -64,17 +66,14 @@ class Frame:
 
 
 def frames_to_measure(frames: Collection[Frame]) -> list[Frame]:
-    """Return the frames that tell about all others: those at the ends of both causes."""
+    """Return the frames that tell about all others: the ends of both causes, and a middle."""
     if len(frames) <= _MOST_FRAMES:
         return sorted(frames)
-    ends = {
-        pick(frames, key=key)
-        for pick in (min, max)
-        for key in (
-            lambda frame: (frame.height * frame.width, frame.anchors, frame),
-            lambda frame: (frame.anchors, -frame.height * frame.width, frame),
-        )
-    }
+    pixels = sorted({frame.height * frame.width for frame in frames})
+    ends = set()
+    for size, picks in ((pixels[0], _BOTH), (pixels[len(pixels) // 2], _MOST), (pixels[-1], _BOTH)):
+        alike = [frame for frame in frames if frame.height * frame.width == size]
+        ends |= {pick(alike, key=lambda frame: (frame.anchors, frame)) for pick in picks}
     return sorted(ends)
 
 
@@ -82,14 +81,30 @@ def frame_ms(frame: Frame, measured_ms: Mapping[Frame, float]) -> float:
     """Return the time of a frame: as measured, or else by a line through those that were.
 
     Args:
-        frame: any; of the same classes, candidates and detections as the measured ones.
+        frame: any; of the same classes, candidates and detections as some measured ones.
         measured_ms: of `frames_to_measure`, and more.
     """
     if frame in measured_ms:
         return measured_ms[frame]
     known = {item: ms for item, ms in measured_ms.items() if item._kind == frame._kind}
     causes = np.array([item._causes for item in known])
-    factors, *_ = np.linalg.lstsq(causes, np.array(list(known.values())), rcond=None)
-    value = float(np.dot(factors, frame._causes))
-    # A fit through noise must not leave what was measured
-    return min(max(value, min(known.values())), max(known.values()))
+    factors = _nonnegative_fit(causes, np.array(list(known.values())))
+    return float(np.dot(factors, frame._causes))
+
+
+def _nonnegative_fit(causes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the factors (C,) >= 0 of the least squares fit of (N, C) causes to (N,) values.
+
+    Nothing takes less time because there is more of it. And without that rule noise would be blown
+    up, since anchors grow almost as pixels do.
+    """
+    count = causes.shape[1]
+    best, least = np.zeros(count), float(np.sum(values**2))
+    for size in range(1, count + 1):
+        for used in map(list, itertools.combinations(range(count), size)):
+            factors, *_ = np.linalg.lstsq(causes[:, used], values, rcond=None)
+            error = float(np.sum((causes[:, used] @ factors - values) ** 2))
+            if (factors >= 0).all() and error < least * (1 - 1e-9):
+                best, least = np.zeros(count), error
+                best[used] = factors
+    return best
