@@ -19,6 +19,7 @@ from edge_retina.wirings.own import WIRING
 # Built once at this size: every map then is the input divided by a power of two, and the same
 # layers at another input size have that size divided by it, rounded up.
 _BUILT_PX = 512
+_HEAD_LEVEL = 3  # where the heads are built
 
 
 def network_operators(model: ModelConfig, *, per_cell: int, num_classes: int) -> Counter[Operator]:
@@ -35,32 +36,41 @@ def network_operators(model: ModelConfig, *, per_cell: int, num_classes: int) ->
     channels = model.fpn_channels
     backbone, taps = _backbone(model.backbone, model.backbone_width)
     pyramid = _pyramid(taps, channels, model.min_level, model.max_level)
-    heads = _heads(model.levels, channels, model.head_depth, per_cell, num_classes)
-    return Counter(_at_size(operator, model.image_hw) for operator in (*backbone, *pyramid, *heads))
+    head = _head(channels, model.head_depth, per_cell, num_classes)
+    found = _at_size(backbone, model.image_hw) + _at_size(pyramid, model.image_hw)
+    for level in model.levels:
+        found += _at_size(head, _sides(model.image_hw, 2 ** (level - _HEAD_LEVEL)))
+    return found
 
 
 def output_operators(model: ModelConfig, *, per_cell: int, num_classes: int) -> Counter[Operator]:
     """Return those of `network_operators` that are the last convolutions of the heads."""
-    sides = [[-(-side // 2**level) for side in model.image_hw] for level in model.levels]
     return Counter(
-        Operator(CONV, height, width, model.fpn_channels, per_cell * size)
-        for height, width in sides
+        Operator(CONV, *_sides(model.image_hw, 2**level), model.fpn_channels, per_cell * size)
+        for level in model.levels
         for size in (num_classes, 4)
     )
 
 
-def _at_size(operator: Operator, image_hw: tuple[int, int]) -> Operator:
-    divisor = _BUILT_PX // operator.height
-    height, width = (-(-side // divisor) for side in image_hw)
-    return Operator(
-        operator.kind,
-        height,
-        width,
-        operator.channels,
-        operator.filters,
-        operator.kernel,
-        operator.stride,
+@cache
+def _at_size(operators: tuple[Operator, ...], image_hw: tuple[int, int]) -> Counter[Operator]:
+    """Return what operators that were built at `_BUILT_PX` are at another input size."""
+    return Counter(
+        Operator(
+            operator.kind,
+            *_sides(image_hw, _BUILT_PX // operator.height),
+            operator.channels,
+            operator.filters,
+            operator.kernel,
+            operator.stride,
+        )
+        for operator in operators
     )
+
+
+def _sides(image_hw: tuple[int, int], divisor: int) -> tuple[int, int]:
+    height, width = (-(-side // divisor) for side in image_hw)
+    return height, width
 
 
 @cache
@@ -85,10 +95,9 @@ def _pyramid(
 
 
 @cache
-def _heads(
-    levels: tuple[int, ...], channels: int, depth: int, per_cell: int, num_classes: int
-) -> tuple[Operator, ...]:
-    pyramid = {level: _map(level, channels) for level in levels}
+def _head(channels: int, depth: int, per_cell: int, num_classes: int) -> tuple[Operator, ...]:
+    """Return the layers of both heads on one level; they are the same on all."""
+    pyramid = {_HEAD_LEVEL: _map(_HEAD_LEVEL, channels)}
     outputs = [
         output
         for name, size in ((CLASS_HEAD, num_classes), (BOX_HEAD, 4))

@@ -221,14 +221,14 @@ def _all_choices(request: Request) -> list[Choice]:
 def _near(
     choices: list[Choice], bench: Bench, table: OpTable, request: Request
 ) -> tuple[list[Choice], OpTable]:
-    """Return the networks whose MACs say that they are near the budget, at least the smallest."""
+    """Return the networks whose MACs say that they are near the budget, and the smallest of all."""
     ordered = sorted(choices, key=lambda choice: choice.macs)
     middle = ordered[len(ordered) // 2]
     table = bench.with_operators(table, list(middle.operators))
     macs_per_ms = middle.macs / max(table.network_ms(middle.operators), 1e-9)
     low, high = (share * request.budget_ms * macs_per_ms for share in _NEAR)
-    near = [choice for choice in ordered if low <= choice.macs <= high]
-    return near or (ordered[:1] if ordered[0].macs > high else ordered[-1:]), table
+    near = [choice for choice in ordered[1:] if low <= choice.macs <= high]
+    return [ordered[0], *(near or ordered[-1:])], table
 
 
 def _with_frames(
