@@ -18,6 +18,8 @@ from edge_retina.files import write_bytes
 
 _BATCH = 150  # operators in one process: each batch is saved, and memory is given back
 _RUNS, _ROUNDS = 30, 3  # of a whole file
+# Of the warnings of a benchmark. "busy" is not among them: exporting makes the machine so
+_TOLD = ("noisy", "oversubscribed", "fallback")
 
 Tell = Callable[[str], None]
 
@@ -97,5 +99,8 @@ class Bench:
         report = run_benchmark(
             [candidate], runner=self.runner, images=[self.image], runs=_RUNS, rounds=_ROUNDS
         )
+        for warning in report.results[0].warnings:
+            if warning.code in _TOLD:
+                self.tell(f"warning: {warning.text}")
         # The round of the middle: another program that steals one round is not in it
         return statistics.median(report.results[0].latency_ms.rounds_ms)

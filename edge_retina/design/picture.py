@@ -12,7 +12,7 @@ from edge_retina.design.search import Design
 from edge_retina.report.charts import nice_ticks, svg_text
 
 _WIDTH, _HEIGHT = 760, 460
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 76, 52
 _MACS = 1e6  # the unit of the y axis
 # Colours of a viewer's light and dark mode, as in the report's pages
 _STYLE = """
@@ -93,13 +93,11 @@ def _axes(
 
 def _titles(design: Design) -> Iterator[str]:
     threads = f"{design.threads} thread{'' if design.threads == 1 else 's'}"
-    where = f"{design.environment.cpu}, {design.backend}, {threads}"
-    yield svg_text(_LEFT, 22, f"Networks for {design.budget_ms:g} ms on {design.device}", "title")
-    legend = (
-        f"{where}. Up: million MACs without the last convolutions. Dots: predicted; line: Pareto "
-        "front; ring: measured"
-    )
-    yield svg_text(_LEFT, 44, legend, "soft")
+    title = f"Networks for {design.budget_ms:g} ms: {design.environment.cpu}, {design.backend}, "
+    yield svg_text(_LEFT, 20, title + threads, "title")
+    yield svg_text(_LEFT, 40, "million MACs, without the last convolutions", "soft")
+    legend = "dots: predicted; line: Pareto front; ring: measured, with a line from its prediction"
+    yield svg_text(_LEFT, 56, legend, "soft")
 
 
 def _budget(budget_ms: float, x: _Scale) -> Iterator[str]:
