@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 
 from edge_retina.config import Config, load_config
-from edge_retina.design.grid import AXES, iterate_fixed, networks
+from edge_retina.design.grid import AXES, Network, iterate_fixed, networks
 from edge_retina.errors import ConfigError
 
 BASE = Config()
 
 
-def test_names_are_unique() -> None:
-    titles = [network.title for network in networks(BASE, fixed=(), with_data=True)]
+@pytest.fixture(scope="module")
+def with_data() -> list[Network]:
+    """Every network of the grid."""
+    return networks(BASE, fixed=(), with_data=True)
+
+
+def test_names_are_unique(with_data: list[Network]) -> None:
+    titles = [network.title for network in with_data]
     assert len(titles) == len(set(titles)) > 1000
 
 
@@ -36,11 +42,10 @@ def test_without_data_levels_follow_from_the_input_size() -> None:
     assert found[416] == found[640] == ((3, 4, 5, 6, 7), 1)
 
 
-def test_with_data_levels_and_anchors_vary() -> None:
-    chosen = networks(BASE, fixed=(), with_data=True)
-    at_128 = {n.config.model.levels for n in chosen if n.config.model.image_hw == (128, 128)}
+def test_with_data_levels_and_anchors_vary(with_data: list[Network]) -> None:
+    at_128 = {n.config.model.levels for n in with_data if n.config.model.image_hw == (128, 128)}
     assert at_128 == {(3, 4, 5), (3, 4, 5, 6), (3, 4, 5, 6, 7), (4, 5), (4, 5, 6), (4, 5, 6, 7)}
-    assert {network.per_cell for network in chosen} == {1, 3}
+    assert {network.per_cell for network in with_data} == {1, 3}
 
 
 def test_what_the_user_sets_stays() -> None:
@@ -67,8 +72,8 @@ def test_other_networks_are_refused(override: str, message: str) -> None:
         networks(load_config(overrides=[override]), fixed=(), with_data=False)
 
 
-def test_anchors_are_the_squares_that_training_would_choose() -> None:
-    network = next(n for n in networks(BASE, fixed=(), with_data=True) if n.per_cell == 3)
+def test_anchors_are_the_squares_that_training_would_choose(with_data: list[Network]) -> None:
+    network = next(n for n in with_data if n.per_cell == 3)
     model = network.config.model
     assert network.anchors.image_hw == model.image_hw
     assert network.anchors.levels == model.levels
