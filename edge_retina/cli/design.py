@@ -129,8 +129,10 @@ def command(
     if data is not None and classes is not None:
         raise click.UsageError("--classes goes without --data, which has its own classes")
     overrides = with_seed(overrides, seed)
+    if skip_invalid:  # the config that is written has to take the same data
+        overrides = (*overrides, "data.skip_invalid=true")
     config = load_config(overrides=overrides)
-    examples, labels = _objects(data, classes or 3, config, skip_invalid=skip_invalid)
+    examples, labels = _objects(data, classes or 3, config)
     with contextlib.closing(open_runner(device, DeviceOptions(python=device_python))) as runner:
         # TensorFlow is imported from here on
         from edge_retina.design.grid import iterate_fixed
@@ -159,7 +161,7 @@ def command(
 
 
 def _objects(
-    data: Path | None, classes: int, config: Config, *, skip_invalid: bool
+    data: Path | None, classes: int, config: Config
 ) -> tuple[Sequence[Example], tuple[str, ...]]:
     """Return the training split of a data set and its labels, or no images and made-up labels."""
     if data is None:
@@ -168,9 +170,7 @@ def _objects(
     from edge_retina.datasets.objects import boxes_at_input
     from edge_retina.errors import DatasetError
 
-    dataset = load_dataset(
-        data, skip_invalid=skip_invalid or config.data.skip_invalid, seed=config.seed
-    )
+    dataset = load_dataset(data, skip_invalid=config.data.skip_invalid, seed=config.seed)
     examples = dataset.split(config.data.train_split)
     if not len(boxes_at_input(examples, config.model.image_hw)):
         raise DatasetError(

@@ -58,11 +58,13 @@ def test_with_data(board: None, tmp_path: Path) -> None:
     generate_dataset(tmp_path / "data", images=images, image_hw=(96, 128), seed=1)
     out = tmp_path / "out"
     arguments = ["--budget-ms", "12", "--device", "board", "--data", tmp_path / "data"]
+    arguments.append("--skip-invalid")
     result = design(*arguments, "--out", out, "--json", tmp_path / "found.json", *SMALL)
     assert result.exit_code == 0, result.output
     assert "learnable" in result.stdout
     assert "Sizes of the objects at the network's input" in result.stdout
-    assert load_config(out / "config.toml").data.path == str(tmp_path / "data")
+    written = load_config(out / "config.toml").data
+    assert (written.path, written.skip_invalid) == (str(tmp_path / "data"), True)
     document = json.loads((tmp_path / "found.json").read_text())
     chosen = [item for item in document["networks"] if item["title"] == document["chosen"]]
     assert [item["measured_ms"] <= 12 for item in chosen] == [True]
