@@ -19,6 +19,7 @@ WITH_TENSORFLOW = {
     "training",
     "quantization",
     "export",
+    "design",  # inside functions too, but for the modules that build networks
     "workflow",
     "cli",  # inside functions of commands only, see test_help_needs_no_tensorflow
 }

@@ -54,6 +54,9 @@ COMMANDS = {
         "edge_retina.cli.inspect", "Show what is in a .tflite file and what can load it."
     ),
     "anchors": CommandEntry("edge_retina.cli.anchors", "Fit anchor shapes to a data set."),
+    "design": CommandEntry(
+        "edge_retina.cli.design", "Find the network that fits a time on a device."
+    ),
     "convert": CommandEntry("edge_retina.cli.convert", "Convert a data set to another format."),
     "import": CommandEntry(
         "edge_retina.cli.import_", "Turn a detector of another framework into a RUN."

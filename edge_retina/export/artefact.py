@@ -77,7 +77,7 @@ def export_run(
         paths = {precision: staging / f"{stem}_{precision}.tflite" for precision in models}
         for precision, model in models.items():
             uint8_input = dtypes[precision] == "uint8"
-            content = _content(
+            content = file_content(
                 model,
                 precision,
                 grid=grid,
@@ -157,7 +157,7 @@ def _int8_model(
     }
 
 
-def _content(
+def file_content(
     model: keras.Model,
     precision: str,
     *,
@@ -167,7 +167,20 @@ def _content(
     nms: bool,
     uint8_input: bool,
 ) -> bytes:
-    """Return the .tflite file of a deploy graph, float or fake-quantised."""
+    """Return the .tflite file of a deploy graph, float or fake-quantised.
+
+    Args:
+        model: the deploy graph.
+        precision: of `PRECISIONS`.
+        grid: its anchors.
+        labels: class names by index.
+        config: `export` says what is baked in; name and `metadata` are texts for people.
+        nms: False leaves decoding and NMS to the client.
+        uint8_input: False lets an int8 file take float32.
+
+    Raises:
+        ExportError: the conversion failed.
+    """
     raw_anchors_norm = None
     if nms:
         function = detection_function(model, anchors=grid, export=config.export)

@@ -9,17 +9,20 @@ import tomli_w
 from edge_retina.config import Config
 from edge_retina.doctor.advice import Advice
 
-_HEADER = "# Written by 'edge-retina doctor'. What is not set here keeps its default.\n"
+_HEADER = "# Written by 'edge-retina {}'. What is not set here keeps its default.\n"
 
 
-def config_file(advice: tuple[Advice, ...], config: Config, *, data_path: str) -> str:
-    """Return a config in TOML: the settings given to the doctor, changed as it advises.
+def config_file(
+    advice: tuple[Advice, ...], config: Config, *, data_path: str, command: str = "doctor"
+) -> str:
+    """Return a config in TOML: the settings given to a command, changed as it advises.
 
     Args:
         advice: its reasons become comments.
-        config: what the doctor was given; fields with their default are left out, and so are
+        config: what the command was given; fields with their default are left out, and so are
             anchor shapes, which may not fit the advised levels: training fits new ones.
         data_path: for `data.path`; as in every config, relative to the file's directory.
+        command: that gives the advice.
     """
     sections = _given(config)
     sections.setdefault("data", {})["path"] = data_path
@@ -28,7 +31,7 @@ def config_file(advice: tuple[Advice, ...], config: Config, *, data_path: str) -
         section, _, name = item.key.partition(".")
         sections.setdefault(section, {})[name] = item.value
     top = {name: value for name, value in sections.items() if not isinstance(value, dict)}
-    lines = [_HEADER, tomli_w.dumps(top)]
+    lines = [_HEADER.format(command), tomli_w.dumps(top)]
     for section, fields in sections.items():
         if section not in top:
             lines.append(f"\n[{section}]\n")

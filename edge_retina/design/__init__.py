@@ -1,0 +1,1 @@
+"""Which network fits a latency budget on a device."""
