@@ -12,12 +12,13 @@ from edge_retina.benchmark.operator import Operator
 from edge_retina.benchmark.operator_timing import time_operators
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.runner import Runner
+from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.design.frame import Frame
 from edge_retina.design.op_table import OpTable
 from edge_retina.files import write_bytes
 
 _BATCH = 150  # operators in one process: each batch is saved, and memory is given back
-_RUNS, _ROUNDS = 30, 3  # of a whole file
+_PLAN = TimingPlan(rounds=3, runs=30)  # of a whole file
 # Of the warnings of a benchmark. "busy" is not among them: exporting makes the machine so
 _TOLD = ("noisy", "oversubscribed", "fallback")
 
@@ -96,9 +97,7 @@ class Bench:
         candidate = Candidate(
             path, file=path, family=family_of(path), backend=self.backend, threads=self.threads
         )
-        report = run_benchmark(
-            [candidate], runner=self.runner, images=[self.image], runs=_RUNS, rounds=_ROUNDS
-        )
+        report = run_benchmark([candidate], runner=self.runner, images=[self.image], plan=_PLAN)
         for warning in report.results[0].warnings:
             if warning.code in _TOLD:
                 self.tell(f"warning: {warning.text}")
