@@ -28,7 +28,7 @@ from edge_retina.benchmark.timing_plan import (
 )
 from edge_retina.cli.benchmark_files import FoundObjects, page_options, write_pages
 from edge_retina.cli.data import load_split, skip_invalid_option, split_option
-from edge_retina.cli.models import benchmark_candidates, foreign_options
+from edge_retina.cli.models import MOST_THREADS, benchmark_candidates, foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
 from edge_retina.errors import BenchmarkError
 from edge_retina.progress import show_progress
@@ -69,7 +69,10 @@ class ThreadCounts(click.ParamType):
         texts = str(value).split(",")
         if not all(text.strip().isdecimal() and int(text) > 0 for text in texts):
             self.fail(f"'{value}' is not a list of positive integers such as 1,2", param, ctx)
-        return tuple(dict.fromkeys(int(text) for text in texts))
+        counts = tuple(dict.fromkeys(int(text) for text in texts))
+        if max(counts) > MOST_THREADS:
+            self.fail(f"at most {MOST_THREADS} threads, got {max(counts)}", param, ctx)
+        return counts
 
 
 @click.command("benchmark")

@@ -10,6 +10,7 @@ import click
 
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK, short_name
 from edge_retina.cli.inspect_profile import profile_blocks
+from edge_retina.cli.models import MOST_THREADS
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
 from edge_retina.cli.terminal import Block, show
 from edge_retina.report.tables import Column, Table, megabytes
@@ -32,7 +33,7 @@ _LEFT_OUT = 6  # operators named that a delegate leaves to the CPU
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_THREADS),
     help="Threads of the interpreter for --profile.  [default: 1]",
 )
 @click.option(

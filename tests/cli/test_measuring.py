@@ -202,6 +202,12 @@ def test_benchmark_without_data(export: Path) -> None:
     assert {item["mAP"] for item in results} == {None}
 
 
+def test_a_thread_count_that_would_starve_the_machine(export: Path) -> None:
+    result = run("benchmark", export, "--threads", "1,100000")
+    assert result.exit_code == 2
+    assert "at most 256 threads, got 100000" in result.stderr
+
+
 @pytest.mark.parametrize("threads", ["0", "1,x", "", "-1", "1.5"])
 def test_thread_counts_must_be_positive_integers(export: Path, threads: str) -> None:
     result = run("benchmark", export, "--threads", threads)
