@@ -18,7 +18,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _KINDS = {
     "html": "as a page with charts",
     "markdown": "as tables in Markdown",
-    "csv": "as one line for each",
+    "csv": "as CSV, a line for each,",
 }
 
 

@@ -43,8 +43,8 @@ _STAGES = ("preprocess", "inference", "postprocess")
 _OPERATORS = 12  # shown of each result; the rest is small
 _METHOD = (
     "Latency is from a decoded picture to its detections, over interleaved rounds, each in a fresh "
-    "process. “of float”: time relative to the float32 .tflite with the same backend and threads. "
-    "Intervals of mAP are over the choice of the pictures."
+    "process. “of float”: time relative to the float32 .tflite with the same threads and backend "
+    "(for Keras, XNNPACK). Intervals of mAP are over the choice of the pictures."
 )
 
 
