@@ -192,7 +192,8 @@ def _write(design: Design, data: Path | None, out: Path) -> None:
 def _blocks(design: Design, out: Path) -> Iterator[Block]:
     chosen = design.chosen
     yield (
-        f"{len(design.choices)} of {design.looked_at} networks are near {design.budget_ms:g} ms on "
+        f"{len(design.choices)} of {design.looked_at} networks were predicted for "
+        f"{design.budget_ms:g} ms on "
         f"{design.device} ({design.environment.cpu}, {design.backend}, threads {design.threads})"
     )
     yield _networks(_rows(design), design)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from edge_retina.design.object_fit import ObjectFit
 # As in the doctor's advice on the input size: fewer small objects cost less than two points of
 # recall at the most.
 ENOUGH_LEARNABLE = 0.98
+_CAPACITY_STEP = 1.02
 _LEARNABLE_TOLERANCE = 0.01  # where the budget allows no network that is good enough
 
 
@@ -55,9 +57,13 @@ class Choice:
 
     @property
     def gains(self) -> tuple[float, ...]:
-        """What should be large: capacity, and with a data set the shares of its objects."""
+        """What should be large: capacity, and with a data set the shares of its objects.
+
+        In steps of 2 % and of one point: what differs by less is as good.
+        """
         shares = () if self.fit is None else (self.fit.learnable, self.fit.covered)
-        return float(self.capacity_macs), *(round(share, 2) for share in shares)
+        capacity = round(math.log(self.capacity_macs) / math.log(_CAPACITY_STEP))
+        return float(capacity), *(round(share, 2) for share in shares)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 FILLED = 0.95  # of the budget; a finalist that takes this much ends the search
 _SAFE = 0.9  # of the budget, for the last finalist where all others took too long
-# Networks that, by their MACs alone, take less or more than so many budgets are left out: the op
-# table need not have their layers.
-_NEAR = (0.3, 2.0)
+# Networks that, by their MACs alone, take more than so many budgets are left out: the op table need
+# not have their layers, the slowest of all.
+_MOST_BUDGETS = 2.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Design:
         chosen: the network to take; its file was measured to be within the budget.
         file: the exported file of `chosen`, with random weights.
         ratio: of measured to predicted times, the geometric mean of the finalists.
-        looked_at: networks of the grid before those far from the budget were left out.
+        looked_at: networks of the grid before those far beyond the budget were left out.
     """
 
     device: str
@@ -221,14 +221,13 @@ def _all_choices(request: Request) -> list[Choice]:
 def _near(
     choices: list[Choice], bench: Bench, table: OpTable, request: Request
 ) -> tuple[list[Choice], OpTable]:
-    """Return the networks whose MACs say that they are near the budget, and the smallest of all."""
+    """Return the networks that, by their MACs, are not far beyond the budget; the smallest too."""
     ordered = sorted(choices, key=lambda choice: choice.macs)
     middle = ordered[len(ordered) // 2]
     table = bench.with_operators(table, list(middle.operators))
     macs_per_ms = middle.macs / max(table.network_ms(middle.operators), 1e-9)
-    low, high = (share * request.budget_ms * macs_per_ms for share in _NEAR)
-    near = [choice for choice in ordered[1:] if low <= choice.macs <= high]
-    return [ordered[0], *(near or ordered[-1:])], table
+    most = _MOST_BUDGETS * request.budget_ms * macs_per_ms
+    return [ordered[0], *(choice for choice in ordered[1:] if choice.macs <= most)], table
 
 
 def _with_frames(

@@ -20,9 +20,7 @@ CONFIG = Config()
 def choice(
     ms: float, macs: int, *, learnable: float | None = None, measured: float | None = None
 ) -> Choice:
-    network = Network(
-        CONFIG.replace(model=dataclasses.replace(CONFIG.model, fpn_channels=8 + macs))
-    )
+    network = Network(CONFIG.replace(model=dataclasses.replace(CONFIG.model, head_depth=macs % 9)))
     fit = None if learnable is None else ObjectFit(10, learnable, 0.5, (1.0,) * 5)
     frame = Frame.of(network, num_classes=1)
     return Choice(network, Counter(), macs, frame, fit, predicted_ms=ms, measured_ms=measured)
@@ -72,6 +70,15 @@ def test_the_front_counts_what_objects_gain() -> None:
         choice(7, 40, learnable=0.95),
     )
     assert front_of([fine, waste, fast]) == [fast, fine]
+
+
+def test_capacities_within_two_percent_are_equal() -> None:
+    fast, slow = choice(5, 1000), choice(6, 1004)
+    assert front_of([slow, fast]) == [fast]
+    assert best_within([slow, fast], 10) is fast
+    more = choice(6, 1050)
+    assert front_of([more, fast]) == [fast, more]
+    assert best_within([more, fast], 10) is more
 
 
 def test_what_was_not_predicted_is_no_candidate() -> None:

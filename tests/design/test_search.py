@@ -62,7 +62,7 @@ def test_a_device_that_is_slower_as_a_whole_gets_a_smaller_network(
     assert 1.2 < design.ratio < 1.5
     fits = [c for c in design.choices if 1 + 1.5 * whole_ms(c.network) <= 12]
     assert design.chosen.capacity_macs == max(c.capacity_macs for c in fits)
-    assert len(design.measured) >= 2  # the first one took too long
+    assert len(design.measured) == 2  # the first one took too long, and told how much
 
 
 def test_layers_are_timed_once_and_kept(
@@ -78,7 +78,7 @@ def test_layers_are_timed_once_and_kept(
     assert again.to_dict()["networks"] == design.to_dict()["networks"]
 
 
-def test_networks_far_from_the_budget_are_not_timed(
+def test_networks_far_beyond_the_budget_are_not_timed(
     no_conversion: None, make_request: Callable[..., Request], make_board: Any
 ) -> None:
     board = make_board()
