@@ -165,7 +165,9 @@ def test_the_picture_shows_every_network(
     assert kinds.count("measured") == len(design.measured)
     assert kinds.count("chosen") == 1
     hints = [circle.findtext(f"{name}title") or "" for circle in circles]
-    assert any(hint.startswith(f"{design.chosen.title}: ") for hint in hints)
+    rings = {hint for kind, hint in zip(kinds, hints, strict=True) if kind == "measured"}
+    for item in design.measured:
+        assert any(ring.startswith(f"{item.title}: {item.measured_ms:.2f} ms") for ring in rings)
     (budget,) = [x for x in root.findall(f"{name}line") if x.get("class") == "budget"]
     # Times grow to the right: what is left of the line is within the budget
     for circle, hint in zip(circles, hints, strict=True):
