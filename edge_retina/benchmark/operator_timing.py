@@ -45,12 +45,12 @@ class OperatorTimer:
         self._resolver = (
             OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
-        self._run = 0
+        self._run = -1  # a worker makes one run that it does not time
         self._interpreter: Interpreter | None = None
 
     def preprocess(self, image_rgb: np.ndarray) -> Interpreter:
         """Make the next operator ready if it is its turn; the image is not used."""
-        place, repeat = divmod(self._run, self._repeats)
+        place, repeat = divmod(max(self._run, 0), self._repeats)
         self._run += 1
         if repeat == 0:
             self._interpreter = self._open(self._operators[place])
