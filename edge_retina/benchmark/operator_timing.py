@@ -45,7 +45,7 @@ class OperatorTimer:
         self._resolver = (
             OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
-        self._run = -1  # a worker makes one run that it does not time
+        self._run = -2  # a session makes two runs before those that it keeps
         self._interpreter: Interpreter | None = None
 
     def preprocess(self, image_rgb: np.ndarray) -> Interpreter:
