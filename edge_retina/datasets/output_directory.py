@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -49,10 +50,18 @@ def new_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
 
 
 def _refuse_losing(old: Path, new: Path) -> None:
-    foreign = sorted({path.name for path in old.iterdir()} - {path.name for path in new.iterdir()})
+    kinds = {_without_numbers(path.name) for path in new.iterdir()}
+    foreign = sorted(
+        path.name for path in old.iterdir() if _without_numbers(path.name) not in kinds
+    )
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise DatasetError(
             f"{old}: --force would delete {foreign[0]}{more}, which the new directory doesn't "
             "have; move that away, or choose another directory"
         )
+
+
+def _without_numbers(name: str) -> str:
+    """Return a name without its numbers: an older result may have other shards."""
+    return re.sub(r"\d+", "", name)

@@ -74,7 +74,10 @@ def load_float_model(run: RunDirectory) -> keras.Model:
         model.load_weights(str(weights))
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # what h5py makes of damage
         reason = str(error).splitlines()[0]
-        raise RunError(f"{weights}: damaged ({reason}); train again in a new directory") from None
+        raise RunError(
+            f"{weights}: can't be read ({reason}): damaged, or of another network than that of "
+            "config.toml; restore it, or train again in a new directory"
+        ) from None
     return model
 
 

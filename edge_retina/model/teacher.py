@@ -72,12 +72,8 @@ def load_teacher(run: RunDirectory, *, grid: AnchorGrid) -> Teacher:
     own = run.load_anchors()
     try:
         model = load_float_model(run)
-    except (ValueError, OSError) as error:  # what Keras raises for weights of another network
-        reason = str(error).splitlines()[0]
-        raise RunError(
-            f"train.teacher: {run.float_weights} does not fit the network of its config.toml: "
-            f"{reason}; train the teacher again"
-        ) from None
+    except RunError as error:
+        raise RunError(f"train.teacher: {error}") from None
     teacher = Teacher(model, own=own, grid=grid)
     log.info(
         "teacher: %s, input size %s, has a like anchor for %.1f %% of the anchors",

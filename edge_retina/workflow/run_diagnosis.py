@@ -22,7 +22,7 @@ from edge_retina.doctor.run.evidence import (
 from edge_retina.doctor.run.outputs import Outputs
 from edge_retina.doctor.run.rate_range import read_rate_range
 from edge_retina.doctor.run.training_log import TrainingLog, read_training_log
-from edge_retina.errors import EdgeRetinaError, RunError, first_line
+from edge_retina.errors import EdgeRetinaError, RunError
 from edge_retina.progress import ProgressUpdate
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
@@ -157,9 +157,8 @@ def _run_network(
 
     try:
         model = load_float_model(run)
-    except (OSError, ValueError) as error:  # HDF5's, and Keras' for weights of another network
-        reason = f"{run.float_weights}: can't be read ({first_line(error)}); train again"
-        missing |= {TRAIN: reason, VAL: reason}
+    except RunError as error:
+        missing |= {TRAIN: str(error), VAL: str(error)}
         return {}
     predictor = KerasPredictor(model, anchors=grid, labels=labels, export=config.export)
     total, done = sum(map(len, chosen.values())), 0
