@@ -111,5 +111,5 @@ def test_weights_that_do_not_fit(damage: str, tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         load_teacher(run, grid=grid)
     assert str(caught.value).startswith(f"train.teacher: {run.float_weights}: can't be read (")
-    assert str(caught.value).endswith("; train the teacher again")
+    assert str(caught.value).endswith("restore it, or train again in a new directory")
     assert "\n" not in str(caught.value)
