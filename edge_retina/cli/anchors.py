@@ -90,11 +90,12 @@ def command(
     """Fit anchor shapes to DATA by k-means and compare them with squares and RetinaNet's nine.
 
     Shapes are fitted to objects as training draws them: augmented as CONFIG says (by default if
-    DATA is given) and cut at the border. Coverage is the share of objects with an anchor of
-    IoU >= 0.5 (the best possible recall) or 0.4, and the mean best IoU: of the objects of --split
-    as they stand in the files; as training draws them; and held out, as in the files, of the
-    validation split, or, where there is none, of each fifth of the pictures by anchors fitted to
-    the others.
+    DATA is given) and cut at the border.
+
+    Coverage is the share of objects with an anchor of IoU >= 0.5 (the best possible recall) or 0.4,
+    and the mean best IoU. It is given for the objects of --split as they stand in the files, and as
+    training draws them. It is also given held out: for the validation split, as in the files.
+    Without one, each fifth of the pictures is covered by anchors fitted to the others.
 
     Example: edge-retina anchors data/bccd --image-size 320 --per-cell 4 --out anchors.toml
     """
