@@ -21,10 +21,6 @@ GRACE_S = 5.0  # for what has to be put in order, such as a worker on another ma
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(KeyboardInterrupt):
-    """A signal asks the program to end."""
-
-
 class Interruption:
     """Which signal has come, if any."""
 
@@ -61,7 +57,7 @@ class Interruption:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
-        raise Interrupted
+        raise KeyboardInterrupt
 
     def _wait(self, reader: int) -> None:
         while received := os.read(reader, 1):
