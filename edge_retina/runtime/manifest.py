@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_retina.errors import ModelError
 from edge_retina.files import load_json, sha256_file, write_json
+from edge_retina.runtime.raw_layout import RawLayout
 from edge_retina.schema import Reader, to_plain
 
 MANIFEST_NAME = "manifest.json"
@@ -75,6 +76,7 @@ class Manifest:
         config: the whole resolved config.
         verification: by file name: on how many images it was compared with its model in Keras
             and which share of the detections it found; empty where it was not compared.
+        layouts: by file name: the tensors of a file without NMS, for decoders.
         schema_version: of this document.
     """
 
@@ -90,6 +92,7 @@ class Manifest:
     config: dict[str, Any]
     # Files written before there was one have none.
     verification: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layouts: dict[str, RawLayout] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
