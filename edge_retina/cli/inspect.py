@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK, short_name
-from edge_retina.cli.inspect_compilers import compiler_table
+from edge_retina.cli.inspect_compilers import compiler_table, target_table
 from edge_retina.cli.inspect_profile import profile_blocks
 from edge_retina.cli.models import MOST_THREADS
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
@@ -108,15 +108,21 @@ def command(
         return
     from edge_retina.compilers.other_python import OtherPython
     from edge_retina.compilers.table import prepare
+    from edge_retina.export.targets.estimate import estimate_targets
+    from edge_retina.runtime.graph import read_graph
     from edge_retina.runtime.inspection import inspect_model
 
     requests = prepare(compilers, OtherPython(compiler_python))
     found = inspect_model(file)
+    targets = estimate_targets(read_graph(file))
     reports = [request.examine(file) for request in requests]
     if json_target != STDOUT:
-        show(*_blocks(found), compiler_table(reports))
-    answers = [dataclasses.asdict(report) for report in reports]
-    emit_json({**found.to_dict(), "compilers": answers}, json_target)
+        show(*_blocks(found), target_table(targets), compiler_table(reports))
+    more = {
+        "targets": [dataclasses.asdict(item) for item in targets],
+        "compilers": [dataclasses.asdict(report) for report in reports],
+    }
+    emit_json({**found.to_dict(), **more}, json_target)
 
 
 def _profile(

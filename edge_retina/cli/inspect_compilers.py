@@ -1,4 +1,4 @@
-"""How `edge-retina inspect --compiler` shows what compilers say."""
+"""How `edge-retina inspect` shows what compilers say, and what rules say in their place."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edge_retina.report.tables import Column, Table, megabytes
 
 if TYPE_CHECKING:
     from edge_retina.compilers.report import CompilerReport
+    from edge_retina.export.targets.estimate import TargetEstimate
 
 _COLUMNS = (
     Column("compiler", text=True),
@@ -29,14 +30,37 @@ def compiler_table(reports: Sequence[CompilerReport]) -> Block:
     return Table(_COLUMNS, [_row(report) for report in reports], title="Compilers")
 
 
+def target_table(estimates: Sequence[TargetEstimate]) -> Table:
+    """Return a row for each target of `edge-retina export --target`."""
+    columns = (
+        Column("target", text=True),
+        Column("operators", text=True),
+        Column("of MACs"),
+        Column("", text=True),
+    )
+    rows = [
+        (
+            item.target,
+            _count(item.operators, item.operators_total),
+            f"{item.macs_share:.0%}",
+            "; ".join(part for part in ("estimated", item.first_broken) if part),
+        )
+        for item in estimates
+    ]
+    return Table(columns, rows, title="Targets of export, by their rules")
+
+
+def _count(operators: int, total: int) -> str:
+    return "all" if operators == total else f"{operators} of {total}"
+
+
 def _row(report: CompilerReport) -> tuple[str, ...]:
     package = f"{report.package} {report.version}"
     if report.refused:
         return report.title, "none", "", "", "", f"{package} refuses it: {report.refused}"
-    whole = report.operators == report.operators_total
     return (
         report.title,
-        "all" if whole else f"{report.operators} of {report.operators_total}",
+        _count(report.operators, report.operators_total),
         f"{report.macs_share:.0%}",
         "" if report.estimated_ms is None else f"{report.estimated_ms:.2f}",
         ", ".join(f"{name} {megabytes(size)}" for name, size in report.memory_bytes.items()),

@@ -82,6 +82,23 @@ def test_what_compilers_say_in_text_and_in_json(tmp_path: Path) -> None:
     assert report["configuration"] == "ethos-u55-128"
 
 
+def test_targets_are_judged_by_their_rules_without_a_compiler(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(network("wide", "narrow"))
+    done = CliRunner().invoke(main, ["inspect", str(path), "--json", str(tmp_path / "j")])
+    rows = [re.split(r"  +", line.strip()) for line in done.output.splitlines()]
+    assert ["ethos-u", "all", "100%", "estimated"] in rows
+    assert ["micro", "all", "100%", "estimated"] in rows
+    targets = json.loads((tmp_path / "j").read_text())["targets"]
+    assert [item["target"] for item in targets] == ["gpu", "npu", "edgetpu", "ethos-u", "micro"]
+    done = CliRunner().invoke(main, ["inspect", str(GOLDEN)])
+    rows = [re.split(r"  +", line.strip()) for line in done.output.splitlines()]
+    (row,) = (row for row in rows if row[0] == "ethos-u")
+    assert row[1:3] == ["0 of 13", "0%"]
+    assert row[3].startswith("estimated; ")
+    assert "float32" in row[3]
+
+
 def test_the_arena_and_a_refusal(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(flat_picture())
