@@ -75,7 +75,7 @@ def _notes(report: CompilerReport) -> Iterator[str]:
         dots = ", ..." if len(report.left) > _LEFT_OUT else ""
         yield f"on the CPU, not in the estimate: {', '.join(report.left[:_LEFT_OUT])}{dots}"
     if report.output_steps == 0:
-        yield "outputs on noise equal LiteRT's"
+        yield "outputs on noise equal those of LiteRT's reference kernels"
     elif report.output_steps is not None:
         steps = f"{report.output_steps} step{'' if report.output_steps == 1 else 's'}"
-        yield f"outputs on noise within {steps} of LiteRT's"
+        yield f"outputs on noise within {steps} of those of LiteRT's reference kernels"

@@ -127,12 +127,21 @@ def run_micro(path: Path, inputs: Sequence[np.ndarray], python: OtherPython) -> 
     return MicroRun(outputs, memory)
 
 
-def run_litert(path: Path, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Run a file with LiteRT's own kernels; arguments and result as those of `run_micro`."""
-    interpreter = Interpreter(
-        model_path=str(path),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+def run_litert(
+    path: Path, inputs: Sequence[np.ndarray], *, xnnpack: bool = False
+) -> tuple[np.ndarray, ...]:
+    """Run a file with LiteRT's reference kernels, which are those of TFLite Micro too.
+
+    Args:
+        path: as in `run_micro`.
+        inputs: as in `run_micro`.
+        xnnpack: take the kernels of a phone instead, which round in another way.
+
+    Returns:
+        outputs as in `MicroRun`.
+    """
+    kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_REF
+    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     places = [item["index"] for item in interpreter.get_input_details()]
     outputs = [item["index"] for item in interpreter.get_output_details()]

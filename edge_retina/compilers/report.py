@@ -23,8 +23,9 @@ class CompilerReport:
         left: types of the operators that stay on the CPU, the first one first.
         estimated_ms: its own estimate of the time for one picture; None if it makes none.
         memory_bytes: by kind of memory.
-        output_steps: largest difference between its outputs and LiteRT's on noise, in steps of
-            the outputs' quantisation; None if it runs nothing or the outputs are not integers.
+        output_steps: largest difference between its outputs and those of LiteRT's reference
+            kernels on noise, in steps of the outputs' quantisation; None if it runs nothing or the
+            outputs are not integers.
         refused: why it can't take the file; then the figures above say nothing.
         schema_version: of this document.
     """
