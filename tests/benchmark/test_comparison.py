@@ -116,7 +116,7 @@ def test_a_slower_int8_model_is_said_to_be(int8_ms: tuple[float, ...], verdict: 
     assert len(slower) == (verdict == "slower")
     if slower:
         assert slower[0].startswith(
-            "int8 with tflite-xnnpack and 1 thread takes 1.25 times as long as float32 on the device"
+            "int8 with tflite-xnnpack and 1 thread takes 1.25 times as long as float32"
         )
 
 
