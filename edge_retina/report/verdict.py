@@ -78,7 +78,7 @@ def _speed(rows: Sequence[LatencyRow]) -> Iterator[str]:
     threads = "1 thread" if best.threads == 1 else f"{best.threads} threads"
     yield (
         f"{best.model} takes {milliseconds(best.p50_ms)} ms for an image ({best.backend}, "
-        f"{threads}), and is {megabytes(best.size_bytes)} large."
+        f"{threads}). The file has {megabytes(best.size_bytes)}."
     )
     same = [
         row
