@@ -244,6 +244,6 @@ def test_a_file_that_breaks_a_rule_leaves_nothing_behind(
     assert message.startswith(
         "tiny_npu_int8.tflite: target npu can't run operator 0, QUANTIZE to '"
     )
-    assert "it is uint8; it takes only activations of int8 (https://" in message
+    assert " is uint8; it takes only activations of int8 (https://" in message
     assert not out.exists()
     assert [path.name for path in exports.directory.parent.glob(".refused*")] == []
