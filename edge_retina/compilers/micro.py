@@ -156,10 +156,10 @@ def run_litert(
 
 
 def _ample_arena(graph: Graph) -> int:
-    """Return bytes that hold every tensor beside every other, twice."""
+    """Return bytes that hold every tensor beside every other, and the bookkeeping."""
     computed = (tensor for tensor in graph.tensors if not tensor.is_constant)
     needed = sum(math.prod(tensor.shape) * _item_bytes(tensor) for tensor in computed)
-    return 2 * needed + _PER_OPERATOR * len(graph.operators) + _SPARE
+    return needed + _PER_OPERATOR * len(graph.operators) + _SPARE
 
 
 def _item_bytes(tensor: TensorInfo) -> int:
