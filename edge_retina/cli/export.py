@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -17,6 +16,7 @@ from edge_retina.cli.options import (
 )
 from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import with_seed
 
 
 def _split_precisions(

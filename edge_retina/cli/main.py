@@ -23,9 +23,7 @@ import edge_retina
 from edge_retina.cli.interruption import Interruption, leave
 from edge_retina.cli.logs import configure_logging
 from edge_retina.cli.options import Session, debug_option
-from edge_retina.errors import EdgeRetinaError, choices_hint
-
-TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
+from edge_retina.errors import EdgeRetinaError, choices_hint, missing_extra
 
 
 class CommandEntry(NamedTuple):
@@ -144,10 +142,8 @@ def describe(error: Exception) -> str:
     """Return one line for an error: our own message, or for other errors a hint what to do."""
     if isinstance(error, EdgeRetinaError):
         return _one_line(error)
-    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
-        return 'this command needs the training extra: pip install "edge-retina[train]"'
-    if isinstance(error, ImportError) and error.name == "optuna":
-        return 'this command needs the tuning extra: pip install "edge-retina[train,tune]"'
+    if isinstance(error, ImportError) and (extra := missing_extra(error, "this command")):
+        return extra
     if isinstance(error, OSError) and error.filename and error.strerror:
         return (
             f"{error.filename}: {error.strerror}; "
