@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: help setup demo test test-fast test-slow test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,14 @@ CLIENT_PICTURES ?= --pictures ../shared/data/bccd/JPEGImages 14 --pictures ../sh
 test-clients: setup  ## compare every client with `edge-retina predict` on EXPORT's files; one environment per client
 	$(BIN)/python -m tests.clients.run $(EXPORT)/*.tflite $(CLIENT_PICTURES) \
 	  --json benchmarks/results/clients.json --doc docs/clients.md
+
+.venv-interop/stamp: pyproject.toml tests/interop/requirements.txt
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/pip install --quiet --editable . --requirement tests/interop/requirements.txt
+	touch $@
+
+test-interop: .venv-interop/stamp  ## test the adapters to supervision and FiftyOne against the real packages, in .venv-interop
+	.venv-interop/bin/pytest tests/interop
 
 fmt: setup  ## format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .
