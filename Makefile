@@ -86,6 +86,9 @@ profile: setup  ## profile the demo, into runs/profile.pstats
 docs: setup  ## check links, commands and snippets of README and docs, the generated pages, and benchmarks/README.md
 	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_readme.py tests/test_docs.py tests/test_suites.py
 
+test-docs-slow: setup  ## run every snippet of README and docs that can be run, also those that train; takes many minutes
+	$(BIN)/python -m tests.snippets.run --slow
+
 references: setup  ## rewrite docs/config.md and docs/cli.md from the code
 	$(BIN)/python -m docs.site.references
 

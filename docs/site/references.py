@@ -1,4 +1,4 @@
-"""The two pages that are generated from the code: `config.md` and `cli.md`.
+"""The pages that are generated from the code: `config.md`, `cli.md` and `python.md`.
 
 `python -m docs.site.references` writes them; `tests/test_docs.py` fails if they are out of date.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.site.python_page import python_page
 from edge_retina.cli.main import COMMANDS, main
 from edge_retina.config import (
     AUGMENTATION_LEVELS,
@@ -189,11 +190,15 @@ def _escaped(text: str) -> str:
     return text.replace("*", "\\*").replace("<", "&lt;")
 
 
-PAGES = {"config.md": config_page, "cli.md": cli_page}
+def _python_page() -> str:
+    return python_page(NOTE.format(source="the docstrings of edge_retina"))
+
+
+PAGES = {"config.md": config_page, "cli.md": cli_page, "python.md": _python_page}
 
 
 def write_pages() -> None:
-    """Write both pages into docs/."""
+    """Write the pages into docs/."""
     for name, page in PAGES.items():
         write_text(DIRECTORY / name, page())
 

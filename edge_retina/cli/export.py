@@ -79,4 +79,5 @@ def command(
     manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
+    click.echo(f"next: edge-retina predict {out} IMAGE... --out drawn")
     emit_json(manifest.to_dict(), json_target)

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 import edge_retina
 from edge_retina.cli.interruption import Interruption, leave
@@ -37,6 +38,7 @@ class CommandEntry(NamedTuple):
 COMMANDS = {
     "demo": CommandEntry("edge_retina.cli.demo", "Run the whole pipeline on generated images."),
     "run": CommandEntry("edge_retina.cli.run", "Run the whole pipeline on your data; resumable."),
+    "new": CommandEntry("edge_retina.cli.new", "Write a config for a data set, with its reasons."),
     "train": CommandEntry("edge_retina.cli.train", "Train a float model."),
     "quantize": CommandEntry("edge_retina.cli.quantize", "Make a trained model int8-ready."),
     "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
@@ -65,6 +67,17 @@ COMMANDS = {
 }
 
 
+START = """\
+edge-retina trains object detectors for phones and boards. To start:
+
+  edge-retina demo                                 the whole pipeline on generated images
+  edge-retina new DATA                             a config for your own labelled images
+  edge-retina predict MODEL IMAGE... --out drawn   find objects with a trained model
+
+'edge-retina --help' lists all commands.\
+"""
+
+
 class Program(click.Group):
     """A group that imports its commands on use and prints errors as one line."""
 
@@ -87,6 +100,16 @@ class Program(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"no such command '{args[0]}'; {choices_hint(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command without importing any."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing them."""
@@ -159,7 +182,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines())
 
 
-@click.group(cls=Program)
+@click.group(cls=Program, invoke_without_command=True)
 @click.version_option(edge_retina.__version__, prog_name="edge-retina")
 @debug_option
 @click.pass_context
@@ -171,6 +194,9 @@ def main(context: click.Context) -> None:
     'edge-retina COMMAND --help' explains a command. Results go to standard output; progress and
     logs go to standard error.
     """
+    if context.invoked_subcommand is None:
+        click.echo(START)
+        return
     configure_logging(debug=context.ensure_object(Session).debug)
 
 

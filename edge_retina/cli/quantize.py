@@ -46,4 +46,5 @@ def command(
         RunDirectory(run), method=method, overrides=with_seed(overrides, seed), pin=pin
     )
     click.echo(f"int8-ready model ({found.method}): {found.directory}")
+    click.echo(f"next: edge-retina export {run} --method {found.method} --out {run / 'exported'}")
     emit_json(found.to_dict(), json_target)

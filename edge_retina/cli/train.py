@@ -70,6 +70,7 @@ def command(
         click.echo(f"{cluster.this_worker}: trained; worker 0 writes the RUN")
         return
     click.echo(f"float model: {run.float_weights}")
+    click.echo(f"next:        edge-retina quantize {run.root}")
     emit_json(run.details("train"), json_target)
 
 

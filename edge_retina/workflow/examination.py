@@ -74,6 +74,7 @@ def examine_data(
     image_hw: tuple[int, int] | None = None,
     html: Path | None = None,
     write_config: Path | None = None,
+    config_by: str = "doctor",
     fix: Path | None = None,
 ) -> Examination:
     """Examine a data set, and mend what can be.
@@ -84,6 +85,7 @@ def examine_data(
         image_hw: (height, width) of the network's input; None for the config's.
         html: where the page will lie, for its links; None for no page.
         write_config: where the config will lie, for its paths; None for no config.
+        config_by: the command that writes it, for its first line.
         fix: directory for a corrected copy; None for none.
 
     Raises:
@@ -95,7 +97,9 @@ def examine_data(
     config = ""
     if write_config is not None:
         path = Path(os.path.relpath(data, write_config.parent)).as_posix()
-        config = config_file(diagnosis.advice, diagnosis.survey.config, data_path=path)
+        config = config_file(
+            diagnosis.advice, diagnosis.survey.config, data_path=path, command=config_by
+        )
     blocks, document = text_blocks(diagnosis), diagnosis.to_dict()
     if fix is not None:
         done = write_fixed_copy(diagnosis.survey, fix, layout="coco")
