@@ -89,8 +89,9 @@ docs: setup  ## check links, commands and snippets of README and docs, the gener
 test-docs-slow: setup  ## run every snippet of README and docs that can be run, also those that train; takes many minutes
 	$(BIN)/python -m tests.snippets.run --slow
 
-references: setup  ## rewrite docs/config.md and docs/cli.md from the code
+references: setup  ## rewrite the generated pages and schemas in docs/ from the code
 	$(BIN)/python -m docs.site.references
+	$(BIN)/python -m docs.site.schemas
 
 .venv-docs/stamp: docs/site/requirements.txt
 	$(PYTHON) -m venv .venv-docs

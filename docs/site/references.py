@@ -60,7 +60,12 @@ is a RUN, a `.tflite` file or an export directory.
 
 - `edge-retina COMMAND --help` prints the same text as this page.
 - Results go to standard output. Logs and progress go to standard error.
-- `--json FILE` writes the results as JSON; `-` is standard output.
+- `--json FILE` writes the results as JSON; `-` is standard output. JSON schemas describe them:
+  [evaluate](schemas/evaluate.json), [benchmark](schemas/benchmark.json),
+  [predict](schemas/predict.json), [doctor](schemas/doctor.json), [design](schemas/design.json),
+  an export's [manifest.json](schemas/manifest.json), and a line of a RUN's
+  [metrics.jsonl](schemas/metrics.json). A field can be added at any time. If one is removed or
+  changed, the document's version is raised.
 - Commands that use random numbers take `--seed`.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A failure prints one line that
   says why and what to do. `--debug` adds the traceback.
