@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.snippets.blocks import ROOT, Snippet, iterate_snippets
-from tests.snippets.rules import RULES, STAND_INS, Rule, adapted, rule_for
+from tests.snippets.rules import PYTHON_NOT_RUN, RULES, STAND_INS, Rule, adapted, rule_for
 from tests.snippets.running import is_run, run_snippet, speeds_of, unprinted
 from tests.snippets.world import copy_world, make_world
 
@@ -57,20 +57,18 @@ def test_most_commands_are_run() -> None:
     commands = [command for snippet in shells for command in snippet.commands]
     ran = [command for command in commands if not rule_for(command).reason]
     assert len(ran) / len(commands) > 0.5
-    assert all(speeds_of(snippet) for snippet in SNIPPETS if "Detector" in snippet.text)
+    pythons = [snippet for snippet in SNIPPETS if snippet.language == "python"]
+    left_out = [snippet for snippet in pythons if not speeds_of(snippet)]
+    assert len(left_out) == len(PYTHON_NOT_RUN) < len(pythons) / 3
 
 
 def test_the_committed_result_has_the_commands_of_the_pages() -> None:
     """Else: python -m tests.snippets.run --slow."""
     result = json.loads(RESULT.read_text(encoding="utf-8"))
-    listed = [(part["page"], part["text"]) for part in result["parts"]]
-    wanted = [
-        (snippet.page, command)
-        for snippet in SNIPPETS
-        if snippet.language == "sh"
-        for command in snippet.commands
-    ]
-    assert sorted(item for item in listed if item in set(wanted)) == sorted(wanted)
+    listed = {(part["page"], part["text"]) for part in result["parts"]}
+    shells = [snippet for snippet in SNIPPETS if snippet.language == "sh"]
+    wanted = {(snippet.page, command) for snippet in shells for command in snippet.commands}
+    assert wanted - listed == set()
 
 
 def test_words_are_replaced_and_options_left_out() -> None:

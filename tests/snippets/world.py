@@ -33,6 +33,7 @@ steps = 2
 batch_size = 2
 probe_images = 0
 [quantize]
+method = "ptq"
 steps = 2
 calibration_images = 8
 """
