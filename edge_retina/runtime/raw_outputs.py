@@ -22,6 +22,7 @@ from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
 # A score is turned back into the logit that it came from; float32 has none nearer to 0 or 1 that
 # would matter.
 _SMALLEST = 1e-7
+_NOT_AS_EXPORTED = (KeyError, IndexError, TypeError, ValueError)
 
 
 def decode_logits(
@@ -95,7 +96,18 @@ def load_raw_decoder(path: Path, *, num_anchors: int) -> RawDecoder:
 
 
 def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
-    anchors, thresholds = manifest.anchors, manifest.thresholds
+    return RawDecoder(
+        anchors_norm=anchors_of(manifest, where).boxes_norm(), settings=settings_of(manifest, where)
+    )
+
+
+def anchors_of(manifest: Manifest, where: Path) -> AnchorGrid:
+    """Return the anchors of the models that a manifest describes; `where` it was read from.
+
+    Raises:
+        ModelError: they are not as exported.
+    """
+    anchors = manifest.anchors
     try:
         shapes = tuple(tuple((float(h), float(w)) for h, w in level) for level in anchors["shapes"])
         grid = AnchorGrid(
@@ -104,18 +116,32 @@ def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
             shapes,
             tuple(map(float, anchors.get("offsets", ()))),
         )
-        return RawDecoder(
-            anchors_norm=grid.boxes_norm(),
-            settings={
-                "score_threshold": float(thresholds["score_threshold"]),
-                "iou_threshold": float(thresholds["nms_iou"]),
-                "max_detections": int(thresholds["max_detections"]),
-                "candidates": int(thresholds["candidates"]),
-                "class_agnostic": bool(thresholds["class_agnostic"]),
-            },
-        )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{where}: 'anchors' or 'thresholds' is not as exported ({error!r}); export the model "
-            "again"
-        ) from None
+        grid.boxes_norm()  # needs all levels and offsets to fit
+    except _NOT_AS_EXPORTED as error:
+        raise _damaged(where, error) from None
+    return grid
+
+
+def settings_of(manifest: Manifest, where: Path) -> dict[str, Any]:
+    """Return the keyword arguments of `boxes.nms.detect`; `where` the manifest was read from.
+
+    Raises:
+        ModelError: the thresholds are not as exported.
+    """
+    thresholds = manifest.thresholds
+    try:
+        return {
+            "score_threshold": float(thresholds["score_threshold"]),
+            "iou_threshold": float(thresholds["nms_iou"]),
+            "max_detections": int(thresholds["max_detections"]),
+            "candidates": int(thresholds["candidates"]),
+            "class_agnostic": bool(thresholds["class_agnostic"]),
+        }
+    except _NOT_AS_EXPORTED as error:
+        raise _damaged(where, error) from None
+
+
+def _damaged(where: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{where}: 'anchors' or 'thresholds' is not as exported ({error!r}); export the model again"
+    )
