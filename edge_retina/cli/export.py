@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
@@ -16,6 +17,7 @@ from edge_retina.cli.options import (
     set_option,
 )
 from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
+from edge_retina.export.targets.table import DEFAULT_TARGET, TARGETS
 from edge_retina.run_directory import RunDirectory
 
 
@@ -29,6 +31,31 @@ def _split_precisions(
     return names
 
 
+def _split_targets(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+    for name in names:
+        if name not in TARGETS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(TARGETS)}")
+    return names
+
+
+def _check_together(targets: tuple[str, ...], *, no_nms: bool) -> None:
+    others = ", ".join(name for name in targets if name != DEFAULT_TARGET)
+    if no_nms and others:
+        raise click.UsageError(
+            f"--no-nms changes the files for {DEFAULT_TARGET} only, and those for {others} have no "
+            "NMS anyway; leave out --no-nms or --target"
+        )
+    source = click.get_current_context().get_parameter_source("precision")
+    if DEFAULT_TARGET not in targets and source is not ParameterSource.DEFAULT:
+        raise click.UsageError(
+            f"--precision is of the files for {DEFAULT_TARGET}; those for {others} have the one "
+            f"that suits it: leave out --precision, or add {DEFAULT_TARGET} to --target"
+        )
+
+
 @click.command("export")
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @out_option("Export directory.")
@@ -38,6 +65,15 @@ def _split_precisions(
     show_default=True,
     callback=_split_precisions,
     help=f"Files to write, comma-separated: any of {', '.join(PRECISIONS)}.",
+)
+@click.option(
+    "--target",
+    "targets",
+    default=DEFAULT_TARGET,
+    show_default=True,
+    callback=_split_targets,
+    help=f"What the files are for, comma-separated: any of {', '.join(TARGETS)}. For all but "
+    "cpu, NAME_TARGET_*.tflite ends with the heads of each level.",
 )
 @click.option(
     "--no-nms",
@@ -58,6 +94,7 @@ def command(
     run: Path,
     out: Path,
     precision: tuple[str, ...],
+    targets: tuple[str, ...],
     no_nms: bool,
     method: str | None,
     overrides: tuple[str, ...],
@@ -74,8 +111,11 @@ def command(
     from edge_retina.workflow.exporting import ExportRequest, export_files
     from edge_retina.workflow.prepare import open_run
 
+    _check_together(targets, no_nms=no_nms)
     context = open_run(RunDirectory(run), overrides=with_seed(overrides, seed), decode=False)
-    request = ExportRequest(out, precisions=precision, method=method, nms=not no_nms)
+    request = ExportRequest(
+        out, precisions=precision, method=method, nms=not no_nms, targets=targets
+    )
     manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
