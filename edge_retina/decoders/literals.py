@@ -24,9 +24,7 @@ def utf16_escaped(text: str) -> str:
 
 def python_string(text: str) -> str:
     r"""Return a string literal with \uXXXX or \UXXXXXXXX."""
-    return _quoted(
-        text, lambda x: rf"\u{ord(x):04x}" if ord(x) < 0x10000 else rf"\U{ord(x):08x}"
-    )
+    return _quoted(text, lambda x: rf"\u{ord(x):04x}" if ord(x) < 0x10000 else rf"\U{ord(x):08x}")
 
 
 def swift_string(text: str) -> str:

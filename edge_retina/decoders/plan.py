@@ -10,7 +10,7 @@ from edge_retina.boxes.anchors import AnchorGrid, Shape
 from edge_retina.decoders.threshold import least_passing
 from edge_retina.errors import ModelError
 from edge_retina.runtime.graph import read_graph
-from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
+from edge_retina.runtime.manifest import MANIFEST_NAME, InputSpec, Manifest, load_manifest
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file
 from edge_retina.runtime.raw_layout import CODES, LEVELS, LOGITS, SCORES, RawLayout, RawTensor
 from edge_retina.runtime.raw_outputs import anchors_of, settings_of
@@ -19,6 +19,7 @@ from edge_retina.runtime.tensor_contract import shape_text
 _DTYPES = ("float32", "int8", "uint8")
 _MOST_ROWS = 2**31
 _SUPPRESSION = frozenset({"NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"})
+_STEP_TOLERANCE = 1e-4  # of an integer step that is a pixel's
 _REMEDY = "export the model again"
 
 
@@ -70,6 +71,8 @@ class DecoderPlan:
         model_file: name of the .tflite file.
         sha256: of it, as hex digits.
         image_hw: of the network's input.
+        image_dtype: type of the network's input.
+        image_values: how its values are made of a pixel's 0..255, for people.
         labels: class names by index.
         outputs: of the file, in its order.
         levels: of the pyramid, finest first.
@@ -84,6 +87,8 @@ class DecoderPlan:
     model_file: str
     sha256: str
     image_hw: tuple[int, int]
+    image_dtype: str
+    image_values: str
     labels: tuple[str, ...]
     outputs: tuple[RawTensor, ...]
     levels: tuple[LevelPlan, ...]
@@ -161,12 +166,25 @@ def plan_decoder(manifest: Manifest, name: str, *, where: Path) -> DecoderPlan:
         model_file=name,
         sha256=manifest.files[name].sha256,
         image_hw=grid.image_hw,
+        image_dtype=layout.input.dtype,
+        image_values=_pixel_formula(layout.input, manifest.input),
         labels=labels,
         outputs=layout.outputs,
         levels=levels,
         has_logits=levels[0].classes.content == LOGITS,
         **settings,
     )
+
+
+def _pixel_formula(image: RawTensor, spec: InputSpec) -> str:
+    """Return how stored values are made of pixels: (pixel - mean) / std, quantised."""
+    steps = spec.std * image.scale
+    if image.dtype == "float32":
+        return f"(pixel - {spec.mean:g}) / {spec.std:g}"
+    if abs(steps - 1) > _STEP_TOLERANCE:
+        return f"round((pixel - {spec.mean:g}) / {steps:g}) + {image.zero_point}"
+    shift = round(image.zero_point - spec.mean)
+    return f"pixel - {-shift}" if shift else "the pixels themselves"
 
 
 def _has_nms(path: Path) -> bool:
@@ -217,9 +235,8 @@ def _levels(
         classes = _output(layout, (LOGITS, SCORES), own_level)
         codes = _output(layout, (CODES,), own_level)
         for output, values in ((classes, num_classes), (codes, 4)):
-            if layout.form == LEVELS:
-                shape = (1, rows, columns, len(shapes) * values)
-            else:
+            shape: tuple[int, ...] = (1, rows, columns, len(shapes) * values)
+            if layout.form != LEVELS:
                 shape = (1, sum(grid.level_counts()), values)
             if output.shape != shape:
                 raise ValueError(

@@ -28,7 +28,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-    autoescape=False,  # noqa: S701: no HTML; `Language.string` quotes
+    autoescape=False,  # that would be for HTML; `Language.string` quotes
     undefined=StrictUndefined,
 )
 _FLOAT, _FLOAT_BYTES = "float32", 4
@@ -59,9 +59,8 @@ def head_of(model_file: str) -> str:
 
 def render_decoder(plan: DecoderPlan, language: Language) -> str:
     """Return the source text of a decoder."""
-    template = _ENVIRONMENT.from_string(
-        files(__package__).joinpath("templates", language.template).read_text(encoding="utf-8")
-    )
+    source = files(__package__) / "templates" / language.template
+    template = _ENVIRONMENT.from_string(source.read_text(encoding="utf-8"))
     name, type_name = _names(plan.model_file)
     return template.render(
         plan=plan,

@@ -25,6 +25,15 @@ def check_languages(names: Iterable[str]) -> None:
             raise ExportError(f"decoder language {name!r}: {choices_hint(name, LANGUAGES)}")
 
 
+def decoder_names(model_files: Iterable[str], languages: Sequence[str]) -> list[str]:
+    """Return the names of the files that are written for some model files."""
+    return [
+        file_name(model_file, LANGUAGES[language])
+        for model_file in model_files
+        for language in languages
+    ]
+
+
 def check_targets(directory: Path, model_files: Sequence[str], languages: Sequence[str]) -> None:
     """Refuse to replace a file that is not a decoder of its model.
 

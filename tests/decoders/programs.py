@@ -1,7 +1,7 @@
 """Programs around decoders: each reads outputs of many pictures and prints the detections.
 
-A program is called with the path of a file that has, picture by picture, the bytes of all outputs in
-the model's order. For each detection it prints a line: the picture's number, class, score, ymin,
+A program is called with the path of a file that has, picture by picture, the bytes of all outputs
+in the model's order. For each detection it prints a line: the picture's number, class, score, ymin,
 xmin, ymax, xmax. The name of a language's compiler comes from an environment variable, so that a
 wrapper can stand for it.
 """
@@ -50,7 +50,9 @@ for (let at = 0, picture = 0; at < data.byteLength; picture++) {
     const bytes = data.slice(at, at += lengths[i] * type.BYTES_PER_ELEMENT);
     return new type(bytes);
   });
-  for (const f of decoder.decode(outputs)) lines.push([picture, f.classIndex, f.score, ...f.box].join(" "));
+  for (const f of decoder.decode(outputs)) {
+    lines.push([picture, f.classIndex, f.score, ...f.box].join(" "));
+  }
 }
 console.log(lines.join("\\n"));
 """
@@ -167,7 +169,16 @@ TOOLCHAINS = {
         "swiftc",
         "EDGE_RETINA_SWIFTC",
         (),
-        ("-warnings-as-errors", "-O", "-swift-version", "6", "DECODER", "main.swift", "-o", "program"),
+        (
+            "-warnings-as-errors",
+            "-O",
+            "-swift-version",
+            "6",
+            "DECODER",
+            "main.swift",
+            "-o",
+            "program",
+        ),
         ("./program",),
     ),
 }

@@ -14,12 +14,14 @@ from edge_retina.boxes.nms import detect
 from edge_retina.decoders.plan import DecoderPlan, plan_decoder
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest
-from edge_retina.runtime.raw_layout import CODES, FLAT, LEVELS, LOGITS, RawLayout, RawTensor
+from edge_retina.runtime.raw_layout import CODES, LEVELS, LOGITS, RawLayout, RawTensor
 
 NAME = "model.tflite"
-# 33 px: the last cells of a level reach beyond the picture. Level 5 has its anchors in the corners.
+# 33 px: the last cells of a level reach beyond the picture
 GRID = AnchorGrid(
-    (33, 64), 3, (((8.0, 8.0), (11.3, 7.1)), ((16.0, 16.0), (22.6, 14.2)), ((40.0, 40.0), (9.0, 70.0)))
+    (33, 64),
+    3,
+    (((8.0, 8.0), (11.3, 7.1)), ((16.0, 16.0), (22.6, 14.2)), ((40.0, 40.0), (9.0, 70.0))),
 )
 LABELS = ("cell", 'a "quoted\\name', "*/ ${x} \\(x) größe \u2028😀")
 THRESHOLDS = {
@@ -80,7 +82,10 @@ def layout_of(kind: Kind, grid: AnchorGrid = GRID, num_classes: int = len(LABELS
 
 def manifest_of(layout: RawLayout, grid: AnchorGrid = GRID, **thresholds: Any) -> Manifest:
     """Return the manifest of a file with this layout."""
-    anchors: dict[str, Any] = {"min_level": grid.min_level, "shapes": [list(x) for x in grid.shapes]}
+    anchors: dict[str, Any] = {
+        "min_level": grid.min_level,
+        "shapes": [list(x) for x in grid.shapes],
+    }
     if grid.offsets:
         anchors["offsets"] = list(grid.offsets)
     return Manifest(
@@ -147,7 +152,15 @@ def hostile_cases(layout: RawLayout, seed: int) -> dict[str, list[np.ndarray]]:
     """Return outputs by a name for each: ordinary ones and the worst ones."""
     rng = np.random.default_rng(seed)
     cases: dict[str, list[np.ndarray]] = {}
-    for name in (*(f"random {i}" for i in range(6)), "crowd", "ties", "empty", "all", "huge", "tiny"):
+    for name in (
+        *(f"random {i}" for i in range(6)),
+        "crowd",
+        "ties",
+        "empty",
+        "all",
+        "huge",
+        "tiny",
+    ):
         cases[name] = [_values(name, tensor, rng) for tensor in layout.outputs]
     return cases
 
