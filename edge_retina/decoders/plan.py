@@ -149,8 +149,8 @@ def plan_decoder(manifest: Manifest, name: str, *, where: Path) -> DecoderPlan:
     layout = manifest.layouts.get(name)
     if layout is None:
         raise ModelError(
-            f"{where}: has no layout of {name}'s outputs, as manifests of edge-retina before 0.2 "
-            f"(this one is of {manifest.edge_retina_version}); {_REMEDY}"
+            f"{where}: has no layout of the outputs of {name}; the edge-retina that exported it "
+            f"({manifest.edge_retina_version}) wrote none: {_REMEDY}"
         )
     settings = settings_of(manifest, where)
     grid = anchors_of(manifest, where)
@@ -215,9 +215,11 @@ def _check_outputs(layout: RawLayout) -> None:
             raise ValueError(f"output {output.name} has scale {output.scale}")
     for kinds in ((CODES,), (LOGITS, SCORES)):
         found = {(x.dtype, x.content) for x in layout.outputs if x.content in kinds}
-        if len(found) != 1:
-            told = ", ".join(sorted(map(" ".join, found))) or "none"
-            raise ValueError(f"its outputs of {' or '.join(kinds)} are of one kind, not {told}")
+        if not found:
+            raise ValueError(f"no outputs of {' or '.join(kinds)}")
+        if len(found) > 1:
+            told = " and ".join(sorted(map(" ".join, found)))
+            raise ValueError(f"some outputs are {told}, but one kind is needed")
 
 
 def _levels(
