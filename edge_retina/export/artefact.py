@@ -26,15 +26,15 @@ from edge_retina.export.raw_graph import raw_function
 from edge_retina.export.targets.check import check_file
 from edge_retina.export.targets.table import DEFAULT_TARGET
 from edge_retina.export.targets.target import NMS, RESIZE
-from edge_retina.export.verify import verify_deploy_graph, verify_file
+from edge_retina.export.verify import Remembering, verify_deploy_graph, verify_file
 from edge_retina.files import write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
+from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest
-from edge_retina.runtime.model_file import read_labels
 from edge_retina.runtime.raw_layout import LEVELS
 
 log = logging.getLogger(__name__)
@@ -111,14 +111,17 @@ def export_run(
         )
         manifest.save(staging)  # a file without NMS is decoded with it
         if pictures:
+            references = {
+                key: Remembering(
+                    KerasPredictor(
+                        join_levels(model), anchors=grid, labels=labels, export=config.export
+                    )
+                )
+                for key, model in models.items()
+            }
             verification = {
                 file.name: _verify(
-                    staging / file.name,
-                    models[file.model],
-                    file.precision,
-                    pictures,
-                    grid=grid,
-                    config=config,
+                    staging / file.name, references[file.model], file.precision, pictures
                 )
                 for file in planned
             }
@@ -219,18 +222,9 @@ def file_content(
 
 
 def _verify(
-    path: Path,
-    model: keras.Model,
-    precision: str,
-    pictures: Sequence[Path],
-    *,
-    grid: AnchorGrid,
-    config: Config,
+    path: Path, reference: Predictor, precision: str, pictures: Sequence[Path]
 ) -> dict[str, Any]:
     """Compare a file with its model; return what the manifest says of that."""
-    reference = KerasPredictor(
-        join_levels(model), anchors=grid, labels=read_labels(path), export=config.export
-    )
     shares = verify_file(path, reference, pictures, precision=precision)
     found = min(share["classes"] for share in shares.values())
     return {"pictures": len(pictures), "agreement": found, "kernels": shares}

@@ -13,7 +13,12 @@ from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import MEAN, STD, normalize, stretch
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
-from edge_retina.runtime.raw_outputs import Decoder, load_levels_decoder, load_raw_decoder
+from edge_retina.runtime.raw_outputs import (
+    Decoder,
+    check_label_count,
+    load_levels_decoder,
+    load_raw_decoder,
+)
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
     DETECTIONS,
@@ -177,11 +182,11 @@ def _find_decoder(
 ) -> Decoder | None:
     """Return what decodes the outputs; None for a file with NMS inside."""
     if has_levels:
-        return load_levels_decoder(path, list(map(Tensor.of, outputs)), num_classes=len(labels))
+        return load_levels_decoder(path, list(map(Tensor.of, outputs)), labels=labels)
     raw = RAW.sizes_of(_shapes(outputs))
     if raw is None:
         return None
-    _check_label_count(path, labels, raw["K"])
+    check_label_count(path, labels, raw["K"])
     return load_raw_decoder(path, num_anchors=raw["A"])
 
 
@@ -190,12 +195,23 @@ def _check_input(path: Path, interpreter: Interpreter, *, int8: bool) -> dict[st
     if len(inputs) == 1 and is_image(_shapes(inputs)[0]):
         if _dtype(inputs[0]) in INPUT_DTYPES:
             return dict(inputs[0])
-        if int8 and _dtype(inputs[0]) == "int8" and inputs[0]["quantization"] == (_PIXEL_SCALE, 0):
-            return dict(inputs[0])
+        if int8 and _dtype(inputs[0]) == "int8":
+            return _check_pixel_scale(path, dict(inputs[0]))
     raise ModelError(
         f"{path}: expected one input [1,H,W,3] of {' or '.join(INPUT_DTYPES)}, found "
         f"{_describe(inputs)}; export the model with 'edge-retina export'"
     )
+
+
+def _check_pixel_scale(path: Path, image: dict[str, Any]) -> dict[str, Any]:
+    scale, zero_point = image["quantization"]
+    if (scale, zero_point) != (_PIXEL_SCALE, 0):
+        raise ModelError(
+            f"{path}: expected an int8 image of scale 1/{STD:g} and zero point 0 (pixels less "
+            f"{_PIXEL_ZERO}), found scale {scale:.7g} and zero point {zero_point}; export the "
+            "model with 'edge-retina export'"
+        )
+    return image
 
 
 def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]:
@@ -255,14 +271,6 @@ def _shapes(tensors: list[dict[str, Any]]) -> list[tuple[int, ...]]:
 
 def _dtype(tensor: dict[str, Any]) -> str:
     return np.dtype(tensor["dtype"]).name
-
-
-def _check_label_count(path: Path, labels: tuple[str, ...], num_classes: int) -> None:
-    if len(labels) != num_classes:
-        raise ModelError(
-            f"{path}: the model scores {num_classes} classes, but has {len(labels)} labels "
-            f"({', '.join(labels)}); the list is another model's: export the model again"
-        )
 
 
 def _describe(tensors: list[dict[str, Any]]) -> str:

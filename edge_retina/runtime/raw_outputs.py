@@ -130,26 +130,26 @@ def load_raw_decoder(path: Path, *, num_anchors: int) -> RawDecoder:
     Raises:
         ModelError: no manifest that lists the file, or one with other anchors.
     """
-    manifest, where = _manifest_of(path)
+    manifest, where = _manifest_of(path, remedy="export without --no-nms")
     anchors_norm, settings = _anchors_and_settings(manifest, where)
     _check_count(anchors_norm, num_anchors, path, where)
     return RawDecoder(anchors_norm, settings)
 
 
 def load_levels_decoder(
-    path: Path, outputs: Sequence[Tensor], *, num_classes: int
+    path: Path, outputs: Sequence[Tensor], *, labels: Sequence[str]
 ) -> LevelsDecoder:
     """Return the decoder of a .tflite file with heads by level from the manifest beside it.
 
     Args:
         path: the .tflite file.
         outputs: of the file, in the order of the layout.
-        num_classes: K.
+        labels: class names by index.
 
     Raises:
         ModelError: no manifest that lists the file with its layout, or another model's.
     """
-    manifest, where = _manifest_of(path)
+    manifest, where = _manifest_of(path, remedy="export with --target cpu")
     layout = manifest.layouts.get(path.name)
     if layout is None or layout.form != LEVELS:
         raise ModelError(
@@ -158,26 +158,38 @@ def load_levels_decoder(
         )
     _check_layout(layout, outputs, path, where)
     anchors_norm, settings = _anchors_and_settings(manifest, where)
-    codes = [tensor.shape for tensor in layout.outputs if tensor.content == CODES]
-    _check_count(anchors_norm, sum(map(math.prod, codes)) // _CODE_NUMBERS, path, where)
-    logits = [tensor.shape for tensor in layout.outputs if tensor.content == LOGITS]
-    scored = sum(map(math.prod, logits))
-    if scored != len(anchors_norm) * num_classes:
-        raise ModelError(
-            f"{path}: the model scores {scored / len(anchors_norm):g} classes, but has "
-            f"{num_classes} labels; the list is another model's: export the model again"
-        )
+    _check_count(anchors_norm, _size(layout, CODES) // _CODE_NUMBERS, path, where)
+    num_classes = _size(layout, LOGITS) // len(anchors_norm)
+    check_label_count(path, labels, num_classes)
     return LevelsDecoder(anchors_norm, settings, layout.outputs, num_classes)
 
 
-def _manifest_of(path: Path) -> tuple[Manifest, Path]:
+def check_label_count(path: Path, labels: Sequence[str], num_classes: int) -> None:
+    """Refuse labels of another number than a file has classes.
+
+    Raises:
+        ModelError: names both numbers.
+    """
+    if len(labels) != num_classes:
+        raise ModelError(
+            f"{path}: the model scores {num_classes} classes, but has {len(labels)} labels "
+            f"({', '.join(labels)}); the list is another model's: export the model again"
+        )
+
+
+def _size(layout: RawLayout, content: str) -> int:
+    """Return how many numbers the outputs of one content have."""
+    return sum(math.prod(tensor.shape) for tensor in layout.outputs if tensor.content == content)
+
+
+def _manifest_of(path: Path, *, remedy: str) -> tuple[Manifest, Path]:
     where = path.parent / MANIFEST_NAME
     manifest = load_manifest(where) if where.is_file() else None
     if manifest is None or path.name not in manifest.files:
         found = "doesn't list it" if manifest else "is missing"
         raise ModelError(
             f"{path}: the model has no NMS inside and is decoded with the anchors in {where}, "
-            f"which {found}; keep the file in its export directory, or export without --no-nms"
+            f"which {found}; keep the file in its export directory, or {remedy}"
         )
     return manifest, where
 
@@ -192,15 +204,21 @@ def _check_count(anchors_norm: np.ndarray, num_anchors: int, path: Path, where: 
 
 def _check_layout(layout: RawLayout, outputs: Sequence[Tensor], path: Path, where: Path) -> None:
     """Refuse a layout that describes other tensors than the file has."""
-    described = [_text(t.shape, t.dtype, t.scale, t.zero_point) for t in layout.outputs]
-    found = [
-        _text(t.shape, t.dtype, t.scale if t.is_quantized else 1.0, t.zero_point) for t in outputs
-    ]
-    if described != found:
+    another = "the manifest is another model's: export the model again"
+    if len(layout.outputs) != len(outputs):
         raise ModelError(
-            f"{where}: describes the outputs of {path.name} as {'; '.join(described)}, but they "
-            f"are {'; '.join(found)}; the manifest is another model's: export the model again"
+            f"{where}: describes {len(layout.outputs)} outputs of {path.name}, but it has "
+            f"{len(outputs)}; {another}"
         )
+    for described, found in zip(layout.outputs, outputs, strict=True):
+        stated = _text(described.shape, described.dtype, described.scale, described.zero_point)
+        scale = found.scale if found.is_quantized else 1.0
+        actual = _text(found.shape, found.dtype, scale, found.zero_point)
+        if stated != actual:
+            raise ModelError(
+                f"{where}: describes output {described.name} of {path.name} as {stated}, but it is "
+                f"{actual}; {another}"
+            )
 
 
 def _text(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int) -> str:

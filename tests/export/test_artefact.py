@@ -151,6 +151,17 @@ def test_outputs_of_the_manifest(exports: SimpleNamespace) -> None:
     ]
 
 
+def test_layouts_are_of_the_files_without_nms(exports: SimpleNamespace) -> None:
+    assert exports.with_nms.layouts == exports.int8.layouts == {}
+    (layout,) = exports.raw.layouts.values()
+    assert list(exports.raw.layouts) == ["tiny_raw_float32.tflite"]
+    assert (layout.target, layout.form, layout.input.shape) == ("cpu", "flat", (1, *IMAGE_HW, 3))
+    assert [dataclasses.astuple(output) for output in layout.outputs] == [
+        ("boxes", 0, (1, ANCHORS, 4), "float32", 1.0, 0, "codes", None),
+        ("scores", 1, (1, ANCHORS, 3), "float32", 1.0, 0, "scores", None),
+    ]
+
+
 def test_a_device_can_decode_with_the_manifest_alone(exports: SimpleNamespace) -> None:
     """Written from the manifest's words, with nothing of this package but its first output."""
     manifest = load_manifest(exports.root / "raw").to_dict()

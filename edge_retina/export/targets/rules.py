@@ -32,7 +32,7 @@ def activation_types(types: Collection[str], source: str) -> Rule:
     return _of_activations(
         f"activations of {said}",
         source,
-        lambda tensor: "" if tensor.dtype in types else f"it is {tensor.dtype}",
+        lambda tensor: "" if tensor.dtype in types else f"is {tensor.dtype}",
     )
 
 
@@ -41,7 +41,7 @@ def most_dimensions(count: int, source: str) -> Rule:
     return _of_activations(
         f"tensors of up to {count} dimensions",
         source,
-        lambda tensor: "" if len(tensor.shape) <= count else f"it has {len(tensor.shape)}",
+        lambda tensor: "" if len(tensor.shape) <= count else f"has {len(tensor.shape)}",
     )
 
 
@@ -50,7 +50,7 @@ def most_wide_dimensions(count: int, source: str) -> Rule:
 
     def broken_by(tensor: TensorInfo) -> str:
         outer = tensor.shape[:-count]
-        return "" if math.prod(outer) == 1 else f"it is {shape_text(tensor.shape)}"
+        return "" if math.prod(outer) == 1 else f"is {shape_text(tensor.shape)}"
 
     return _of_activations(
         f"tensors that are wider than 1 in the last {count} dimensions alone", source, broken_by
@@ -63,7 +63,7 @@ def one_image(source: str) -> Rule:
         "one image at a time",
         source,
         lambda tensor: (
-            "" if len(tensor.shape) < 4 or tensor.shape[0] == 1 else f"it has {tensor.shape[0]}"
+            "" if len(tensor.shape) < 4 or tensor.shape[0] == 1 else f"has {tensor.shape[0]}"
         ),
     )
 
@@ -71,7 +71,9 @@ def one_image(source: str) -> Rule:
 def static_shapes(source: str) -> Rule:
     """Refuse sides that are left open."""
     return _of_activations(
-        "tensors of fixed size", source, lambda tensor: "" if tensor.is_static else "it isn't"
+        "tensors of fixed size",
+        source,
+        lambda tensor: "" if tensor.is_static else "has a side that is left open",
     )
 
 
@@ -81,7 +83,7 @@ def longest_side(limit: int, source: str) -> Rule:
         f"sides of up to {limit}",
         source,
         lambda tensor: (
-            "" if max(tensor.shape, default=0) <= limit else f"it is {shape_text(tensor.shape)}"
+            "" if max(tensor.shape, default=0) <= limit else f"is {shape_text(tensor.shape)}"
         ),
     )
 
@@ -129,6 +131,6 @@ def _of_activations(says: str, source: str, broken_by: Callable[[TensorInfo], st
         # What is computed of constants alone, as float32 of float16 weights, is made once
         used = [i for i in (*operator.inputs, *operator.outputs) if i not in graph.constants]
         reasons = ((tensor, broken_by(tensor)) for tensor in map(graph.tensors.__getitem__, used))
-        return next((f"of '{t.name}', {reason}" for t, reason in reasons if reason), "")
+        return next((f"'{t.name}' {reason}" for t, reason in reasons if reason), "")
 
     return Rule(says, source, of_operator)
