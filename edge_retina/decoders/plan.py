@@ -123,7 +123,7 @@ def load_plan(path: Path) -> DecoderPlan:
     if (manifest is None or path.name not in manifest.layouts) and _has_nms(path):
         raise ModelError(
             f"{path}: decoding and NMS are inside the file, so it needs no decoder; export a file "
-            "without them with --no-nms"
+            "without them with --no-nms or --target"
         )
     if manifest is None or not listed:
         found = "doesn't list it" if manifest else "is missing"

@@ -100,7 +100,7 @@ console.log(decode([new Int8Array(448), new Int8Array(336).fill(-128)]).length);
     assert result.stdout.splitlines() == [
         "true false",
         "TypeError expected 2 outputs, got 0",
-        "TypeError output 1 (logits) must be a Int8Array of 336 values",
+        "TypeError output 1 (logits) must be of type Int8Array with 336 values",
         "0",
     ]
 

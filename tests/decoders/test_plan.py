@@ -166,7 +166,7 @@ def test_a_file_with_nms_inside_needs_none(tmp_path: Path) -> None:
     path.write_bytes(model.content([boxes], [scores]))
     assert refusal(path) == (
         f"{path}: decoding and NMS are inside the file, so it needs no decoder; export a file "
-        "without them with --no-nms"
+        "without them with --no-nms or --target"
     )
 
 
