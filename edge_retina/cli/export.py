@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from edge_retina.cli.configuration import with_seed
+from edge_retina.cli.decoder import split_languages
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -16,9 +16,11 @@ from edge_retina.cli.options import (
     seed_option,
     set_option,
 )
+from edge_retina.decoders.table import LANGUAGES
 from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
 from edge_retina.export.targets.table import DEFAULT_TARGET, TARGETS
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import with_seed
 
 
 def _split_precisions(
@@ -82,6 +84,14 @@ def _check_together(targets: tuple[str, ...], *, no_nms: bool) -> None:
     "clients that do their own decoding and NMS.",
 )
 @click.option(
+    "--decoder",
+    "decoders",
+    metavar="LANGUAGES",
+    callback=split_languages,
+    help="Write source code beside each file without NMS that turns its outputs into detections; "
+    f"comma-separated: any of {', '.join(LANGUAGES)}.",
+)
+@click.option(
     "--method",
     type=click.Choice(["qat", "ptq"]),
     help="Which int8-ready model to export if RUN has both. Default: the method in the config.",
@@ -96,6 +106,7 @@ def command(
     precision: tuple[str, ...],
     targets: tuple[str, ...],
     no_nms: bool,
+    decoders: tuple[str, ...],
     method: str | None,
     overrides: tuple[str, ...],
     json_target: str | None,
@@ -108,15 +119,24 @@ def command(
 
     Example: edge-retina export runs/mine --out detector --precision int8
     """
+    from edge_retina.decoders.writing import decoder_names
     from edge_retina.workflow.exporting import ExportRequest, export_files
     from edge_retina.workflow.prepare import open_run
 
     _check_together(targets, no_nms=no_nms)
     context = open_run(RunDirectory(run), overrides=with_seed(overrides, seed), decode=False)
     request = ExportRequest(
-        out, precisions=precision, method=method, nms=not no_nms, targets=targets
+        out,
+        precisions=precision,
+        method=method,
+        nms=not no_nms,
+        targets=targets,
+        decoders=decoders,
     )
     manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
+    for name in decoder_names(manifest.layouts, decoders):
+        click.echo(out / name)
+    click.echo(f"next: edge-retina predict {out} IMAGE... --out drawn")
     emit_json(manifest.to_dict(), json_target)

@@ -12,6 +12,8 @@ from typing import Any
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
+from edge_retina.decoders.plan import plan_decoder
+from edge_retina.decoders.writing import write_decoders
 from edge_retina.errors import ExportError
 from edge_retina.export.convert import convert
 from edge_retina.export.description import describe_export
@@ -32,7 +34,7 @@ from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
-from edge_retina.runtime.manifest import Manifest
+from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest
 from edge_retina.runtime.raw_layout import LEVELS
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ def export_run(
     pictures: Sequence[Path] = (),
     nms: bool = True,
     targets: Sequence[str] = (DEFAULT_TARGET,),
+    decoders: Sequence[str] = (),
     trained: keras.Model | None = None,
 ) -> Manifest:
     """Export a RUN.
@@ -63,6 +66,7 @@ def export_run(
         pictures: real images; on them each file is compared with the model it was made from.
         nms: False leaves decoding and NMS to the client, in the files for CPUs.
         targets: of `export.targets`.
+        decoders: of `decoders.table.LANGUAGES`: beside each file without NMS.
         trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
@@ -123,6 +127,10 @@ def export_run(
             }
             manifest = dataclasses.replace(manifest, verification=verification)
             manifest.save(staging)
+        for name in manifest.layouts if decoders else ():
+            write_decoders(
+                plan_decoder(manifest, name, where=out / MANIFEST_NAME), staging, decoders
+            )
         _publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

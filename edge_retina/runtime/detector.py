@@ -19,6 +19,7 @@ from edge_retina.runtime.raw_outputs import (
     load_levels_decoder,
     load_raw_decoder,
 )
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
     DETECTIONS,
@@ -167,7 +168,8 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
         interpreter = Interpreter(
             model_path=str(path), num_threads=num_threads, experimental_op_resolver_type=resolver
         )
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # LiteRT verifies the whole flatbuffer first
         reason = str(error).strip().splitlines()[0]
         raise ModelError(

@@ -29,6 +29,7 @@ from edge_retina.runtime.tensor_values import Tensor, dequantize
 # would matter.
 _SMALLEST = 1e-7
 _CODE_NUMBERS = 4  # of a box
+_NOT_AS_EXPORTED = (KeyError, IndexError, TypeError, ValueError)
 
 
 def decode_logits(
@@ -226,7 +227,20 @@ def _text(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int) -> 
 
 def _anchors_and_settings(manifest: Manifest, where: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the anchors (A, 4) as fractions and the keyword arguments of `detect`."""
-    anchors, thresholds = manifest.anchors, manifest.thresholds
+    return anchors_of(manifest, where).boxes_norm(), settings_of(manifest, where)
+
+
+def anchors_of(manifest: Manifest, where: Path) -> AnchorGrid:
+    """Return the anchors of the models that a manifest describes.
+
+    Args:
+        manifest: of an export directory.
+        where: it was read from, for messages.
+
+    Raises:
+        ModelError: they are not as exported.
+    """
+    anchors = manifest.anchors
     try:
         shapes = tuple(tuple((float(h), float(w)) for h, w in level) for level in anchors["shapes"])
         grid = AnchorGrid(
@@ -235,15 +249,36 @@ def _anchors_and_settings(manifest: Manifest, where: Path) -> tuple[np.ndarray, 
             shapes,
             tuple(map(float, anchors.get("offsets", ()))),
         )
-        return grid.boxes_norm(), {
+        grid.boxes_norm()  # fails unless all levels have their shapes and offsets
+    except _NOT_AS_EXPORTED as error:
+        raise _damaged(where, error) from None
+    return grid
+
+
+def settings_of(manifest: Manifest, where: Path) -> dict[str, Any]:
+    """Return the keyword arguments of `boxes.nms.detect`.
+
+    Args:
+        manifest: of an export directory.
+        where: it was read from, for messages.
+
+    Raises:
+        ModelError: the thresholds are not as exported.
+    """
+    thresholds = manifest.thresholds
+    try:
+        return {
             "score_threshold": float(thresholds["score_threshold"]),
             "iou_threshold": float(thresholds["nms_iou"]),
             "max_detections": int(thresholds["max_detections"]),
             "candidates": int(thresholds["candidates"]),
             "class_agnostic": bool(thresholds["class_agnostic"]),
         }
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{where}: 'anchors' or 'thresholds' is not as exported ({error!r}); export the model "
-            "again"
-        ) from None
+    except _NOT_AS_EXPORTED as error:
+        raise _damaged(where, error) from None
+
+
+def _damaged(where: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{where}: 'anchors' or 'thresholds' is not as exported ({error!r}); export the model again"
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.errors import ConfigError
-from edge_retina.export.plan import plan_files
+from edge_retina.decoders.writing import check_languages, check_targets
+from edge_retina.errors import ConfigError, ExportError
+from edge_retina.export.plan import PlannedFile, plan_files
 from edge_retina.export.precision import DEFAULT_PRECISIONS
 from edge_retina.export.targets.check import check_recipe
 from edge_retina.export.targets.table import DEFAULT_TARGET, TARGETS
+from edge_retina.export.targets.target import NMS
 from edge_retina.int8.recipe import recipe_from_dict
 from edge_retina.runtime.manifest import Manifest
 from edge_retina.workflow.context import RunContext
@@ -25,6 +28,7 @@ class ExportRequest:
         method: of the int8 model, "ptq" or "qat"; None for the one there is, or the config's.
         nms: put decoding and NMS into the files for CPUs.
         targets: of `export.targets`: what the files are for.
+        decoders: of `decoders.table.LANGUAGES`: beside each file without NMS.
     """
 
     out: Path
@@ -32,12 +36,14 @@ class ExportRequest:
     method: str | None = None
     nms: bool = True
     targets: tuple[str, ...] = (DEFAULT_TARGET,)
+    decoders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.targets if name not in TARGETS]
         if unknown or not self.targets:
             given = repr(unknown[0]) if unknown else "none"
             raise ConfigError(f"target {given} is not one of {', '.join(TARGETS)}")
+        check_languages(self.decoders)
 
 
 def export_files(context: RunContext, request: ExportRequest) -> Manifest:
@@ -46,8 +52,8 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
     Raises:
         ConfigError: the int8 model was not quantised for so low a score threshold, or by a recipe
             that a target can't serve.
-        ExportError: conversion or verification failed, or a target can't run its file; the
-            directory is as it was.
+        ExportError: conversion or verification failed, a target can't run its file, or no decoder
+            can be written; the directory is as it was.
         RunError: the RUN was not quantised.
     """
     from edge_retina.export.artefact import export_run
@@ -60,6 +66,8 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         precisions=request.precisions,
         nms=request.nms,
     )
+    if request.decoders:
+        _check_decoders(request, planned)
     if any(file.precision == "int8" for file in planned):
         record = load_record(context.run, method)
         _check_threshold(context.config.export.score_threshold, record.score_threshold)
@@ -74,8 +82,21 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         pictures=context.data.verification_images(),
         nms=request.nms,
         targets=request.targets,
+        decoders=request.decoders,
         trained=context.float_model,
     )
+
+
+def _check_decoders(request: ExportRequest, planned: Sequence[PlannedFile]) -> None:
+    """Refuse decoders that no file needs, and files of others in their places."""
+    without_nms = [file.name for file in planned if file.form != NMS]
+    if not without_nms:
+        raise ExportError(
+            f"decoding and NMS are inside {', '.join(file.name for file in planned)}, so there is "
+            "nothing to write a decoder for; add --no-nms or another --target, or leave out "
+            "--decoder"
+        )
+    check_targets(request.out, without_nms, request.decoders)
 
 
 def _check_threshold(wanted: float, quantised_for: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,7 @@ def exports(
                 precisions=precisions,
                 pictures=pictures,
                 nms=nms,
+                decoders=() if nms else ("python", "swift"),
                 trained=model,
             )
 
@@ -204,6 +206,22 @@ def test_without_nms_the_same_is_found(exports: SimpleNamespace) -> None:
         np.testing.assert_array_equal(one.classes, other.classes)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
         np.testing.assert_allclose(one.boxes_norm, other.boxes_norm, atol=1e-4)
+
+
+def test_the_decoder_beside_a_raw_file_finds_the_same(exports: SimpleNamespace) -> None:
+    """Imported as an app would import it, and given what the interpreter hands over."""
+    path = exports.root / "raw" / "tiny_raw_float32_decoder.py"
+    module = runpy.run_path(str(path))
+    assert module["is_model"](exports.root / "raw" / "tiny_raw_float32.tflite")
+    assert module["LABELS"] == LABELS
+    detector = TFLiteDetector(exports.root / "raw" / "tiny_raw_float32.tflite")
+    picture = cv2.imread(str(exports.pictures[0]))[..., ::-1]
+    expected = detector.predict(picture)
+    found = module["decode"](detector.invoke(detector.preprocess(picture)))
+    assert [item.class_index for item in found] == expected.classes.tolist()
+    np.testing.assert_allclose([item[:4] for item in found], expected.boxes_norm, atol=1e-6)
+    assert (path.parent / "TinyRawFloat32Decoder.swift").is_file()
+    assert not any("ecoder" in name for name in exports.raw.files)
 
 
 def test_every_file_takes_images_that_are_not_square(exports: SimpleNamespace) -> None:

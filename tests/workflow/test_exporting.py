@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_retina.config import Config
-from edge_retina.errors import ConfigError, RunError
+from edge_retina.errors import ConfigError, ExportError, RunError
 from edge_retina.files import write_json, write_text
 from edge_retina.int8.recipe import load_recipe
 from edge_retina.run_directory import RunDirectory
@@ -98,3 +99,30 @@ def test_an_unknown_target(tmp_path: Path, targets: tuple[str, ...], named: str)
     assert str(caught.value) == (
         f"target {named} is not one of cpu, gpu, npu, edgetpu, ethos-u, micro"
     )
+
+
+def test_decoders_are_refused_before_any_work(run: RunDirectory, tmp_path: Path) -> None:
+    context = open_run(run, overrides=[], decode=False)
+    name = context.config.name
+    nothing = ExportRequest(tmp_path / "out", precisions=("float32",), decoders=("cpp",))
+    with pytest.raises(ExportError) as caught:
+        export_files(context, nothing)
+    assert str(caught.value) == (
+        f"decoding and NMS are inside {name}_float32.tflite, so there is nothing to write a "
+        "decoder for; add --no-nms or another --target, or leave out --decoder"
+    )
+    foreign = tmp_path / "out" / f"{name}_raw_float32_decoder.hpp"
+    write_text(foreign, "mine")
+    with pytest.raises(ExportError) as caught:
+        export_files(context, replace(nothing, nms=False))
+    assert str(caught.value) == (
+        f"{foreign} already exists and is no decoder of {name}_raw_float32.tflite; move it away, "
+        "or choose another --out"
+    )
+    assert [path.name for path in foreign.parent.iterdir()] == [foreign.name]
+    assert foreign.read_text() == "mine"
+
+
+def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"^decoder language 'kotlyn': did you mean 'kotlin'\?$"):
+        ExportRequest(tmp_path / "out", nms=False, decoders=("cpp", "kotlyn"))
