@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from edge_retina.export.metadata import with_metadata
 from edge_retina.export.precision import DEFAULT_PRECISIONS, INPUT_DTYPES, PRECISIONS
 from edge_retina.export.raw_graph import raw_function
 from edge_retina.export.verify import verify_deploy_graph, verify_file
-from edge_retina.files import write_text
+from edge_retina.files import write_bytes, write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, load_float_model
@@ -28,6 +26,7 @@ from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.manifest import Manifest
 from edge_retina.runtime.model_file import read_labels
+from edge_retina.staging import staging_directory
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +64,7 @@ def export_run(
         raise ExportError(f"precision {', '.join(precisions)}: allowed are {', '.join(PRECISIONS)}")
     method = method or config.quantize.method
     labels, grid = run.load_labels(), run.load_anchors()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with staging_directory(out) as staging:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
         models, quantization = _models(
             run, trained or load_float_model(run), precisions, method, pictures
@@ -86,7 +83,7 @@ def export_run(
                 nms=nms,
                 uint8_input=uint8_input,
             )
-            paths[precision].write_bytes(content)
+            write_bytes(paths[precision], content)
             log.info("%s: %.1f MB", paths[precision].name, len(content) / 1e6)
         manifest = describe_export(
             staging,
@@ -108,8 +105,6 @@ def export_run(
             manifest = dataclasses.replace(manifest, verification=verification)
             manifest.save(staging)
         _publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 
