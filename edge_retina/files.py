@@ -57,9 +57,12 @@ def naming_full_disk(path: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in _FULL and error.filename is None:
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+    except (OSError, RuntimeError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and os.strerror(errno.ENOSPC) in str(error):  # in h5py's own words
+            number = errno.ENOSPC
+        if number in _FULL and getattr(error, "filename", None) is None:
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
 
 

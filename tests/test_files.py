@@ -180,3 +180,13 @@ def test_a_temporary_file_is_known_as_one(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "a.tar.gz") as temporary:
         assert remove_leftovers(tmp_path) == [temporary]
         temporary.write_text("a")
+
+
+def test_a_full_disk_in_the_words_of_h5py(tmp_path: Path) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "best.h5"):
+            raise RuntimeError("Can't decrement id (errno = 28, 'No space left on device')")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "best.h5"))

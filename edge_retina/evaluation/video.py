@@ -71,10 +71,12 @@ class VideoFile:
 
     def __init__(self, writer: cv2.VideoWriter) -> None:
         self._writer = writer
+        self.frames = 0
 
     def write(self, frame_rgb: np.ndarray) -> None:
         """Append an (H, W, 3) uint8 RGB image of the video's size."""
         self._writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
+        self.frames += 1
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def create_video(path: Path, info: VideoInfo) -> Iterator[VideoFile]:
     """Write an .mp4 (MPEG-4 part 2), whole or not at all.
 
     Raises:
-        DatasetError: this OpenCV can't encode it.
+        DatasetError: this OpenCV can't encode it, or it could not be written whole.
     """
     height, width = info.image_hw
     with atomic_path(path) as temporary:
@@ -93,9 +95,21 @@ def create_video(path: Path, info: VideoInfo) -> Iterator[VideoFile]:
                 raise DatasetError(
                     f"{path}: this OpenCV can't write mp4v video of {width}x{height}"
                 )
-            yield VideoFile(writer)
+            video = VideoFile(writer)
+            yield video
         finally:
             writer.release()
+        if _count_frames(temporary) != video.frames:  # OpenCV doesn't say when a write fails
+            raise DatasetError(f"{path}: could not be written whole; is the disk full?")
+
+
+def _count_frames(path: Path) -> int:
+    """Return how many frames a file says it has; 0 if it has no end, where an .mp4 says so."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import resource
+import signal
 from pathlib import Path
 
 import cv2
@@ -154,6 +157,21 @@ def test_a_video_is_a_file_whatever_its_name_is(
         FixedPredictor(), Path(source.name), tmp_path / "out.mp4", score_threshold=0.3
     )
     assert len(found["frames"]) == 3
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_told(tmp_path: Path) -> None:
+    source, target = write_video(tmp_path / "a.mp4"), tmp_path / "out.mp4"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # bytes that a file may have
+    try:
+        with pytest.raises(DatasetError) as error:
+            annotate_video(FixedPredictor(), source, target, score_threshold=0.3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(error.value) == f"{target}: could not be written whole; is the disk full?"
+    assert os.listdir(tmp_path) == ["a.mp4"]
 
 
 def write_video(path: Path) -> Path:
