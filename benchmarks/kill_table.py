@@ -115,13 +115,15 @@ class Program:
     ) -> None:
         """Start it; its log goes beside the RUN unless `log_to` is another directory."""
         self.log = (log_to or out.parent) / f"{out.name}.log"
+        config = self.log.with_name("config.toml")
+        config.touch()  # all settings are options
         self._mark = f"{time.time_ns()}"
         options = [f'data.path="{data}"', *settings]
         # A file, not a pipe: what it says must not depend on who reads
         with open(self.log, "wb") as stream:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", module, "demo", "--out", str(out)),
+                    *(sys.executable, "-m", module, "run", str(config), "--out", str(out)),
                     *(part for option in options for part in ("--set", option)),
                 ],
                 stdout=subprocess.DEVNULL,
@@ -163,7 +165,7 @@ def _marked(mark: str) -> Iterator[int]:
 
 def results_of(run: Path) -> dict[str, str]:
     """Return the hash of every file of a RUN that must come out the same."""
-    patterns = ("float/best.h5", "*tq/weights.npz", "qat/weights.npz", "**/*.tflite")
+    patterns = ("float/best.h5", "ptq/weights.npz", "qat/weights.npz", "**/*.tflite")
     paths = {path for pattern in patterns for path in run.glob(pattern)}
     paths |= {run / "labels.txt", run / "anchors.json"}
     return {path.relative_to(run).as_posix(): sha256_file(path) for path in sorted(paths)}

@@ -188,6 +188,7 @@ def _number(value: object) -> str:
 
 _PARTS = (
     ("Kills", "kill_table.json", kill_table),
+    ("Kills with stages that compute nothing", "kill_table_stand_in.json", kill_table),
     ("Fuzzing", "fuzz.json", fuzz_table),
     ("Load", "load.json", load_table),
     ("Packaging", "packaging.json", packaging_table),

@@ -21,7 +21,7 @@ def reliability(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_missing_parts_are_said_and_all_named_tests_exist(reliability: Any, tmp_path: Path) -> None:
     text = reliability.render(tmp_path)
-    for name in ("kill_table", "fuzz", "load", "packaging", "image"):
+    for name in ("kill_table", "kill_table_stand_in", "fuzz", "load", "packaging", "image"):
         assert f"Missing: `{name}.json` has not been written yet." in text
     for number in range(1, 15):
         assert f"\n| {number} | " in text

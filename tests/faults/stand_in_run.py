@@ -1,4 +1,4 @@
-"""A `run` without TensorFlow: `python -m tests.faults.stand_in_run --out RUN --set KEY=VALUE ...`.
+"""A `run` without TensorFlow: `python -m tests.faults.stand_in_run run CONFIG --out RUN`.
 
 The stages, their order, markers, lock and files are the real ones. What a stage writes is a text
 that follows from the files it needs, written in two halves with a pause between them.

@@ -139,10 +139,10 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
 ) -> None:
     killed_in_training(kill_table, whole, tmp_path / "run", after_checkpoints=2)
     stored = sorted(
-        (tmp_path / "run" / "float" / "checkpoint").glob("*.data*"),
-        key=lambda path: int(path.name.split(".")[0].split("-")[1]),
+        (tmp_path / "run" / "float" / "checkpoint").glob("*.index"),
+        key=lambda path: int(path.stem.partition("-")[2]),
     )
-    newest, before = stored[-1], stored[-2].name.split(".")[0]
+    before, newest = stored[-2].stem, stored[-1].with_suffix(".data-00000-of-00001")
     newest.write_bytes(newest.read_bytes()[:100])
     program = whole.start(tmp_path / "run")
     assert program.wait() == 0
