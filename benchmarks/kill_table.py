@@ -71,6 +71,7 @@ SETTINGS = (
 )
 IMAGES = {"train": 8, "val": 4, "test": 4}
 _MARK = "EDGE_RETINA_KILL_TABLE"  # in the environment of a process and of those it starts
+_COMMAND = "python benchmarks/kill_table.py"
 _POLL_S = 0.1
 _TIMEOUT_S = 3600
 _ORPHAN_S = 10  # that a worker has to end after its parent
@@ -306,6 +307,7 @@ def main(kills: int, seed: int, network: str, work: Path | None, target: Path) -
 
         if not document:
             document = {"network": network, **_begin(directory, start)}
+            document["command"] = f"{_COMMAND} --network {network} --json {target.name}"
             write_json(target, document)
         while len(rows) < kills:
             number = 1 + max((row["run"] for row in rows), default=0)
@@ -330,7 +332,6 @@ def _begin(directory: Path, start: Callable[[Path], Program]) -> dict[str, Any]:
     seconds = undisturbed(out, start)
     return {
         "schema_version": 1,
-        "command": "python benchmarks/kill_table.py --json benchmarks/results/kill_table.json",
         "environment": dataclasses.asdict(read_environment()),
         "settings": list(SETTINGS),
         "images": IMAGES,

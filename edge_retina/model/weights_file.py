@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_retina.files import write_bytes
-
-if TYPE_CHECKING:
-    from edge_retina.model.keras import keras
+from edge_retina.model.keras import keras
+from edge_retina.model.keras_internals import weights_content
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -25,10 +22,4 @@ def save_weights(model: keras.Model, path: Path) -> None:
     Raises:
         OSError: it can't be written; names the path.
     """
-    memory = os.memfd_create(path.name, os.MFD_CLOEXEC)
-    try:
-        model.save_weights(f"/proc/self/fd/{memory}", save_format="h5")
-        content = os.pread(memory, os.fstat(memory).st_size, 0)
-    finally:
-        os.close(memory)
-    write_bytes(path, content)
+    write_bytes(path, weights_content(model))
