@@ -3,8 +3,8 @@
     nice -n 12 python benchmarks/load.py --work WORK --json benchmarks/results/load.json
 
 Everything is drawn. Each part is a command of the program in a process of its own. Noted are its
-wall time, its processor time and the highest memory of the process. The parts on 10,000 and 100,000
-pictures with ten objects each show what a further picture costs in memory.
+wall time, its processor time and the highest memory of the process. The parts on 1,000, 10,000 and
+100,000 pictures with ten objects each show what a further picture costs in memory.
 
 - doctor, anchors, convert (to TFRecords), evaluate (with tests/golden/tiny_uint8.tflite);
 - input: the training's tf.data pipeline, 5,000 samples of it whatever the number of pictures is;
@@ -34,7 +34,7 @@ from edge_retina.files import load_json, write_json
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests" / "golden" / "tiny_uint8.tflite"
 TINY_LABELS = ("disc", "square")
-COUNTS = (10_000, 100_000)
+COUNTS = (1000, 10_000, 100_000)
 OBJECTS = 10
 SAMPLES = 5000
 FRAMES = 3600
@@ -82,7 +82,7 @@ def parts() -> list[Part]:
     """Return all of them, the short ones first."""
     few = {"images": 20, "objects": 2000, "classes": 2, "side": 1024}
     large = {"images": 40, "objects": OBJECTS, "classes": 2, "side": 2160}
-    found = _whole(COUNTS[0])
+    found = _whole(COUNTS[0]) + _whole(COUNTS[1])
     for classes in (80, 1000):
         data = {"images": 2000, "objects": OBJECTS, "classes": classes, "side": SIDE}
         found += [
@@ -101,12 +101,12 @@ def parts() -> list[Part]:
         Part("doctor, 4K pictures", large, ("doctor", "DATA"), 40),
         Part("predict, 4K pictures", large, ("predict", str(TINY), "IMAGES", "--out", "OUT"), 40),
     ]
-    whole = {"images": COUNTS[0], "objects": OBJECTS, "classes": 2, "side": SIDE}
+    whole = {"images": COUNTS[1], "objects": OBJECTS, "classes": 2, "side": SIDE}
     found += [
-        Part("predict", whole, ("predict", str(TINY), "IMAGES", "--out", "OUT"), COUNTS[0]),
+        Part("predict", whole, ("predict", str(TINY), "IMAGES", "--out", "OUT"), COUNTS[1]),
         Part("predict, an hour of video", whole, ("inside", "video", "OUT"), FRAMES),
     ]
-    return found + _whole(COUNTS[1])
+    return found + _whole(COUNTS[2])
 
 
 # What a process of its own does --------------------------------------------------------------
@@ -300,14 +300,20 @@ def _delete(path: Path) -> None:
     subprocess.run(["rm", "-rf", "--", str(path)], check=True)
 
 
-def growth(rows: dict[str, dict[str, Any]]) -> dict[str, int]:
-    """Return the bytes of memory that each further picture costs, by part."""
+def growth(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return by part the bytes of memory that each further picture costs.
+
+    Between the largest number of pictures that was measured, "to", and the one before it, "from".
+    """
     found = {}
     for part in _whole(COUNTS[0]):
-        few, many = (rows.get(f"{part.name} {count}") for count in COUNTS)
-        if few and many:
-            grown = (many["peak_mb"] - few["peak_mb"]) * 2**20
-            found[part.name] = round(grown / (COUNTS[1] - COUNTS[0]))
+        measured = [count for count in COUNTS if f"{part.name} {count}" in rows]
+        if len(measured) < 2:
+            continue
+        few, many = measured[-2:]
+        peaks = [rows[f"{part.name} {count}"]["peak_mb"] * 2**20 for count in (few, many)]
+        each = round((peaks[1] - peaks[0]) / (many - few))
+        found[part.name] = {"bytes": each, "from": few, "to": many}
     return found
 
 

@@ -24,6 +24,7 @@ BENCHMARKS = Path(__file__).resolve().parent
 RESULTS = BENCHMARKS / "results"
 TARGET = RESULTS / "reliability.md"
 KILLS = 30  # asked for
+LARGE = 100_000
 
 
 def render(results: Path = RESULTS) -> str:
@@ -142,10 +143,17 @@ def load_table(document: Mapping[str, Any]) -> str:
         ],
     )
     growth = document.get("bytes_per_image") or {}
-    if not growth:
-        return f"{table}\nMissing: the parts on 100,000 pictures, and so the memory of each.\n"
-    texts = ", ".join(f"{part} {size:,}" for part, size in growth.items())
-    return f"{table}\nBytes of memory for each further picture with ten objects: {texts}.\n"
+    text = f"{table}\nMemory of the process for each further picture with ten objects:\n\n"
+    text += markdown_table(
+        ("part", "bytes a picture", "from", "to pictures"),
+        [
+            (part, *(f"{row[key]:,}" for key in ("bytes", "from", "to")))
+            for part, row in growth.items()
+        ],
+    )
+    if not any(row["images"] == LARGE for row in rows):
+        text += f"\n**Missing: the parts on {LARGE:,} pictures.**\n"
+    return text
 
 
 def packaging_table(document: Any) -> str:

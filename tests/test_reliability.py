@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 
+GROWTH = {"doctor": {"bytes": 1234, "from": 1000, "to": 10000}}
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -58,7 +59,7 @@ def test_the_tables(reliability: Any, tmp_path: Path) -> None:
     documents = {
         "kill_table": {"network": "small", "kills": [kill, {**kill, "identical": False}]},
         "fuzz": {"rows": [{"target": "coco", "cases": 30000, "findings": 1, "seconds": 3600}]},
-        "load": {"parts": {"doctor 10000": part}, "bytes_per_image": {"doctor": 1234}},
+        "load": {"parts": {"doctor 10000": part}, "bytes_per_image": GROWTH},
         "packaging": [
             {"python": "3.12", "os": "linux", "what": "wheel", "result": "passed", "seconds": 9.6}
         ],
@@ -75,7 +76,8 @@ def test_the_tables(reliability: Any, tmp_path: Path) -> None:
     assert "30,000 cases in 1.0 hours." in text
     assert "| coco | 30,000 | 1 | 3600 |" in text
     assert "| doctor | 10,000 | 10 | 2 | 70 | 61 | 300 |" in text
-    assert "further picture with ten objects: doctor 1,234." in text
+    assert "| doctor | 1,234 | 1,000 | 10,000 |" in text
+    assert "**Missing: the parts on 100,000 pictures.**" in text
     assert "| 3.12 | linux | wheel | passed | 10 |  |" in text
     assert "| stage | mb |" in text
     assert "| device | 321 |" in text
@@ -83,3 +85,39 @@ def test_the_tables(reliability: Any, tmp_path: Path) -> None:
 
 def test_the_page_is_that_of_the_results(reliability: Any) -> None:
     assert reliability.TARGET.read_text(encoding="utf-8") == reliability.render()
+
+
+def test_the_memory_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 9,000 more pictures take 9 MiB more, and the largest two numbers count."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    load: Any = importlib.import_module("load")
+    rows = {"doctor 10000": {"peak_mb": 109.0}, "doctor 1000": {"peak_mb": 100.0}}
+    assert load.growth(rows) == {"doctor": {"bytes": 1049, "from": 1000, "to": 10_000}}
+    rows["doctor 100000"] = {"peak_mb": 199.0}
+    assert load.growth(rows) == {"doctor": {"bytes": 1049, "from": 10_000, "to": 100_000}}
+    assert load.growth({}) == {}
+
+
+def test_every_part_has_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    load: Any = importlib.import_module("load")
+    keys = [part.key for part in load.parts()]
+    assert len(set(keys)) == len(keys) == 3 * 5 + 2 * 2 + 3 + 2 + 2
+
+
+def test_a_part_is_measured_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    load: Any = importlib.import_module("load")
+    data = {"images": 3, "objects": 4, "classes": 2, "side": 64}
+    part = load.Part("convert", data, ("convert", "DATA", "--to", "tfrecord", "--out", "OUT"), 3)
+    row = load.measure(part, tmp_path)
+    assert {name: row[name] for name in ("part", *data)} == {"part": "convert", **data}
+    assert 20 < row["peak_mb"] < 1000
+    assert row["seconds"] > 0
+    tree = json.loads((tmp_path / "3_4_2_64/annotations/instances_train.json").read_text())
+    assert (len(tree["images"]), len(tree["annotations"])) == (3, 12)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(click.ClickException, match="exit 2"):
+        load.measure(load.Part("bad", data, ("convert",), 3), tmp_path)
