@@ -215,6 +215,7 @@ def model(data: str) -> None:
     built = build_retinanet(config.model, num_classes=len(labels), anchors=grid)
     quantized = build_quantized_model(build_deploy_graph(built))
     quantized.set_activation_ranges(dict.fromkeys(quantized.activation_ranges(), (-6.0, 6.0)))
+    quantized.round_biases()
     content = file_content(
         quantized.model,
         "int8",
@@ -321,12 +322,14 @@ def growth(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
 @click.option("--work", type=click.Path(path_type=Path), help="For the drawn data; kept.")
 @click.option("--json", "target", type=click.Path(path_type=Path))
 @click.option("--only", help="Only the parts whose name begins so.")
+@click.option("--most", type=int, help="Only the parts with at most so many pictures.")
 @click.option("--inside", "function", hidden=True)
 @click.argument("arguments", nargs=-1)
 def main(
     work: Path | None,
     target: Path | None,
     only: str | None,
+    most: int | None,
     function: str | None,
     arguments: tuple[str, ...],
 ) -> None:
@@ -339,7 +342,9 @@ def main(
     rows = dict(load_json(target)["parts"]) if target.exists() else {}
     work.mkdir(parents=True, exist_ok=True)
     for part in parts():
-        if part.key in rows or (only and not part.name.startswith(only)):
+        if part.key in rows or not part.name.startswith(only or ""):
+            continue
+        if most is not None and part.data["images"] > most:
             continue
         rows[part.key] = measure(part, work)
         row = rows[part.key]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.cli.logs import configure_logging
+from edge_retina.cli.main import describe
 from edge_retina.config import load_config
 from edge_retina.files import atomic_path
 from edge_retina.run_directory import RunDirectory
@@ -43,7 +44,10 @@ def main() -> None:
             for stage in names.values()
         ]
     )
-    stages.run_all(load_config(overrides=overrides), RunDirectory(out))
+    try:
+        stages.run_all(load_config(overrides=overrides), RunDirectory(out))
+    except Exception as error:  # as the program does
+        sys.exit(f"Error: {describe(error)}")
 
 
 def _stand_in(stage: Stage, known: list[Stage]) -> Callable[[RunContext], dict[str, Any]]:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.tf]
+from tests.faults.mounts import check_full_disk, check_read_only, last_line, needs_mounts
 
-needs_mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("mount") is None,
-    reason="mounting a small or read-only file system needs root",
-)
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.tf]
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +29,6 @@ def whole(kill_table: Any, data: Path, tmp_path_factory: pytest.TempPathFactory)
     return SimpleNamespace(
         out=out, start=start, seconds=seconds, sha256=kill_table.results_of(out), size=size
     )
-
-
-@contextmanager
-def mounted(directory: Path, *options: str) -> Iterator[Callable[[str], None]]:
-    """Mount something on a directory; yield what mounts it again with other options."""
-    directory.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", *options, str(directory)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"this machine doesn't let us mount: {done.stderr.strip()}")
-
-    def again(text: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{text}", str(directory)], check=True)
-
-    try:
-        yield again
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-def last_line(program: Any) -> str:
-    lines = program.log.read_text(encoding="utf-8").splitlines()
-    assert not any(line.startswith("Traceback") for line in lines)
-    return lines[-1]
 
 
 def test_two_undisturbed_runs_are_the_same(
@@ -84,38 +54,15 @@ def test_thirty_kills(kill_table: Any, tmp_path: Path) -> None:
 def test_a_full_disk_is_named_and_the_run_finishes_when_there_is_room(
     kill_table: Any, whole: SimpleNamespace, tmp_path: Path, share: float
 ) -> None:
-    disk = tmp_path / "disk"
     size = int(share * whole.size)
-    with mounted(disk, "-t", "tmpfs", "-o", f"size={size}", "tmpfs") as again:
-        # The log is elsewhere: a full disk would cut it
-        program = kill_table.Program(disk / "run", whole.start.keywords["data"], log_to=tmp_path)
-        assert program.wait() == 1
-        said = last_line(program)
-        assert said.startswith("Error: ")
-        assert str(disk / "run") in said
-        again("size=1G")
-        finished = kill_table.Program(disk / "run", whole.start.keywords["data"], log_to=tmp_path)
-        assert finished.wait() == 0, last_line(finished)
-        assert kill_table.results_of(disk / "run") == whole.sha256
-        assert kill_table.leftovers(disk / "run") == []
+    check_full_disk(kill_table, whole.start, tmp_path, size=size, sha256=whole.sha256)
 
 
 @needs_mounts
 def test_a_read_only_directory_is_named_and_the_run_goes_on_when_it_is_writable(
     kill_table: Any, whole: SimpleNamespace, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    with mounted(out, "--bind", str(out)) as again:
-        again("bind,ro")
-        program = kill_table.Program(out / "run", whole.start.keywords["data"], log_to=tmp_path)
-        assert program.wait() == 1
-        assert last_line(program).startswith(f"Error: {out / 'run'}: Read-only file system")
-        assert list(out.iterdir()) == []
-        again("bind,rw")
-        finished = kill_table.Program(out / "run", whole.start.keywords["data"], log_to=tmp_path)
-        assert finished.wait() == 0, last_line(finished)
-        assert kill_table.results_of(out / "run") == whole.sha256
+    check_read_only(kill_table, whole.start, tmp_path, sha256=whole.sha256)
 
 
 def test_missing_data_are_named_and_the_run_goes_on_when_they_are_back(

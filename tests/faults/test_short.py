@@ -8,36 +8,67 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from tests.faults.mounts import check_full_disk, check_read_only, needs_mounts
+
 MODULE = "tests.faults.stand_in_run"
 
 
-def test_a_run_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
-    kill_table: Any, data: Path, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def whole(kill_table: Any, data: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """An undisturbed run: its seconds by stage and hashes."""
     start = functools.partial(kill_table.Program, data=data, module=MODULE)
-    seconds = kill_table.undisturbed(tmp_path / "whole", start)
-    assert list(seconds) == [kill_table.PREPARE, *kill_table.STAGES]
-    expected = kill_table.results_of(tmp_path / "whole")
+    out = tmp_path_factory.mktemp("short") / "run"
+    seconds = kill_table.undisturbed(out, start)
+    return SimpleNamespace(start=start, seconds=seconds, sha256=kill_table.results_of(out))
+
+
+def test_a_run_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
+    kill_table: Any, whole: SimpleNamespace, tmp_path: Path
+) -> None:
+    assert list(whole.seconds) == [kill_table.PREPARE, *kill_table.STAGES]
     # float, PTQ and QAT weights, three .tflite files, labels and anchors
-    assert len(expected) == 8
-    moments = kill_table.draw_moments(seconds, seed="short", most=6)
-    kills = kill_table.chain(tmp_path / "run", start, moments, number=1, expected=expected)
+    assert len(whole.sha256) == 8
+    moments = kill_table.draw_moments(whole.seconds, seed="short", most=5)
+    kills = kill_table.chain(
+        tmp_path / "run", whole.start, moments, number=1, expected=whole.sha256
+    )
     assert len(kills) >= 3
     assert all(kill.identical and kill.workers == 0 for kill in kills)
     assert kills[-1].result == "finished"
 
 
-def test_a_result_that_differs_is_told(kill_table: Any, data: Path, tmp_path: Path) -> None:
-    start = functools.partial(kill_table.Program, data=data, module=MODULE)
+@needs_mounts
+def test_a_full_disk_is_named_and_the_run_finishes_when_there_is_room(
+    kill_table: Any, whole: SimpleNamespace, tmp_path: Path
+) -> None:
+    # Every file takes a page of 4 kB, and a run leaves some 25 of them.
+    check_full_disk(kill_table, whole.start, tmp_path, size=60_000, sha256=whole.sha256)
+
+
+@needs_mounts
+def test_a_read_only_directory_is_named_and_the_run_goes_on_when_it_is_writable(
+    kill_table: Any, whole: SimpleNamespace, tmp_path: Path
+) -> None:
+    check_read_only(kill_table, whole.start, tmp_path, sha256=whole.sha256)
+
+
+def test_a_result_that_differs_is_told(
+    kill_table: Any, whole: SimpleNamespace, tmp_path: Path
+) -> None:
     kills = kill_table.chain(
-        tmp_path / "run", start, [("train", 0.0)], number=1, expected={"float/best.h5": "another"}
+        tmp_path / "run",
+        whole.start,
+        [("train", 0.0)],
+        number=1,
+        expected={"float/best.h5": "another"},
     )
-    assert [(kill.stage, kill.identical) for kill in kills] == [("train", False)]
+    assert [kill.identical for kill in kills] == [False]
 
 
 def test_moments_are_those_of_the_seed_and_in_order(kill_table: Any) -> None:
