@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: help setup demo test test-fast test-slow test-faults test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test-fast: setup  ## run the tests that need no TensorFlow; takes seconds
 
 test-slow: setup  ## run only the end-to-end tests
 	$(PYTEST) -m slow
+
+test-faults: setup  ## kill whole runs at 30 moments, fill disks, damage checkpoints; takes an hour
+	$(BIN)/pytest tests/faults -m faults --durations=0
 
 # The exported files, and the images as DIRECTORY COUNT. The web client needs npm and Chromium.
 EXPORT ?= runs/bccd/export

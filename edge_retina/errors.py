@@ -21,6 +21,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal
 
+_LONGEST_LINE = 2000  # characters of a message; a class name or a path may have thousands
+_END = 500  # of them, at the end, where the remedy is
 ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadable-image"]
 
 
@@ -115,3 +117,18 @@ def choices_hint(got: str, allowed: Iterable[str]) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of a foreign error's message, or its kind if it has none."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return a message as one line that a terminal can show.
+
+    Line ends become spaces, characters that would control the terminal their escape sequences, and
+    of a very long message the middle is left out.
+    """
+    line = " ".join(part.strip() for part in text.splitlines())
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    start = _LONGEST_LINE - _END
+    left_out = len(line) - _LONGEST_LINE
+    return f"{line[:start]} [... {left_out} characters ...] {line[-_END:]}"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from typing import Any
 
 from edge_retina.stored_files import open_binary
 
+_TEMPORARY = re.compile(r"\..*\.tmp(\d{1,9})-[a-z0-9_]{8}(\..*)?", re.DOTALL)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MOST_BYTES = 256 * 2**20  # of a small file; detections of 5,000 pictures take some 60 MB
 
 
@@ -28,21 +31,73 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    prefix = f".{path.stem}.tmp{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with naming_full_disk(path):
+            yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are not
-        _flush_to_disk(temporary)
+        with naming_full_disk(path):  # some file systems notice only now
+            flush_to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _flush_to_disk(path: Path) -> None:
+@contextmanager
+def naming_full_disk(path: Path | str) -> Iterator[None]:
+    """Put a path into an error about space: one of an open file doesn't know which file it is.
+
+    Raises:
+        OSError: the disk or the quota is full; with `path` as its file name.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and os.strerror(errno.ENOSPC) in str(error):  # in h5py's own words
+            number = errno.ENOSPC
+        if number in _FULL and getattr(error, "filename", None) is None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def remove_leftovers(directory: Path) -> list[Path]:
+    """Delete the temporary files that killed processes left below a directory.
+
+    To be called when nobody else writes there. A file whose process is alive stays.
+
+    Returns:
+        What was deleted.
+    """
+    found = [
+        path
+        for path in sorted(directory.rglob(".*.tmp*-*"))
+        if (match := _TEMPORARY.fullmatch(path.name)) and not _is_alive(int(match[1]))
+    ]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether another process has this number; ours has just begun and has left nothing."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def flush_to_disk(path: Path) -> None:
     """Wait for a file's content: a rename may reach the disk before it when the power fails."""
     file = os.open(path, os.O_RDONLY)
     try:

@@ -19,6 +19,9 @@ from edge_retina.errors import RunError
 from edge_retina.files import load_json, read_small_file, sha256_file, write_json, write_text
 from edge_retina.schema import Reader, to_plain
 
+# Of the files of a RUN, in the marker of its first stage; RUNs from before there was one have none.
+SCHEMA_VERSION = 1
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -136,7 +139,7 @@ class RunDirectory:
         """Read the resolved config, with `section.field=value` overrides applied.
 
         Raises:
-            RunError: the directory is not a RUN.
+            RunError: the directory is not a RUN, or one of another schema version.
             ConfigError: an override with an unknown field or an invalid value.
         """
         if not self.config_file.is_file():
@@ -144,7 +147,16 @@ class RunDirectory:
                 f"{self.root}: not a run directory (no config.toml); "
                 "create one with 'edge-retina train'"
             )
+        self._require_known_version()
         return load_config(self.config_file, overrides=overrides, resolved=True)
+
+    def _require_known_version(self) -> None:
+        version = self.details("prepare").get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{self.root}: schema_version of the run directory is {version!r}, expected "
+                f"{SCHEMA_VERSION}; use the edge-retina that made it, or train in another directory"
+            )
 
     def save_anchors(self, grid: AnchorGrid) -> None:
         """Write the anchors."""

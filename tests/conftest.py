@@ -41,8 +41,16 @@ settings.register_profile("edge_retina", deadline=None, derandomize=True, print_
 settings.load_profile("edge_retina")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of `_FIRST` first, in its order; the others stay as they are."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests of `_FIRST` first, in its order; the others stay as they are.
+
+    Tests of faults that take many minutes run only when they are asked for by their marker.
+    """
+    if "faults" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("faults")]
+        items[:] = [item for item in items if item not in long]
+        if long:
+            config.hook.pytest_deselected(items=long)
 
     def place(item: pytest.Item) -> int:
         path = item.path.relative_to(ROOT).as_posix()

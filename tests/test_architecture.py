@@ -72,13 +72,14 @@ def run_without_tensorflow(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_only_one_module_imports_tf_keras() -> None:
+def test_only_one_module_imports_tf_keras_and_one_its_internals() -> None:
     importers = {
         path.relative_to(PACKAGE).as_posix()
         for path in modules()
         if "tf_keras" in imported_names(path)
     }
-    assert importers == {KERAS_MODULE}
+    internals = Path(INTERNALS_MODULE).relative_to(PACKAGE.name).as_posix()
+    assert importers == {KERAS_MODULE, internals}
 
 
 def test_nobody_reaches_keras_through_tensorflow() -> None:

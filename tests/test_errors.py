@@ -27,3 +27,17 @@ def test_every_error_is_one_a_user_can_mend_and_is_in_the_drawn_tree() -> None:
     for cls in raised:
         assert issubclass(cls, errors.EdgeRetinaError)
         assert cls.__name__ in (errors.__doc__ or "")
+
+
+def test_one_line_of_many_and_no_control_of_the_terminal() -> None:
+    assert errors.one_line("a\n  b\r\nc") == "a b c"
+    assert errors.one_line("größer × \x1b[31mred\x07") == "größer × \\x1b[31mred\\x07"
+
+
+def test_a_very_long_line_keeps_its_start_and_its_remedy() -> None:
+    found = errors.one_line("a.csv: class '" + "x" * 20_000 + "' is unknown; fix the file")
+    assert found.startswith("a.csv: class 'xxx")
+    assert found.endswith("xxx' is unknown; fix the file")
+    assert " [... 18040 characters ...] " in found
+    assert len(found) < 2050
+    assert errors.one_line("x" * 2000) == "x" * 2000

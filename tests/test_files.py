@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from edge_retina.files import (
     atomic_path,
     dump_json,
     load_json,
+    remove_leftovers,
     sha256_file,
     sha256_json,
     write_bytes,
@@ -137,3 +141,52 @@ def test_the_content_is_on_the_disk_before_the_name(
     )
     write_text(target, "new")
     assert on_disk == [(b"new", False)]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    """An error of `write` knows no name: the file was open already."""
+
+    def fill() -> None:
+        with atomic_path(tmp_path / "weights.npz"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    assert error.value.filename == str(tmp_path / "weights.npz")
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_temporary_files_of_processes_that_have_ended_go(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = [
+        "float/.best.tmp{}-abcd_123.h5",
+        "float/.best.tmp{}-abcd_123",
+        ".my-document.txt",
+        ".a.tmp{}-toolongname.h5",
+        "best.tmp{}-abcd_123.h5",
+    ]
+    paths = [tmp_path / name.format(ended.pid) for name in names]
+    paths.append(tmp_path / f".a.tmp{os.getppid()}-abcd_123.h5")
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    assert sorted(remove_leftovers(tmp_path)) == sorted(paths[:2])
+    assert [path.exists() for path in paths] == [False, False, True, True, True, True]
+
+
+def test_a_temporary_file_is_known_as_one(tmp_path: Path) -> None:
+    """Ours too: a container that starts again has the same process number."""
+    with atomic_path(tmp_path / "a.tar.gz") as temporary:
+        assert remove_leftovers(tmp_path) == [temporary]
+        temporary.write_text("a")
+
+
+def test_a_full_disk_in_the_words_of_h5py(tmp_path: Path) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "best.h5"):
+            raise RuntimeError("Can't decrement id (errno = 28, 'No space left on device')")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "best.h5"))

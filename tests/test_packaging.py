@@ -23,7 +23,7 @@ PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TARGETS = (
     *("setup", "demo", "test", "test-fast", "test-slow", "fmt", "lint", "type", "arch"),
-    *("golden", "bench", "profile", "docs", "references", "docs-site", "clean"),
+    *("test-faults", "golden", "bench", "profile", "docs", "references", "docs-site", "clean"),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_retina.benchmark.environment import Environment
-from edge_retina.benchmark.results import BaselineComparison, BenchmarkResult
+from edge_retina.benchmark.results import SCHEMA_VERSION, BaselineComparison, BenchmarkResult
 from edge_retina.benchmark.statistics import separate_ratio
 from edge_retina.benchmark.timing_plan import INTERLEAVED
 from edge_retina.errors import BenchmarkError
@@ -91,7 +91,17 @@ class Baseline:
 
     @classmethod
     def from_document(cls, path: Path, document: Mapping[str, Any]) -> Baseline:
-        """Return what a document says; the oldest know of one device and scenario only."""
+        """Return what a document says; the oldest know of one device and scenario only.
+
+        Raises:
+            BenchmarkError: it is of another schema version.
+        """
+        version = document.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise BenchmarkError(
+                f"--baseline {path}: schema_version is {version!r}, expected {SCHEMA_VERSION}; use "
+                "the edge-retina that measured it, or measure it again"
+            )
         return cls(
             path=path,
             environment=dict(document["environment"]),

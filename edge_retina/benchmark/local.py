@@ -13,6 +13,7 @@ from edge_retina.benchmark.candidate import Candidate
 from edge_retina.benchmark.detection_answer import DetectionResult, unpack_detections
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment, read_environment
+from edge_retina.benchmark.parent_watch import parent_pipe
 from edge_retina.benchmark.task import (
     DetectionTask,
     Task,
@@ -93,14 +94,16 @@ def _run_worker(
     task: Task, *, timeout_s: float | None, title: str
 ) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            [sys.executable, "-m", "edge_retina.benchmark.worker"],
-            input=task.to_json(),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            env={**os.environ, **task.environment},
-        )
+        with parent_pipe() as pipe:
+            return subprocess.run(
+                [sys.executable, "-m", "edge_retina.benchmark.worker"],
+                input=task.to_json(),
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                env={**os.environ, **task.environment, **pipe.environment},
+                pass_fds=(pipe.descriptor,),
+            )
     except subprocess.TimeoutExpired:
         raise BenchmarkError(
             f"{title}: not done after {timeout_s:g} s; measure fewer runs"

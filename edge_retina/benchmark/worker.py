@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from edge_retina.benchmark.detection_answer import pack_detections
 from edge_retina.benchmark.environment import read_environment
+from edge_retina.benchmark.parent_watch import end_with_parent
 from edge_retina.benchmark.session import Session, open_predictor
 from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, WorkerTask
 from edge_retina.benchmark.team import MEMBER, MemberError, measure_team
@@ -94,6 +95,7 @@ def _write(stream: TextIO, document: dict[str, Any]) -> None:
 
 def main() -> int:
     """Read the task, do it, write the answer; return the exit code."""
+    end_with_parent()
     # Libraries print to standard output, also from C++: it becomes standard error for them
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -24,7 +24,7 @@ import edge_retina
 from edge_retina.cli.interruption import Interruption, leave
 from edge_retina.cli.logs import configure_logging
 from edge_retina.cli.options import Session, debug_option
-from edge_retina.errors import EdgeRetinaError, choices_hint, missing_extra
+from edge_retina.errors import EdgeRetinaError, choices_hint, missing_extra, one_line
 
 
 class CommandEntry(NamedTuple):
@@ -166,8 +166,12 @@ def _interrupted(interruption: Interruption) -> int:
 
 def describe(error: Exception) -> str:
     """Return one line for an error: our own message, or for other errors a hint what to do."""
+    return one_line(_description(error))
+
+
+def _description(error: Exception) -> str:
     if isinstance(error, EdgeRetinaError):
-        return _one_line(error)
+        return str(error)
     if isinstance(error, ImportError) and (extra := missing_extra(error, "this command")):
         return extra
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -177,12 +181,8 @@ def describe(error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.strerror:  # of an open file, whose name it doesn't know
         return f"{error.strerror}; check the free space and the permissions of what is written"
-    what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
     return f"unexpected {what}; run again with --debug and report it"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 @click.group(cls=Program, invoke_without_command=True)

@@ -10,7 +10,7 @@ import click
 
 from edge_retina.cli.models import backend_option, foreign_options, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
-from edge_retina.errors import DatasetError, EdgeRetinaError
+from edge_retina.errors import DatasetError, EdgeRetinaError, one_line
 from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
 from edge_retina.workflow.opening import open_predictor
@@ -72,7 +72,7 @@ def command(
         try:
             found = _annotate(opened.predictor, item, score)
         except DatasetError as error:  # of this file alone; the others may be whole
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {one_line(str(error))}", err=True)
             failures.append({"path": str(item.source), "error": str(error)})
             continue
         predictions.append(found)

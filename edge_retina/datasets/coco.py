@@ -63,9 +63,17 @@ def _load(path: Path, *, boundary: Boundary | None = None) -> Any:
         DatasetError: malformed JSON.
     """
     try:
-        return json.loads(read_text(path, boundary=boundary))
+        return json.loads(read_text(path, boundary=boundary), object_hook=_without_outlines)
     except (ValueError, RecursionError) as error:  # ValueError also for numbers of 5,000 digits
         raise DatasetError(f"{path}: malformed JSON ({error}); fix the file") from None
+
+
+def _without_outlines(tree: dict[str, Any]) -> dict[str, Any]:
+    """Drop what no box needs: the outlines of a million objects would take gigabytes."""
+    if "bbox" in tree:
+        tree.pop("segmentation", None)
+        tree.pop("area", None)
+    return tree
 
 
 def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
@@ -76,7 +84,8 @@ def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     `ignore`, which pycocotools and many converters know, marks a difficult object.
 
     Args:
-        found: the files; in `dataset.toml`, `annotations` is a JSON file or a directory of them.
+        found: the files, whose annotations are gone afterwards; in `dataset.toml`, `annotations` is
+            a JSON file or a directory of them.
         problems: collects what was left out.
 
     Raises:
@@ -177,8 +186,11 @@ def _read_images(
             raise DatasetError(f"{path}, image {number}: id {image['id']!r} is duplicated")
         files[image["id"]] = str(image["file_name"])
         objects[image["id"]] = []
-    for number, item in enumerate(tree["annotations"], 1):
-        _read_object(item, number, path, files, categories, objects, problems)
+    annotations = tree["annotations"]
+    for number in range(len(annotations)):
+        # Emptied on the way: a million parsed annotations take half a gigabyte.
+        item, annotations[number] = annotations[number], None
+        _read_object(item, number + 1, path, files, categories, objects, problems)
     for image in tree["images"]:
         name = files[image["id"]]
         source = f"{path}, image {name}"
@@ -190,7 +202,7 @@ def _read_images(
         size = parse_size(image.get("height"), image.get("width"), where=source, problems=problems)
         image_id = image_id_of(image_path, root)
         images.append(
-            ImageAnnotation(image_id, image_path, source, tuple(objects[image["id"]]), size)
+            ImageAnnotation(image_id, image_path, source, tuple(objects.pop(image["id"])), size)
         )
     return images
 

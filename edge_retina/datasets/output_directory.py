@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_retina.errors import DatasetError
+from edge_retina.files import naming_full_disk
+from edge_retina.staging import KEPT, staging_directory
 
 
 @contextmanager
@@ -35,18 +35,15 @@ def new_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
         raise DatasetError(
             f"{out}: exists and is not empty; choose another directory or pass --force"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with staging_directory(out) as temporary:
         fresh = temporary / "new"  # made by mkdir, so with the permissions the user is used to
         fresh.mkdir()
-        yield fresh
+        with naming_full_disk(out):
+            yield fresh
         if out.is_dir():
             _refuse_losing(out, fresh)
-            out.rename(temporary / "old")
+            out.rename(temporary / KEPT)
         fresh.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_losing(old: Path, new: Path) -> None:

@@ -13,12 +13,25 @@ _THREADS = 8
 _BATCH = 64  # items that a thread takes at a time: handing over costs as much as reading a header
 
 
-def map_in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-    """Return `work(item)` for each item, in their order; of several errors the first is raised."""
+def map_in_threads(
+    work: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    *,
+    threads: int = _THREADS,
+    batch: int = _BATCH,
+) -> list[_Result]:
+    """Return `work(item)` for each item, in their order; of several errors the first is raised.
+
+    Args:
+        work: what to do.
+        items: with what.
+        threads: how many; for work of the processor, as many as it has cores.
+        batch: items that a thread takes at a time. Each batch takes a kilobyte or two.
+    """
 
     def work_through(start: int) -> list[_Result]:
-        return [work(item) for item in items[start : start + _BATCH]]
+        return [work(item) for item in items[start : start + batch]]
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        batches = pool.map(work_through, range(0, len(items), _BATCH))
+    with ThreadPoolExecutor(threads) as pool:
+        batches = pool.map(work_through, range(0, len(items), batch))
         return [result for batch in batches for result in batch]

@@ -89,6 +89,8 @@ def load_table(path: Path, empty: OpTable) -> OpTable:
         return empty
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
+        if tree["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {tree['schema_version']!r}, not {SCHEMA_VERSION}")
         table = dataclasses.replace(
             empty,
             environment=Environment(**tree["environment"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,13 @@ import numpy as np
 from edge_retina.errors import DatasetError
 from edge_retina.files import atomic_path
 
+# What files of these kinds begin with. FFmpeg goes by the content, whatever the name says, and the
+# content of a playlist would make it open other files and addresses.
+_MARKS = (
+    (4, (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"), "MP4 or QuickTime"),
+    (0, (b"\x1aE\xdf\xa3",), "Matroska or WebM"),
+    (8, (b"AVI ",), "AVI"),
+)
 _DEFAULT_FPS = 25.0  # for videos that don't state theirs
 
 
@@ -63,10 +71,12 @@ class VideoFile:
 
     def __init__(self, writer: cv2.VideoWriter) -> None:
         self._writer = writer
+        self.frames = 0
 
     def write(self, frame_rgb: np.ndarray) -> None:
         """Append an (H, W, 3) uint8 RGB image of the video's size."""
         self._writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
+        self.frames += 1
 
 
 @contextmanager
@@ -74,7 +84,7 @@ def create_video(path: Path, info: VideoInfo) -> Iterator[VideoFile]:
     """Write an .mp4 (MPEG-4 part 2), whole or not at all.
 
     Raises:
-        DatasetError: this OpenCV can't encode it.
+        DatasetError: this OpenCV can't encode it, or it could not be written whole.
     """
     height, width = info.image_hw
     with atomic_path(path) as temporary:
@@ -85,15 +95,46 @@ def create_video(path: Path, info: VideoInfo) -> Iterator[VideoFile]:
                 raise DatasetError(
                     f"{path}: this OpenCV can't write mp4v video of {width}x{height}"
                 )
-            yield VideoFile(writer)
+            video = VideoFile(writer)
+            yield video
         finally:
             writer.release()
+        if _count_frames(temporary) != video.frames:  # OpenCV doesn't say when a write fails
+            raise DatasetError(f"{path}: could not be written whole; is the disk full?")
+
+
+def _count_frames(path: Path) -> int:
+    """Return how many frames a file says it has; 0 if it has no end, where an .mp4 says so."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()
 
 
 @contextmanager
 def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path))
+    _check_container(path)
+    # The whole path: FFmpeg takes what stands before a colon for a protocol. No other reader: one
+    # of OpenCV's takes numbers in a name for those of a series of images.
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
     try:
         yield capture
     finally:
         capture.release()
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what isn't a file of a known kind of video.
+
+    Raises:
+        DatasetError: it can't be read, or begins like none of them.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(12)
+    except OSError as error:
+        raise DatasetError(f"{path}: can't be read ({error.strerror or error})") from None
+    if not any(head[at : at + 4] in marks for at, marks, _ in _MARKS):
+        kinds = ", ".join(kind for *_, kind in _MARKS)
+        raise DatasetError(f"{path}: no video (it begins with {head!r}); expected {kinds}")

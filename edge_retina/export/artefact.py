@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from edge_retina.export.targets.check import check_file
 from edge_retina.export.targets.table import DEFAULT_TARGET
 from edge_retina.export.targets.target import NMS, RESIZE
 from edge_retina.export.verify import Remembering, verify_deploy_graph, verify_file
-from edge_retina.files import write_text
+from edge_retina.files import write_bytes, write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, load_float_model
@@ -36,6 +34,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
 from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest
 from edge_retina.runtime.raw_layout import LEVELS
+from edge_retina.staging import staging_directory
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +77,7 @@ def export_run(
         raise ExportError(f"precision {', '.join(precisions)}: allowed are {', '.join(PRECISIONS)}")
     method = method or config.quantize.method
     labels, grid = run.load_labels(), run.load_anchors()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with staging_directory(out) as staging:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
         planned = plan_files(config.name, targets=targets, precisions=precisions, nms=nms)
         models, quantization = _models(
@@ -103,7 +100,7 @@ def export_run(
                     nms=file.form == NMS,
                     uint8_input=file.input_dtype == "uint8",
                 )
-            path.write_bytes(content)
+            write_bytes(path, content)
             check_file(path, file.target)
             log.info("%s: %.1f MB", file.name, len(content) / 1e6)
         manifest = describe_export(
@@ -132,8 +129,6 @@ def export_run(
                 plan_decoder(manifest, name, where=out / MANIFEST_NAME), staging, decoders
             )
         _publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 

@@ -1,4 +1,6 @@
-"""The only module that imports tf_keras. Everything else takes `keras` and `tf` from here.
+"""The only module that imports tf_keras, but for `keras_internals`, which needs a private part.
+
+Everything else takes `keras` and `tf` from here.
 
 tensorflow-model-optimization works on Keras 2, which TensorFlow finds under `tf.keras` only if the
 switch below is set before its first import.

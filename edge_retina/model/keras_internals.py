@@ -7,17 +7,20 @@ either moves, this is the file to check.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import h5py
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import (
     QuantizeLayer,
 )
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
     QuantizeWrapperV2,
 )
+from tf_keras.src.saving.legacy import hdf5_format
 
 from edge_retina.model.keras import keras, tf
 
@@ -34,6 +37,7 @@ __all__ = [
     "rename_layer",
     "synchronise_batchnorm",
     "users",
+    "weights_content",
     "wrappers",
 ]
 
@@ -202,3 +206,11 @@ def _call(node: Any) -> LayerCall:
         inputs=tuple(node.keras_inputs),
         output=node.outputs,
     )
+
+
+def weights_content(model: keras.Model) -> bytes:
+    """Return what `model.save_weights` would write into an .h5 file, made in memory."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        hdf5_format.save_weights_to_hdf5_group(file, model)
+    return memory.getvalue()

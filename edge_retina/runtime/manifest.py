@@ -138,6 +138,11 @@ def load_manifest(path: Path | str) -> Manifest:
             "the edge-retina that exported the model, or export it again"
         )
     manifest = reader.read(Manifest, tree)
+    for name in manifest.files:
+        if not name or name in (".", "..") or any(char in name for char in "/\\\0"):
+            raise reader.fail(
+                f"files has the name {name!r}, expected that of a file beside {MANIFEST_NAME}"
+            )
     for name, side in (("height", manifest.input.height), ("width", manifest.input.width)):
         if not 1 <= side <= _MOST_PIXELS:
             raise reader.fail(f"input.{name} is {side}, expected 1..{_MOST_PIXELS}")

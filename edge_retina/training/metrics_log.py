@@ -6,10 +6,12 @@ import importlib.util
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from edge_retina.files import write_text
+from edge_retina.errors import RunError, first_line
+from edge_retina.files import naming_full_disk, write_text
 from edge_retina.model.keras import tf
 from edge_retina.training.metric_sinks import MetricSink
 
@@ -41,16 +43,19 @@ class MetricsLog:
             write_text(path, "".join(_lines_until(path, first_step)))
             self._stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._sinks = tuple(sinks)
-        self._writer = _open_writer(tensorboard) if tensorboard else None
+        self._tensorboard_dir = tensorboard
+        with self._tensorboard():
+            self._writer = _open_writer(tensorboard) if tensorboard else None
 
     def write(self, step: int, **values: Any) -> None:
         """Log `values` of a step."""
         if self._stream is not None:
-            self._stream.write(json.dumps({"step": step, **values}) + "\n")
-            self._stream.flush()
+            with naming_full_disk(self._stream.name):
+                self._stream.write(json.dumps({"step": step, **values}) + "\n")
+                self._stream.flush()
         numbers = dict(flat_numbers(values))
         if self._writer is not None:
-            with self._writer.as_default(step=step):
+            with self._tensorboard(), self._writer.as_default(step=step):
                 for name, value in numbers.items():
                     tf.summary.scalar(name, value)
         for sink in self._sinks:
@@ -59,11 +64,23 @@ class MetricsLog:
     def close(self) -> None:
         """Finish the files and the sinks."""
         if self._stream is not None:
-            self._stream.close()
+            with naming_full_disk(self._stream.name):
+                self._stream.close()
         if self._writer is not None:
-            self._writer.close()
+            with self._tensorboard():
+                self._writer.close()
         for sink in self._sinks:
             sink.close()
+
+    @contextmanager
+    def _tensorboard(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:  # of a full disk or a directory that is gone
+            raise RunError(
+                f"{self._tensorboard_dir}: TensorBoard's files can't be written "
+                f"({first_line(error)}); make room there, or set train.tensorboard = false"
+            ) from None
 
 
 def _open_writer(directory: Path) -> Any:

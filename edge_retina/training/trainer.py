@@ -14,13 +14,14 @@ from typing import Any
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets.schema import Example
-from edge_retina.files import atomic_path, write_json
+from edge_retina.files import write_json
 from edge_retina.input_pipeline.pipeline import BatchPart, training_batches
 from edge_retina.model.backbone import backbone_variables, freeze_stages, load_pretrained
 from edge_retina.model.distillation import ImitationLoss
 from edge_retina.model.keras import computing_in, keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.model.teacher import load_teacher
+from edge_retina.model.weights_file import save_weights
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.batchnorm import (
@@ -412,8 +413,7 @@ class Trainer:
         kept, last = self._state.selection.kept, self.average.get_weights()
         if kept is not None:
             self.average.set_weights(kept.weights)
-        with atomic_path(self.run.float_weights) as temporary:
-            self.average.save_weights(str(temporary))
+        save_weights(self.average, self.run.float_weights)
         self.average.set_weights(last)
 
     def _freeze(self, network: keras.Model) -> None:

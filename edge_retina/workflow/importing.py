@@ -187,6 +187,7 @@ def _save_weights(
     where: Path,
 ) -> None:
     from edge_retina.model.retinanet import build_retinanet
+    from edge_retina.model.weights_file import save_weights
 
     model = build_retinanet(config.model, num_classes=num_classes, anchors=grid)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
@@ -195,8 +196,7 @@ def _save_weights(
         raise ModelError(f"{where}: {odd[0]} is in only one of checkpoint and network")
     for name, layer in layers.items():
         _assign(layer, weights[name], where=where)
-    run.float_weights.parent.mkdir(parents=True, exist_ok=True)
-    model.save_weights(str(run.float_weights))
+    save_weights(model, run.float_weights)
 
 
 def _assign(layer: Any, values: Mapping[str, np.ndarray], *, where: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
-from edge_retina.datasets import load_dataset
+from edge_retina.datasets import Dataset, Example, load_dataset
 from edge_retina.datasets.checks import find_broken_images
 from edge_retina.datasets.subset import draw_subset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import sha256_json
 from edge_retina.int8.recipe import load_recipe
-from edge_retina.run_directory import RunDirectory
+from edge_retina.run_directory import SCHEMA_VERSION, RunDirectory
 from edge_retina.runtime.image import load_image
 from edge_retina.workflow.anchors import anchor_coverage, resolve_anchors
 from edge_retina.workflow.context import PreparedData, RunContext
@@ -62,9 +62,22 @@ def read_data(config: Config, *, thorough: bool = False) -> PreparedData:
             data.train_split,
             len(train),
         )
-    others = [dataset.split(name) if name else () for name in (data.val_split, data.test_split)]
+    others = [
+        _optional_split(dataset, name, field=field)
+        for field, name in (("val_split", data.val_split), ("test_split", data.test_split))
+    ]
     train = draw_subset(train, data.train_images, seed=config.seed)
     return PreparedData(dataset, train, *others)
+
+
+def _optional_split(dataset: Dataset, name: str, *, field: str) -> tuple[Example, ...]:
+    """Return a split that a run can do without; the error of a missing one says how."""
+    try:
+        return dataset.split(name) if name else ()
+    except DatasetError as error:
+        raise DatasetError(
+            f'{error}; name another with data.{field}, or set data.{field} = "" to do without one'
+        ) from None
 
 
 def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
@@ -144,7 +157,9 @@ def prepare_run(
     run.save_config(config)
     run.save_anchors(grid)
     others = {name: value for name, value in (("teacher", teacher), ("init", init)) if value}
-    run.mark_done("prepare", {"fingerprint": fingerprint, **others})
+    run.mark_done(
+        "prepare", {"schema_version": SCHEMA_VERSION, "fingerprint": fingerprint, **others}
+    )
     coverage = anchor_coverage(grid, prepared.train)
     log.info(
         "%s: %d training images, %d classes; %.1f %% of the objects have an anchor with IoU >= 0.5",

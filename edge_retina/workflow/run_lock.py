@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_retina.errors import RunError
+from edge_retina.files import naming_full_disk, remove_leftovers
 from edge_retina.run_directory import RunDirectory
 
 LOCK_NAME = ".lock"
@@ -34,7 +35,9 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
     file = _acquire(path)
     try:
         os.truncate(file, 0)  # a process that was killed has left its name
-        os.write(file, json.dumps(_holder()).encode())
+        with naming_full_disk(path):
+            os.write(file, json.dumps(_holder()).encode())
+        remove_leftovers(run.root)  # of a process that was killed
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is still ours

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import resource
+import signal
 from pathlib import Path
 
 import cv2
@@ -77,10 +80,17 @@ def test_every_frame_of_a_video(tmp_path: Path) -> None:
     drawn.release()
 
 
-def test_a_broken_video_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"no video", "no video .it begins with b'no video'.; expected MP4"),
+        (b"\0\0\0\x18ftypisom and nothing more", "no frame can be read"),
+    ],
+)
+def test_a_broken_video_leaves_nothing(tmp_path: Path, content: bytes, message: str) -> None:
     source = tmp_path / "a.mp4"
-    source.write_bytes(b"no video")
-    with pytest.raises(DatasetError, match="no frame can be read"):
+    source.write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
         annotate_video(FixedPredictor(), source, tmp_path / "out" / "a.mp4", score_threshold=0.3)
     assert not (tmp_path / "out").exists()
 
@@ -117,3 +127,57 @@ def test_two_files_with_one_target_are_refused(tmp_path: Path) -> None:
     one, other = write_image(tmp_path / "x/a.jpg"), write_image(tmp_path / "y/a.jpg")
     with pytest.raises(DatasetError, match="would both be written to"):
         find_media([one, other], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{other}'\n",
+    ],
+)
+def test_a_playlist_by_the_name_of_a_video_opens_nothing(tmp_path: Path, text: str) -> None:
+    other, playlist = write_video(tmp_path / "other.mp4"), tmp_path / "list.mp4"
+    playlist.write_text(text.format(other=other))
+    with pytest.raises(DatasetError) as error:
+        annotate_video(FixedPredictor(), playlist, tmp_path / "out.mp4", score_threshold=0.3)
+    assert str(error.value).startswith(f"{playlist}: no video (it begins with b'")
+    assert str(error.value).endswith("expected MP4 or QuickTime, Matroska or WebM, AVI")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["concat:a.mp4", "frame_0001.mp4", "a%03d.avi", "a.mkv"])
+def test_a_video_is_a_file_whatever_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """FFmpeg takes `concat:` for a protocol, and OpenCV numbers for a series of pictures."""
+    monkeypatch.chdir(tmp_path)
+    source = write_video(tmp_path / f"source{Path(name).suffix}").rename(tmp_path / name)
+    found = annotate_video(
+        FixedPredictor(), Path(source.name), tmp_path / "out.mp4", score_threshold=0.3
+    )
+    assert len(found["frames"]) == 3
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_told(tmp_path: Path) -> None:
+    source, target = write_video(tmp_path / "a.mp4"), tmp_path / "out.mp4"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # bytes that a file may have
+    try:
+        with pytest.raises(DatasetError) as error:
+            annotate_video(FixedPredictor(), source, target, score_threshold=0.3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(error.value) == f"{target}: could not be written whole; is the disk full?"
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def write_video(path: Path) -> Path:
+    codec = "mp4v" if path.suffix == ".mp4" else "MJPG"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 1.0, (64, 48))
+    for grey in (0, 100, 200):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import runpy
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -71,7 +72,9 @@ def exports(
     run.save_labels(LABELS)
     run.save_anchors(grid)
     quantize(run, model, config, blurred_pictures(32, 0, IMAGE_HW))
+    synced: set[int] = set()  # inodes, which a rename keeps
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino))
 
         def export(name: str, precisions: tuple[str, ...], *, nms: bool) -> Manifest:
             return artefact.export_run(
@@ -93,8 +96,21 @@ def exports(
         run, root / "int8", config=config, precisions=("int8",), method="ptq", trained=model
     )
     return SimpleNamespace(
-        root=root, run=run, config=config, pictures=pictures, with_nms=with_nms, raw=raw, int8=int8
+        root=root,
+        run=run,
+        config=config,
+        pictures=pictures,
+        with_nms=with_nms,
+        raw=raw,
+        int8=int8,
+        synced=synced,
     )
+
+
+def test_every_file_is_on_the_disk_before_it_is_published(exports: SimpleNamespace) -> None:
+    files = [path for name in ("nms", "raw") for path in (exports.root / name).iterdir()]
+    assert len(files) == 4 + 3
+    assert {path.stat().st_ino for path in files} <= exports.synced
 
 
 def found_on(exports: SimpleNamespace, file: str) -> list[Detections]:

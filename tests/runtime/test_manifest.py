@@ -114,3 +114,13 @@ def test_not_a_manifest(tmp_path: Path, text: str) -> None:
 def test_a_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no such file; expected an export directory's manifest"):
         load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a.tflite", "/etc/passwd", "..", "", "b/a.tflite", "a\0b"])
+def test_files_are_beside_the_manifest(manifest: Manifest, tmp_path: Path, name: str) -> None:
+    document = manifest.to_dict()
+    document["files"] = {name: {"bytes": 1, "sha256": "a"}}
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError) as error:
+        load_manifest(tmp_path)
+    assert f"files has the name {name!r}, expected that of a file beside" in str(error.value)

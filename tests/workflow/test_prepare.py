@@ -297,3 +297,14 @@ def test_a_run_may_move_to_shards_but_not_to_damaged_ones(
     path.write_bytes(content)
     with pytest.raises(DatasetError, match="record 1 at byte 0: its data don't fit their checksum"):
         prepare_run(moved, run)
+
+
+@pytest.mark.parametrize("field", ["val_split", "test_split"])
+def test_a_split_that_a_run_can_do_without(config: Config, run: RunDirectory, field: str) -> None:
+    data = dataclasses.replace(config.data, **{field: "valdation"})
+    with pytest.raises(DatasetError) as error:
+        prepare_run(config.replace(data=data), run)
+    assert "no split 'valdation'; " in str(error.value)
+    assert str(error.value).endswith(
+        f'name another with data.{field}, or set data.{field} = "" to do without one'
+    )

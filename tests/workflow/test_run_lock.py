@@ -76,3 +76,13 @@ def test_it_is_given_up_after_an_error(run: RunDirectory) -> None:
     assert list(run.root.iterdir()) == []
     with lock_run(run):
         pass
+
+
+def test_temporary_files_of_a_killed_process_go(run: RunDirectory) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = run.root / "float" / f".best.tmp{ended.pid}-a1b2c3d4.h5"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
+    with lock_run(run):
+        assert not left.exists()

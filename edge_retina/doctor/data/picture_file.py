@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
+from edge_retina.datasets.threads import map_in_threads
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
 from edge_retina.errors import ImageCode, ImageError
 from edge_retina.runtime.image import jpeg_is_cut_off
@@ -60,9 +60,13 @@ class PictureFile:
 def look_at_pictures(paths: Iterable[Path], root: Path) -> dict[Path, PictureFile]:
     """Look at every file once, several at a time; links that lead out of `root` are refused."""
     unique, boundary = list(dict.fromkeys(paths)), Boundary(root)
-    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # decoding is work for the processor
-        looks = pool.map(lambda path: look_at_picture(path, boundary), unique)
-        return dict(zip(unique, looks, strict=True))
+    looks = map_in_threads(
+        lambda path: look_at_picture(path, boundary),
+        unique,
+        threads=os.cpu_count() or 2,  # decoding is work for the processor
+        batch=8,  # large pictures take long: all threads should have some to the end
+    )
+    return dict(zip(unique, looks, strict=True))
 
 
 def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_retina.boxes.iou import pairwise_iou
 from edge_retina.datasets.schema import Example
-from edge_retina.doctor.data.picture_file import THUMBNAIL_SIDE
+from edge_retina.doctor.data.picture_file import PictureFile
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
@@ -21,11 +21,11 @@ MAX_BITS = 6
 # Pictures of one fixed camera share their hash and differ in what happens in them; re-encoding
 # changes a 16x16 thumbnail by less than this (mean grey levels, after taking the mean away).
 _MAX_GREY_LEVELS = 5.0
-_THUMBNAIL_PIXELS = THUMBNAIL_SIDE**2
 _SAME_OBJECT_IOU = 0.5
 # All pictures of a fixed camera share their bands; each is compared with this many before it, which
 # are usually near in time, so that such a data set doesn't take hours.
 _COMPARED = 2000
+_BLOCK = 4096  # pairs at a time; their thumbnails take 8 MB
 
 EXACT = Kind(
     "duplicate-image",
@@ -110,11 +110,23 @@ def near_pairs(
     files = [survey.pictures[item.path] for item in items]
     looks = np.array([file.look for file in files], np.uint64)
     allowed = np.array([eligible is None or item.image_id in eligible for item in items], bool)
-    grey = np.array([file.thumbnail for file in files], np.float32).reshape(-1, _THUMBNAIL_PIXELS)
-    grey = grey - grey.mean(axis=1, keepdims=True)
     pairs = near_looks(looks, eligible=allowed)
-    apart = np.abs(grey[pairs[:, 0]] - grey[pairs[:, 1]]).mean(axis=1)
-    return [(items[a], items[b]) for a, b in pairs[apart <= _MAX_GREY_LEVELS]]
+    near = [
+        pairs[start : start + _BLOCK][_resemble(files, pairs[start : start + _BLOCK])]
+        for start in range(0, len(pairs), _BLOCK)
+    ]
+    return [(items[a], items[b]) for block in near for a, b in block]
+
+
+def _resemble(files: Sequence[PictureFile], pairs: np.ndarray) -> np.ndarray:
+    """Return for each pair (P, 2) of indices whether the thumbnails are nearly the same, (P,)."""
+    one, other = (
+        np.array([files[index].thumbnail for index in side], np.float32).reshape(len(pairs), -1)
+        for side in pairs.T
+    )
+    one -= one.mean(axis=1, keepdims=True)
+    other -= other.mean(axis=1, keepdims=True)
+    return np.abs(one - other).mean(axis=1) <= _MAX_GREY_LEVELS
 
 
 def near_looks(looks: np.ndarray, *, eligible: np.ndarray, max_bits: int = MAX_BITS) -> np.ndarray:
