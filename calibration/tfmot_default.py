@@ -15,7 +15,6 @@ from edge_retina.progress import show_progress
 from edge_retina.quantization.qat import make_qat_loop
 from edge_retina.training.metrics_log import MetricsLog
 
-
 _Scheme = tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme
 
 

@@ -25,7 +25,7 @@ from edge_retina.cli.logs import configure_logging
 from edge_retina.cli.options import Session, debug_option
 from edge_retina.errors import EdgeRetinaError, choices_hint
 
-TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
+TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras"})
 
 
 class CommandEntry(NamedTuple):

@@ -1,7 +1,7 @@
 """The only module that imports tf_keras. Everything else takes `keras` and `tf` from here.
 
-tensorflow-model-optimization works on Keras 2, which TensorFlow finds under `tf.keras` only if the
-switch below is set before its first import.
+This package works on Keras 2, which TensorFlow finds under `tf.keras` only if the switch below is
+set before its first import.
 """
 
 from __future__ import annotations
