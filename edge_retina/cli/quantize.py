@@ -62,7 +62,16 @@ def command(
             dataset=context.config.name,
             split=context.config.data.train_split,
         )
+    if record.choice:
+        click.echo(f"qat {record.choice}")
     click.echo(f"int8-ready model ({method}): {directory.quantized_dir(method)}")
     emit_json(
-        {"method": method, "steps": record.steps, "calibration": record.calibration}, json_target
+        {
+            "method": method,
+            "steps": record.steps,
+            "kept_step": record.best_step,
+            "choice": record.choice,
+            "calibration": record.calibration,
+        },
+        json_target,
     )
