@@ -1,9 +1,9 @@
 """What QAT is for: cases in which PTQ loses accuracy, and how much of the loss QAT wins back.
 
-    python benchmarks/quantization_cases.py train [STUDY[/VARIANT] ...] --runs DIR [--sets bccd,chess]
+    python benchmarks/quantization_cases.py train [STUDY[/VARIANT] ...] --runs DIR [--sets bccd]
                                                   [--seeds 0,1]
-    python benchmarks/quantization_cases.py int8 [STUDY[/VARIANT] ...] --runs DIR [--sets ...]
-                                                 [--seeds ...] [--litert-python PYTHON]
+    python benchmarks/quantization_cases.py int8 [STUDY[/VARIANT] ...] --runs DIR [--sets bccd]
+                                                 [--seeds 0,1] [--litert-python PYTHON]
     python benchmarks/quantization_cases.py table
 
 `train` trains the float models of `quantization_cases.toml` that have no result yet and measures
@@ -302,7 +302,7 @@ def _case_tables(
             ptq = results[base]["mAP"] if base in results else None
             texts = [_text(figures, source["mAP"], ptq) for figures in found]
             rows.append([set_name, str(seed), f"{source['mAP']:.3f}", *texts])
-    yield "mAP, and in brackets its share of the float file's; then the share of PTQ's loss won back:\n"
+    yield "mAP, its share of the float file's, and the share of PTQ's loss that is won back:\n"
     yield markdown_table(["", "seed", "float32 file", *(v["label"] for v in variants)], rows)
 
 
