@@ -452,7 +452,8 @@ class QuantizeConfig:
     )
     evaluations: int = option(
         4,
-        "of QAT on the validation split, to choose the state that is kept; 0 = keep the last",
+        "of QAT on the validation split, or else on 64 training images, to choose the state that "
+        "is kept; calibration alone is one of them. 0 = keep the last",
         low=0,
         high=1000,
     )

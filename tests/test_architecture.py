@@ -25,15 +25,13 @@ WITH_TENSORFLOW = {
 }
 KERAS_MODULE = "model/keras.py"
 CONVERTER_MODULE = "edge_retina/export/convert.py"
-# The private parts of Keras and tfmot that only this module may touch
+# The private parts of Keras that only this module may touch
 INTERNALS_MODULE = "edge_retina/model/keras_internals.py"
 PRIVATE_ATTRIBUTES = {
     "_inbound_nodes",
     "_outbound_nodes",
     "_nodes_by_depth",
     "_keras_history",
-    "_weight_vars",
-    "_output_quantizer_vars",
 }
 PRIVATE_PACKAGES = ("tensorflow_model_optimization.python", "tf_keras.src", "tensorflow.python")
 
@@ -113,7 +111,7 @@ def test_one_module_asks_the_converter() -> None:
 
 
 def private_uses(path: Path) -> Iterator[str]:
-    """What a file uses of Keras and tfmot that is not their public interface."""
+    """What a file uses of Keras, TensorFlow and tfmot that is not their public interface."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and node.attr in PRIVATE_ATTRIBUTES:
             yield node.attr
@@ -124,12 +122,18 @@ def private_uses(path: Path) -> Iterator[str]:
             yield from (name for name in names if name.startswith(PRIVATE_PACKAGES))
 
 
-def test_one_module_knows_the_internals_of_keras_and_tfmot() -> None:
+def test_one_module_knows_the_internals_of_keras() -> None:
     root = PACKAGE.parent
     places = [PACKAGE, *(root / name for name in ("calibration", "benchmarks", "tests"))]
     files = sorted(path for place in places for path in place.rglob("*.py"))
     users = {path.relative_to(root).as_posix() for path in files if any(private_uses(path))}
     assert users == {INTERNALS_MODULE}
+
+
+def test_nobody_needs_tfmot() -> None:
+    """It is a peer of the studies and tests, which developers install."""
+    users = [path for path in modules() if "tensorflow_model_optimization" in imported_names(path)]
+    assert users == []
 
 
 def test_tensorflow_is_not_imported_below_the_input_pipeline() -> None:

@@ -45,6 +45,8 @@ def command(
     found = quantize_model(
         RunDirectory(run), method=method, overrides=with_seed(overrides, seed), pin=pin
     )
+    if found.choice:
+        click.echo(f"qat {found.choice}")
     click.echo(f"int8-ready model ({found.method}): {found.directory}")
     click.echo(f"next: edge-retina export {run} --method {found.method} --out {run / 'exported'}")
     emit_json(found.to_dict(), json_target)

@@ -38,7 +38,7 @@ def convert(
         ExportError: the converter refused, or the outputs are not the contract's.
     """
     # The converter wants an owner of function and variables. A bare module with just these is
-    # always saveable; when saving fails (a Keras model with tfmot's wrappers does) it silently
+    # always saveable; when saving fails (a Keras model with wrapped layers does) it silently
     # takes another way, without a signature.
     owner = tf.Module()
     owner.function = function

@@ -2,8 +2,8 @@
 
 Everything else takes `keras` and `tf` from here.
 
-tensorflow-model-optimization works on Keras 2, which TensorFlow finds under `tf.keras` only if the
-switch below is set before its first import.
+This package works on Keras 2, which TensorFlow finds under `tf.keras` only if the switch below is
+set before its first import.
 """
 
 from __future__ import annotations

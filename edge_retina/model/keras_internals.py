@@ -1,8 +1,7 @@
-"""Everything this package uses of Keras and tfmot that is not their public interface.
+"""Everything this package uses of Keras that is not its public interface.
 
-Keras 2 keeps the graph of a functional model in private attributes, and tfmot exports neither its
-wrappers nor what they keep. Written for tf_keras 2.21 and tensorflow-model-optimization 0.8; when
-either moves, this is the file to check.
+Keras 2 keeps the graph of a functional model in private attributes. Written for tf_keras 2.21; when
+it moves, this is the file to check.
 """
 
 from __future__ import annotations
@@ -14,12 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import h5py
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import (
-    QuantizeLayer,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
-    QuantizeWrapperV2,
-)
 from tf_keras.src.saving.legacy import hdf5_format
 
 from edge_retina.model.keras import keras, tf
@@ -27,18 +20,14 @@ from edge_retina.model.keras import keras, tf
 __all__ = [
     "LayerCall",
     "PerVariableRate",
-    "QuantizeLayer",
-    "QuantizeWrapperV2",
     "call_count",
     "call_of",
     "layer_calls",
-    "output_range",
-    "quantized_kernels",
     "rename_layer",
+    "replaced",
     "synchronise_batchnorm",
     "users",
     "weights_content",
-    "wrappers",
 ]
 
 
@@ -89,26 +78,18 @@ def rename_layer(layer: keras.layers.Layer, name: str) -> None:
     layer._name = name
 
 
-def quantized_kernels(
-    wrapper: QuantizeWrapperV2,
-) -> list[tuple[tf.Variable, Any, dict[str, tf.Variable]]]:
-    """Return each kernel a wrapper quantises: its float variable, its quantiser, that's variables.
+@contextmanager
+def replaced(layer: keras.layers.Layer, attribute: str, value: tf.Tensor) -> Iterator[None]:
+    """Let a layer compute with a tensor in place of one of its variables.
 
-    The wrapped layer's own attribute holds the fake-quantised kernel.
+    Keras' own way to set an attribute would make it forget the variable.
     """
-    return list(wrapper._weight_vars)
-
-
-def wrappers(model: keras.Model) -> dict[str, QuantizeWrapperV2]:
-    """Return the wrappers of a quantised model by the name of the layer inside."""
-    return {
-        layer.layer.name: layer for layer in model.layers if isinstance(layer, QuantizeWrapperV2)
-    }
-
-
-def output_range(wrapper: QuantizeWrapperV2) -> dict[str, tf.Variable] | None:
-    """Return the variables of a wrapper's output quantiser; None without one."""
-    return getattr(wrapper, "_output_quantizer_vars", None)
+    variable = getattr(layer, attribute)
+    object.__setattr__(layer, attribute, value)
+    try:
+        yield
+    finally:
+        object.__setattr__(layer, attribute, variable)
 
 
 def synchronise_batchnorm(norm: keras.layers.BatchNormalization) -> None:

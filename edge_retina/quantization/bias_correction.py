@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_retina.model.keras import keras, tf
-from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.quantization.kernels import channel_axis
 from edge_retina.quantization.quantized_model import QuantizedModel
 
 

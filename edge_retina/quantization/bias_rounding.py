@@ -10,15 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.keras_internals import (
-    QuantizeLayer,
-    QuantizeWrapperV2,
-    call_of,
-    layer_calls,
-    output_range,
-    quantized_kernels,
-)
-from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.model.keras_internals import call_of, layer_calls
+from edge_retina.quantization.fake_quant_layers import FakeQuantized, FakeQuantizedInput
+from edge_retina.quantization.kernels import channel_axis
 
 _WEIGHT_LEVELS = 127  # of int8 weights on either side of 0
 
@@ -30,26 +24,26 @@ def round_biases(model: keras.Model) -> None:
     """
     for call in layer_calls(model):
         wrapper = call.layer
-        if not isinstance(wrapper, QuantizeWrapperV2) or channel_axis(wrapper.layer) is None:
+        if not isinstance(wrapper, FakeQuantized) or channel_axis(wrapper.layer) is None:
             continue
         step = _step_of(call.inputs[0])
-        if step is None:
+        if step is None or wrapper.kernel_quantizer is None:
             continue
-        for _, _, variables in quantized_kernels(wrapper):
-            grid = step * variables["bound"].numpy().astype(np.float64) / _WEIGHT_LEVELS
-            bias = wrapper.layer.bias
-            bias.assign(np.rint(bias.numpy() / grid) * grid)
+        bound = wrapper.kernel_variables["bound"].numpy().astype(np.float64)
+        grid = step * bound / _WEIGHT_LEVELS
+        bias = wrapper.layer.bias
+        bias.assign(np.rint(bias.numpy() / grid) * grid)
 
 
 def _step_of(tensor: tf.Tensor) -> float | None:
     """Return the step of a tensor's quantisation; None if it is float."""
     call = call_of(tensor)
     layer = call.layer
-    if isinstance(layer, QuantizeLayer):
+    if isinstance(layer, FakeQuantizedInput):
         return layer.quantizer.step
-    if isinstance(layer, QuantizeWrapperV2):
-        output = layer.quantize_config.output
-        return output.step_of(output_range(layer)) if output is not None else None
+    if isinstance(layer, FakeQuantized):
+        output = layer.output_quantizer
+        return output.step_of(layer.output_variables) if output is not None else None
     if isinstance(layer, keras.layers.InputLayer) or channel_axis(layer) is not None:
         return None
     # What is neither passes values on: concatenation with itself, reshape, resize.

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_retina.model.keras import keras
 from edge_retina.model.keras_internals import users
-from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.quantization.kernels import channel_axis
 
 _ROUNDS = 20  # a chain of pairs settles in a few
 # A nearly dead channel would be divided by a tiny number, and its bias, which stays alive, with it:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_retina.layer_names import is_class_logits
 from edge_retina.model.keras import keras
 from edge_retina.model.keras_internals import call_of, users
-from edge_retina.quantization.layer_configs import channel_axis
+from edge_retina.quantization.kernels import channel_axis
 
 
 def has_range(layer: keras.layers.Layer) -> bool:

@@ -18,12 +18,12 @@ from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras, tf
 from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.quantization.quantized_model import QuantizedModel
+from edge_retina.quantization.trained_states import Choice, TrainedStates
 from edge_retina.training.loop import Hook, Hooks, TrainingLoop
 from edge_retina.training.metrics_log import MetricsLog
 from edge_retina.training.objective import detection_objective
 from edge_retina.training.optimizer import build_optimizer
 from edge_retina.training.schedule import Schedule
-from edge_retina.training.selection import EvaluatedState, StateSelection
 from edge_retina.training.step import TrainStep
 from edge_retina.training.validation import Validation
 
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # How fast ranges follow the batches while they may: a memory of about a hundred steps.
 _RANGE_RATE = 0.01
+_FEW = 64  # training images that stand in for a validation split
 _REMEDY = "lower quantize.learning_rate"
 
 
@@ -45,12 +46,14 @@ def train_quantized(
     labels: tuple[str, ...],
     steps: int,
     metrics_file: Path | None,
-) -> int:
-    """Train a calibrated model in place and return the step whose state was kept.
+) -> Choice:
+    """Train a calibrated model in place and return which state was kept, which is logged too.
 
     States are compared by the mAP of the fake-quantised model on `val`. The calibrated one (step 0)
     is kept unless a trained one does at least as well there, so that QAT never ships a model that
-    validates worse than PTQ; see `StateSelection`. Without `val` the last state is kept.
+    validates worse than PTQ; see `StateSelection`. Without `val` some images of `train` take its
+    place: they flatter what was trained on them, but a training that went wrong shows. With
+    `evaluations = 0` nothing is compared and the last state is kept.
 
     Args:
         quantized: calibrated.
@@ -69,13 +72,15 @@ def train_quantized(
     keras.utils.set_random_seed(config.seed)
     settings = config.quantize
     student = join_levels(quantized.model)
+    measured = val or with_objects(train, _FEW)
     validation = (
-        Validation(student, val, labels=labels, anchors=grid, export=config.export)
-        if val and settings.evaluations
+        Validation(student, measured, labels=labels, anchors=grid, export=config.export)
+        if settings.evaluations and measured
         else None
     )
+    images = f"{len(measured)} {'validation' if val else 'training'} images"
     with closing(MetricsLog(metrics_file)) as metrics, show_progress("qat", steps) as progress:
-        states = _States(quantized, validation, metrics)
+        states = TrainedStates(quantized, validation, metrics, measured_on=images)
         loop = make_qat_loop(
             student,
             teacher,
@@ -93,7 +98,16 @@ def train_quantized(
             ),
         )
         loop.run(0, steps)
-    return states.keep(steps)
+    choice = states.keep(steps)
+    log.info("qat: %s", choice.sentence())
+    return choice
+
+
+def with_objects(examples: Sequence[Example], count: int) -> list[Example]:
+    """Return up to `count` examples, at even distances, that have an object to be found."""
+    found = [example for example in examples if not example.ignored.all()]
+    count = min(count, len(found))
+    return [found[number * len(found) // count] for number in range(count)]
 
 
 def make_qat_loop(
@@ -189,46 +203,3 @@ def _evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
         return frozenset()
     places = np.linspace(steps / 2, steps, evaluations + 1)[1:]
     return frozenset(round(place) for place in places)
-
-
-class _States:
-    """The states of a quantised model in training, and which of them is kept."""
-
-    def __init__(
-        self, quantized: QuantizedModel, validation: Validation | None, metrics: MetricsLog
-    ) -> None:
-        """Measure the calibrated state. Without `validation` nothing is ever measured."""
-        self._quantized, self._validation, self._metrics = quantized, validation, metrics
-        self._selection = StateSelection(start=self._measure(0))
-
-    def offer(self, step: int) -> None:
-        """Take the present state into account."""
-        state = self._measure(step)
-        if state is not None:
-            self._selection.offer(state)
-
-    def keep(self, last: int) -> int:
-        """Put the kept state back and return its step; `last` if states were not compared."""
-        kept = self._selection.kept
-        if kept is None:
-            self._quantized.refresh_weight_ranges()
-            return last
-        weights, ranges = kept.weights
-        self._quantized.set_weights(weights)
-        self._quantized.set_activation_ranges(ranges)
-        return kept.step
-
-    def _measure(self, step: int) -> EvaluatedState | None:
-        """Measure the model as it would be kept, and put it back as it was."""
-        if self._validation is None:
-            return None
-        quantized = self._quantized
-        training = quantized.weights()
-        quantized.refresh_weight_ranges()
-        quantized.round_biases()
-        weights = quantized.weights(), quantized.activation_ranges()
-        result, state = self._validation.measure(step, weights)
-        log.info("qat, step %d: validation mAP %.4f (fake-quantised)", step, result.mAP)
-        self._metrics.write(step, mAP=result.mAP, mAP50=result.mAP50)
-        quantized.set_weights(training)
-        return state

@@ -26,6 +26,7 @@ from edge_retina.quantization.qat import train_quantized
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.ranges import calibration_batches, measure_ranges
 from edge_retina.quantization.state import QuantizationRecord, deploy_graph, save_quantized
+from edge_retina.quantization.trained_states import Choice
 from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
 from edge_retina.training.schedule import total_steps
@@ -117,10 +118,10 @@ def quantize_model(
     quantized.set_activation_ranges(ranges)
     if settings.correct_bias:
         correct_biases(quantized, deploy, batches)
-    steps = best_step = 0
+    steps, choice = 0, Choice(0)
     if method == "qat":
         steps = total_steps(settings, images=len(train), batch_size=config.train.batch_size)
-        best_step = train_quantized(
+        choice = train_quantized(
             quantized,
             join_levels(deploy_graph(trained, Recipe(), relu="relu6")),
             config=config,
@@ -139,7 +140,8 @@ def quantize_model(
         ranges=quantized.activation_ranges(),
         recipe=recipe.to_dict(),
         options={name: getattr(settings, name) for name in _OPTIONS},
-        best_step=best_step,
+        best_step=choice.step,
+        choice=choice.sentence() if steps else "",
         score_threshold=config.export.score_threshold,
     )
 

@@ -10,14 +10,9 @@ import numpy as np
 from edge_retina.int8.activation_ranges import Range
 from edge_retina.int8.recipe import Recipe
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.keras_internals import (
-    QuantizeWrapperV2,
-    output_range,
-    quantized_kernels,
-    wrappers,
-)
 from edge_retina.quantization.bias_rounding import round_biases
-from edge_retina.quantization.layer_configs import channel_axis, kernel_of
+from edge_retina.quantization.fake_quant_layers import FakeQuantized, wrappers
+from edge_retina.quantization.kernels import channel_axis, kernel_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class QuantizedModel:
         return {
             name: (ends["low"], ends["high"])
             for name, wrapper in wrappers(self.model).items()
-            if (ends := output_range(wrapper)) is not None
+            if (ends := wrapper.output_variables)
         }
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -71,12 +66,10 @@ class QuantizedModel:
         """Return the float variables of kernels and biases."""
         variables = {}
         for layer in self.model.layers:
-            wrapped = isinstance(layer, QuantizeWrapperV2)
-            inner = layer.layer if wrapped else layer
+            inner = layer.layer if isinstance(layer, FakeQuantized) else layer
             if channel_axis(inner) is None:
                 continue
-            kept = quantized_kernels(layer) if wrapped else []
-            variables[f"{inner.name}/kernel"] = kept[0][0] if kept else kernel_of(inner)
+            variables[f"{inner.name}/kernel"] = kernel_of(inner)
             variables[f"{inner.name}/bias"] = inner.bias
         return variables
 
@@ -87,8 +80,9 @@ class QuantizedModel:
         leaves it one step behind.
         """
         for wrapper in wrappers(self.model).values():
-            for kernel, quantizer, variables in quantized_kernels(wrapper):
-                variables["bound"].assign(quantizer.bound_of(kernel))
+            if wrapper.kernel_quantizer is not None:
+                bound = wrapper.kernel_quantizer.bound_of(kernel_of(wrapper.layer))
+                wrapper.kernel_variables["bound"].assign(bound)
 
     def round_biases(self) -> None:
         """Round every bias as the .tflite file does; ranges must be final."""
@@ -96,8 +90,10 @@ class QuantizedModel:
 
     def kernel_errors(self) -> dict[str, np.ndarray]:
         """Return what quantisation adds to each quantised kernel, by layer."""
-        return {
-            name: (quantizer(kernel, False, variables) - kernel).numpy()
-            for name, wrapper in wrappers(self.model).items()
-            for kernel, quantizer, variables in quantized_kernels(wrapper)
-        }
+        errors = {}
+        for name, wrapper in wrappers(self.model).items():
+            if wrapper.kernel_quantizer is not None:
+                kernel = kernel_of(wrapper.layer)
+                rounded = wrapper.kernel_quantizer(kernel, False, wrapper.kernel_variables)
+                errors[name] = (rounded - kernel).numpy()
+        return errors

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow_model_optimization as tfmot
-
 from edge_retina.model.keras import keras, tf
 
 # A channel of nearly zero weights would get a scale so small that its bias, stored in int32 with
 # the scale input * weight, overflows. At 1e-4 a bias of 6 behind an input scale of 0.02 uses a
 # fifth of it.
 _SMALLEST_WEIGHT_RANGE = 1e-4
-_Quantizer: Any = tfmot.quantization.keras.quantizers.Quantizer
 
 
-class PerChannelWeights(_Quantizer):
+class PerChannelWeights:
     """Symmetric int8 -127..127 with a scale for each output channel, as TFLite stores weights.
 
     tfmot 0.8.1 sizes the range by the kernel's last axis, which is 1 for a depthwise kernel
@@ -42,7 +39,7 @@ class PerChannelWeights(_Quantizer):
         }
 
     def __call__(
-        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable]
     ) -> tf.Tensor:
         """Return the fake-quantised kernel; in training its range follows the kernel."""
         if training:
@@ -60,10 +57,6 @@ class PerChannelWeights(_Quantizer):
         others = [axis for axis in range(4) if axis != self.channel_axis]
         return tf.maximum(tf.reduce_max(tf.abs(kernel), axis=others), _SMALLEST_WEIGHT_RANGE)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"channel_axis": self.channel_axis}
-
 
 class PerTensorWeights(PerChannelWeights):
     """The same with one scale for the whole tensor."""
@@ -74,7 +67,7 @@ class PerTensorWeights(PerChannelWeights):
         return tf.fill(tf.shape(bound), tf.reduce_max(bound))
 
 
-class CalibratedRange(_Quantizer):
+class CalibratedRange:
     """Asymmetric int8 with one range for the tensor, set by calibration.
 
     tfmot's MovingAverageQuantizer starts at -6..6 and creeps (decay .999) towards the true range.
@@ -104,7 +97,7 @@ class CalibratedRange(_Quantizer):
         }
 
     def __call__(
-        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable]
     ) -> tf.Tensor:
         """Return the fake-quantised tensor."""
         low, high = weights["low"], weights["high"]
@@ -124,10 +117,6 @@ class CalibratedRange(_Quantizer):
     def _quantise(self, inputs: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high, num_bits=8)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's serialisable arguments."""
-        return {"fixed_low": self._fixed_low, "fixed_high": self._fixed_high}
-
 
 class Calibrated16BitRange(CalibratedRange):
     """Symmetric int16 -32767..32767, the only int16 that TFLite's kernels know."""
@@ -143,7 +132,7 @@ class Calibrated16BitRange(CalibratedRange):
         )
 
 
-class FixedRange(_Quantizer):
+class FixedRange:
     """A range known beforehand: that of the network's input."""
 
     def __init__(self, low: float, high: float, *, bits: int = 8) -> None:
@@ -164,18 +153,14 @@ class FixedRange(_Quantizer):
         """Nothing to create."""
         return {}
 
-    def __call__(self, inputs: tf.Tensor, training: bool, weights: Any, **_: Any) -> tf.Tensor:
+    def __call__(self, inputs: tf.Tensor, training: bool, weights: Any) -> tf.Tensor:
         """Return the fake-quantised tensor."""
         return tf.quantization.fake_quant_with_min_max_args(
             inputs, self.low, self.high, num_bits=self.bits, narrow_range=self.bits == 16
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"low": self.low, "high": self.high, "bits": self.bits}
 
-
-class Switchable(_Quantizer):
+class Switchable:
     """Another quantiser that can be switched off, to see what it costs. Not for conversion."""
 
     def __init__(self, quantizer: Any, active: tf.Variable) -> None:
@@ -189,7 +174,7 @@ class Switchable(_Quantizer):
         return self.quantizer.build(tensor_shape, name, layer)
 
     def __call__(
-        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable], **_: Any
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, tf.Variable]
     ) -> tf.Tensor:
         """Return the fake-quantised tensor, or `inputs`."""
         quantised = self.quantizer(inputs, training, weights)
@@ -202,7 +187,3 @@ class Switchable(_Quantizer):
     def step_of(self, weights: dict[str, tf.Variable]) -> float:
         """Return the step of the other quantiser, of activations."""
         return self.quantizer.step_of(weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the other quantiser's arguments."""
-        return self.quantizer.get_config()

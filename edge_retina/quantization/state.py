@@ -16,7 +16,7 @@ from edge_retina.int8.recipe import Recipe, recipe_from_dict
 from edge_retina.model.deploy import build_deploy_graph
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import load_float_model
-from edge_retina.quantization.layer_configs import kernel_of
+from edge_retina.quantization.kernels import kernel_of
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
@@ -39,6 +39,7 @@ class QuantizationRecord:
         score_threshold: class-logit ranges end just below it; None for records of older versions.
         best_step: whose weights were kept, by the accuracy of the fake-quantised model on the
             validation split; 0 if they were not compared.
+        choice: which state that is and what it scored beside PTQ, in words; "" for PTQ itself.
     """
 
     method: str
@@ -49,6 +50,7 @@ class QuantizationRecord:
     options: dict[str, Any] = field(default_factory=dict)
     best_step: int = 0
     score_threshold: float | None = None
+    choice: str = ""
 
 
 def save_quantized(directory: Path, quantized: QuantizedModel, record: QuantizationRecord) -> None:

@@ -1,22 +1,23 @@
 """From a deploy graph to a quantised model: every layer is wrapped as the recipe says.
 
-tfmot's wrapper is used without its `quantize_apply`: the deploy graph is already in the form that
-tfmot's layout transforms would make, so what is quantised is what is written here.
+The deploy graph is already in the form that tfmot's layout transforms would make, so what is
+quantised is what is written here.
 """
 
 from __future__ import annotations
 
 from edge_retina.int8.recipe import Recipe
-from edge_retina.layer_names import INT8_MODEL, WRAPPED
+from edge_retina.layer_names import INT8_MODEL
 from edge_retina.model.keras import keras, tf
-from edge_retina.model.keras_internals import QuantizeLayer, QuantizeWrapperV2, layer_calls
+from edge_retina.model.keras_internals import layer_calls
+from edge_retina.quantization.fake_quant_layers import FakeQuantized, FakeQuantizedInput
 from edge_retina.quantization.fusion import (
     class_logit_layers,
     computing_layers,
     fused_convolution,
     has_range,
 )
-from edge_retina.quantization.layer_configs import LayerQuantization, channel_axis
+from edge_retina.quantization.kernels import channel_axis
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.quantizers import (
     Calibrated16BitRange,
@@ -86,15 +87,15 @@ class _Wrapping:
         if isinstance(layer, keras.layers.InputLayer):
             return layer
         copy = type(layer).from_config(layer.get_config())
-        weights, output = self._weights(layer), self._output(layer)
+        weights: PerChannelWeights | Switchable | None = self._weights(layer)
+        output: CalibratedRange | Switchable | None = self._output(layer)
         if weights is None and output is None:
             return copy
         if self._switchable:
             active = self._switch(layer.name)
             weights = Switchable(weights, active) if weights else None
             output = Switchable(output, active) if output else None
-        config = LayerQuantization(weights=weights, output=output)
-        return QuantizeWrapperV2(copy, config, name_prefix=WRAPPED)
+        return FakeQuantized(copy, kernel=weights, output=output)
 
     def _weights(self, layer: keras.layers.Layer) -> PerChannelWeights | None:
         axis = channel_axis(layer)
@@ -127,10 +128,10 @@ def _quantised_image(image: tf.Tensor, activations: str) -> tf.Tensor:
         return image
     # (0 - 128) / 128 .. (255 - 128) / 128: scale 1/128, zero point exactly 128.
     exact = FixedRange(-MEAN / STD, (255 - MEAN) / STD)
-    pixels = QuantizeLayer(exact, name="image_quant")(image)
+    pixels = FakeQuantizedInput(exact, name="image_quant")(image)
     if activations != "int16":
         return pixels
-    return QuantizeLayer(FixedRange(-1.0, 1.0, bits=16), name="image_quant16")(pixels)
+    return FakeQuantizedInput(FixedRange(-1.0, 1.0, bits=16), name="image_quant16")(pixels)
 
 
 def _rewire(body: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:

@@ -23,17 +23,27 @@ class QuantizedModel:
         directory: its weights and activation ranges.
         method: "ptq" or "qat".
         steps: of its training; 0 by calibration alone.
+        kept_step: of the state that was kept.
+        choice: why that one, in a few words; "" by calibration alone.
         calibration: which images the ranges were measured on.
     """
 
     directory: Path
     method: str
     steps: int
+    kept_step: int
+    choice: str
     calibration: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `edge-retina quantize --json` writes."""
-        return {"method": self.method, "steps": self.steps, "calibration": self.calibration}
+        return {
+            "method": self.method,
+            "steps": self.steps,
+            "kept_step": self.kept_step,
+            "choice": self.choice,
+            "calibration": self.calibration,
+        }
 
 
 def quantize_model(
@@ -70,4 +80,11 @@ def quantize_model(
             dataset=context.config.name,
             split=context.config.data.train_split,
         )
-    return QuantizedModel(run.quantized_dir(method), method, record.steps, record.calibration)
+    return QuantizedModel(
+        run.quantized_dir(method),
+        method,
+        record.steps,
+        record.best_step,
+        record.choice,
+        record.calibration,
+    )

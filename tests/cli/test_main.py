@@ -61,7 +61,7 @@ def run_failing(monkeypatch: pytest.MonkeyPatch):
             'Error: this command needs the training extra: pip install "edge-retina[train]"',
         ),
         (
-            ModuleNotFoundError("No module", name="tensorflow_model_optimization.core"),
+            ModuleNotFoundError("No module", name="tf_keras.layers"),
             'Error: this command needs the training extra: pip install "edge-retina[train]"',
         ),
         (

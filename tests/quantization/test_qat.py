@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,13 +100,19 @@ def test_a_training_that_ruins_the_model_is_not_kept(
     examples: tuple[Example, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics_file = tmp_path / "metrics.jsonl"
     predictors = count_predictors(monkeypatch)
     before = fake_quantised_map(model, config, examples)
     assert before > 0.5
 
-    assert train(model, config, examples, val=examples, metrics_file=metrics_file) == 0
+    caplog.set_level(logging.INFO)
+    choice = train(model, config, examples, val=examples, metrics_file=metrics_file)
+    assert (choice.step, choice.mAP, choice.before) == (0, before, before)
+    assert choice.best_trained is not None
+    assert choice.best_trained[1] < before
+    assert caplog.messages[-1] == f"qat: {choice.sentence()}"
     assert_weights(model, model.weights)
     assert model.quantized.activation_ranges() == model.ranges
     assert fake_quantised_map(model, config, examples) == before
@@ -116,9 +123,16 @@ def test_a_training_that_ruins_the_model_is_not_kept(
     (predictor,) = predictors
     assert predictor._run.experimental_get_tracing_count() == 1
 
+    # Without a validation split the training images show it.
+    choice = train(model, config, examples)
+    assert (choice.step, choice.measured_on) == (0, "4 training images")
+    assert len(predictors) == 2
+    assert_weights(model, model.weights)
+
     # Nothing to compare by: the last step is kept, and it is as bad as that.
-    assert train(model, config, examples) == STEPS
-    assert len(predictors) == 1, "nothing is measured"
+    choice = train(model, change(config, evaluations=0), examples, val=examples)
+    assert (choice.step, choice.mAP, choice.measured_on) == (STEPS, None, "")
+    assert len(predictors) == 2, "nothing is measured"
     assert fake_quantised_map(model, config, examples) < 0.5 * before
     kernel, bound = kernel_and_bound(model.quantized, "p3_lateral")
     np.testing.assert_allclose(bound, np.abs(kernel).max(axis=(0, 1, 2)), rtol=1e-6)
@@ -141,10 +155,10 @@ def count_predictors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def kernel_and_bound(quantized: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    from edge_retina.model.keras_internals import quantized_kernels, wrappers
+    from edge_retina.quantization.fake_quant_layers import wrappers
 
-    ((kernel, _, variables),) = quantized_kernels(wrappers(quantized.model)[name])
-    return kernel.numpy(), variables["bound"].numpy()
+    bound = wrappers(quantized.model)[name].kernel_variables["bound"]
+    return quantized.variables()[f"{name}/kernel"].numpy(), bound.numpy()
 
 
 class Measured:
@@ -177,12 +191,12 @@ class Measured:
     ],
 )
 def test_the_state_that_is_kept(model: SimpleNamespace, found: list[int], kept: int) -> None:
-    from edge_retina.quantization.qat import _States
+    from edge_retina.quantization.trained_states import TrainedStates
     from edge_retina.training.metrics_log import MetricsLog
 
     set_state(model, 0)
     offered = model.quantized.weights()
-    states = _States(model.quantized, Measured(*found), MetricsLog(None))
+    states = TrainedStates(model.quantized, Measured(*found), MetricsLog(None))
     assert_weights(model, offered)
     for step in (10, 20):
         set_state(model, step)
@@ -190,7 +204,7 @@ def test_the_state_that_is_kept(model: SimpleNamespace, found: list[int], kept: 
         states.offer(step)
         assert_weights(model, offered)  # training goes on from what it was
     set_state(model, 99)
-    assert states.keep(20) == kept
+    assert states.keep(20).step == kept
     bias = model.quantized.weights()["p3_lateral/bias"]
     np.testing.assert_allclose(bias, model.weights["p3_lateral/bias"] + kept, atol=0.1)
     model.quantized.round_biases()  # it was kept as it was measured
@@ -209,6 +223,59 @@ def set_state(model: SimpleNamespace, step: int) -> None:
     model.quantized.set_weights(model.weights | {"p3_lateral/bias": bias})
     span = (-1.0 - step, 1.0 + step)
     model.quantized.set_activation_ranges(model.ranges | {"p3_lateral": span})
+
+
+@pytest.mark.parametrize(
+    "choice, sentence",
+    [
+        (
+            {"step": 0, "mAP": 0.5, "before": 0.5, "measured_on": "9 validation images"},
+            "kept PTQ: mAP 0.5000 (9 validation images)",
+        ),
+        (
+            {
+                "step": 0,
+                "mAP": 0.5,
+                "before": 0.5,
+                "measured_on": "9 validation images",
+                "best_trained": (60, 0.49),
+            },
+            "kept PTQ: mAP 0.5000, the best trained state, step 60, has 0.4900 "
+            "(9 validation images)",
+        ),
+        (
+            {"step": 80, "mAP": 0.52, "before": 0.5, "measured_on": "64 training images"},
+            "kept step 80: mAP 0.5200, PTQ has 0.5000 (64 training images)",
+        ),
+        ({"step": 80}, "kept the last state (step 80), which was not compared with PTQ"),
+    ],
+)
+def test_one_line_says_what_was_chosen(choice: dict[str, Any], sentence: str) -> None:
+    from edge_retina.quantization.trained_states import Choice
+
+    assert Choice(**choice).sentence() == sentence
+
+
+@pytest.mark.parametrize(
+    "ignored, count, expected",
+    [
+        ([], 3, []),
+        ([[], [True]], 3, []),  # no object, and only one that nobody is to find
+        ([[False], [False]], 3, [0, 1]),
+        ([[False]] * 7, 3, [0, 2, 4]),
+        ([[False], [], [True, False], [True], [False], [False]], 2, [0, 4]),
+    ],
+)
+def test_images_in_place_of_a_validation_split(
+    ignored: list[list[bool]], count: int, expected: list[int]
+) -> None:
+    from edge_retina.quantization.qat import with_objects
+
+    examples: Any = [
+        SimpleNamespace(number=number, ignored=np.array(flags, bool))
+        for number, flags in enumerate(ignored)
+    ]
+    assert [example.number for example in with_objects(examples, count)] == expected
 
 
 @pytest.mark.parametrize(
@@ -237,7 +304,7 @@ def test_by_default_ranges_stay_as_calibrated(
 ) -> None:
     predictors = count_predictors(monkeypatch)
     config = change(config, evaluations=0, learning_rate=0.001)
-    assert train(model, config, examples, val=examples) == STEPS
+    assert train(model, config, examples, val=examples).step == STEPS
     assert predictors == [], "without evaluations nothing is measured"
     assert model.quantized.activation_ranges() == model.ranges
     weights = model.quantized.weights()
@@ -347,7 +414,7 @@ def train(
     *,
     val: tuple[Example, ...] = (),
     metrics_file: Path | None = None,
-) -> int:
+) -> Any:
     from edge_retina.model.deploy import join_levels
     from edge_retina.quantization.qat import train_quantized
 

@@ -152,13 +152,13 @@ def test_a_float_tail_is_float_in_the_file(
 def test_one_scale_for_all_channels_of_a_kernel(
     healthy: SimpleNamespace, mixed: Any, name: str, shared: bool
 ) -> None:
-    from edge_retina.model.keras_internals import quantized_kernels, wrappers
+    from edge_retina.quantization.fake_quant_layers import wrappers
 
     kernel = healthy.weights[f"{name}/kernel"]
     largest = np.abs(kernel).max(axis=(0, 1, 3))
     assert len(np.unique(largest)) > 1
     bound = np.full_like(largest, largest.max()) if shared else largest
-    ((_, _, variables),) = quantized_kernels(wrappers(mixed.model)[name])
+    variables = wrappers(mixed.model)[name].kernel_variables
     np.testing.assert_allclose(variables["bound"], bound, rtol=1e-6)
     whole = (kernel + mixed.kernel_errors()[name]) / (bound[:, None] / 127)
     np.testing.assert_allclose(whole, np.rint(whole), atol=1e-3)
