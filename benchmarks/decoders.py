@@ -52,6 +52,7 @@ def main(
     target: Path | None,
 ) -> None:
     """Run, compare, tell."""
+    tools = {language: _version(language) for language in TOOLCHAINS}
     found = sorted(path for path in directory.iterdir() if path.suffix in (".jpg", ".png"))[:count]
     images = [load_image(path) for path in found]
     results = [_compare_file(path, images, with_nms) for path in files]
@@ -61,7 +62,7 @@ def main(
             "environment": dataclasses.asdict(read_environment()),
             "pictures": len(images),
             "tolerance": TOLERANCE,
-            "tools": {language: _version(language) for language in TOOLCHAINS},
+            "tools": tools,
             "results": results,
         }
         write_json(target, document)
