@@ -1,10 +1,11 @@
 """What each target's file has in it, and that it finds what the file with NMS inside finds.
 
-    edge-retina export runs/bccd --out targets --target gpu,npu,edgetpu,ethos-u,micro
-    python benchmarks/targets.py runs/bccd targets --json benchmarks/results/targets.json
+    edge-retina export runs/bccd --out whole --precision float16,int8
+    edge-retina export runs/bccd --out heads --target gpu,npu,edgetpu,ethos-u,micro
+    python benchmarks/targets.py runs/bccd whole heads --json benchmarks/results/targets.json
 
-evaluates each file on the RUN's test split, with XNNPACK and with LiteRT's own kernels. int8 files
-are compared with the RUN's NAME_int8.tflite, others with its NAME_float32.tflite; asked is a mAP
+evaluates each file on the RUN's test split, with XNNPACK and with LiteRT's own kernels. Each is
+compared with the file with NMS of the same precision, for its weights are the same; asked is a mAP
 that differs by .001 at the most. How many operators of the file with NMS inside break a target's
 rules stands beside it. A Markdown table is written beside the JSON.
 """
@@ -12,6 +13,7 @@ rules stands beside it. A Markdown table is written beside the JSON.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ import click
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.datasets.schema import Example
+from edge_retina.errors import ModelError
 from edge_retina.evaluation.evaluator import evaluate
+from edge_retina.export.precision import PRECISIONS
 from edge_retina.export.targets.check import broken_rules
 from edge_retina.export.targets.table import TARGETS
 from edge_retina.export.targets.target import NMS, Target
@@ -30,7 +34,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.inspection import inspect_model
-from edge_retina.runtime.manifest import load_manifest
+from edge_retina.runtime.manifest import Manifest, load_manifest
 from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.prepare import open_run
 
@@ -40,11 +44,17 @@ _KERNELS = {"xnnpack": True, "builtin": False}
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("files", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "files",
+    metavar="FILES...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="Default: the RUN's.")
 @click.option("--json", "target", type=click.Path(path_type=Path), required=True)
-def main(run: Path, files: Path, data: Path | None, target: Path) -> None:
-    """Evaluate the FILES that were exported from RUN, and compare."""
+def main(run: Path, files: tuple[Path, ...], data: Path | None, target: Path) -> None:
+    """Evaluate the files of RUN's export directories FILES, and compare."""
     overrides = [f"data.path={data.resolve()}"] if data else []
     context = open_run(RunDirectory(run), overrides=overrides, decode=False)
     result = measure_targets(context, files)
@@ -56,29 +66,44 @@ def main(run: Path, files: Path, data: Path | None, target: Path) -> None:
         raise click.ClickException(f"mAP differs by more than {_ASKED}: {', '.join(far)}")
 
 
-def measure_targets(context: RunContext, directory: Path) -> dict[str, Any]:
+def measure_targets(context: RunContext, directories: Sequence[Path]) -> dict[str, Any]:
     """Return what the files of a RUN have in them and find.
 
     Args:
-        context: a RUN with exported files.
-        directory: with the files for other targets.
+        context: a RUN; files with NMS in its export directory need not be in the others.
+        directories: with the files for other targets.
 
     Raises:
-        ModelError: a file is missing.
+        ModelError: a directory has no manifest, a file can't be opened, or there is no file with
+            NMS to compare it with.
     """
-    manifest, name = load_manifest(directory), context.config.name
+    manifests = {directory: load_manifest(directory) for directory in directories}
+    manifest, name = manifests[directories[0]], context.config.name
     split, examples = context.measured_split
-    whole = {precision: context.exported(precision) for precision in ("float32", "int8")}
+    places = [context.run.export_dir, *directories]
+    whole = {
+        precision: place / file
+        for place in reversed(places)  # the RUN's own come last, and stay
+        for precision, file in _whole_files(name).items()
+        if (place / file).is_file()
+    }
     files: dict[str, dict[str, Any]] = {}
     for precision, path in whole.items():
         files[path.name] = _describe(path, TARGETS["cpu"], precision)
         files[path.name]["mAP"] = _maps(path, examples, manifest.labels)
         files[path.name] |= {"compared_with": path.name, "map_difference": 0.0}
-    for target in TARGETS.values():
+    others = [target for target in TARGETS.values() if target.form != NMS]
+    for target, directory in itertools.product(others, directories):
         path = directory / target.file_name(name, target.precision)
-        if target.form == NMS or path.name not in manifest.files:
+        if path.name not in manifests[directory].files:
             continue
-        reference = whole["int8" if target.precision == "int8" else "float32"]
+        if target.precision not in whole:
+            raise ModelError(
+                f"{_whole_files(name)[target.precision]}, which {path.name} is compared with, is "
+                f"in none of {', '.join(map(str, places))}; export it with --target cpu "
+                f"--precision {target.precision}"
+            )
+        reference = whole[target.precision]
         found = _describe(path, target, target.precision)
         found["mAP"] = _maps(path, examples, manifest.labels)
         graph = read_graph(reference)
@@ -98,10 +123,21 @@ def measure_targets(context: RunContext, directory: Path) -> dict[str, Any]:
         "input_hw": [manifest.input.height, manifest.input.width],
         "split": split,
         "images": len(examples),
-        "quantization": manifest.quantization["method"],
+        "quantization": next(
+            (one.quantization["method"] for one in manifests.values() if _has_int8(one)), "none"
+        ),
         "asked": _ASKED,
         "files": files,
     }
+
+
+def _whole_files(name: str) -> dict[str, str]:
+    """Return the files with NMS inside by precision."""
+    return {precision: TARGETS["cpu"].file_name(name, precision) for precision in PRECISIONS}
+
+
+def _has_int8(manifest: Manifest) -> bool:
+    return any(file.endswith("_int8.tflite") for file in manifest.files)
 
 
 def _describe(path: Path, target: Target, precision: str) -> dict[str, Any]:
