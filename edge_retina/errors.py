@@ -23,8 +23,22 @@ from typing import Literal
 ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadable-image"]
 
 
+_LONGEST = 3000  # characters of a message; more of a damaged file's content helps nobody
+_END = 500  # of them, for what to do about it
+
+
 class EdgeRetinaError(Exception):
-    """Base class of all errors that the user can fix."""
+    """Base class of all errors that the user can fix.
+
+    A message can be printed everywhere and is no longer than a screen, whatever a file holds that
+    it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - _END]} [...] {text[-_END:]}"
+        super().__init__(text)
 
 
 class ConfigError(EdgeRetinaError):
@@ -90,4 +104,5 @@ def choices_hint(got: str, allowed: Iterable[str]) -> str:
 
 def first_line(error: Exception) -> str:
     """Return the first line of a foreign error's message, or its kind if it has none."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

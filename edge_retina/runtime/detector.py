@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from edge_retina.errors import ModelError
+from edge_retina.errors import ModelError, first_line
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
 from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
+from edge_retina.runtime.safe_opening import prove_file
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
     DETECTIONS,
@@ -100,10 +102,13 @@ class TFLiteDetector:
         """Run the network; return boxes (1, N, 4), classes (1, N), scores (1, N) and count (1,).
 
         Without NMS inside: box codes (1, A, 4) and scores (1, A, K).
+
+        Raises:
+            ModelError: an operator refuses its input.
         """
-        self._interpreter.set_tensor(self._input["index"], tensor)
-        self._interpreter.invoke()
-        return tuple(map(self._interpreter.get_tensor, self._output_indices))
+        return run_network(
+            self.path, self._interpreter, self._input["index"], tensor, self._output_indices
+        )
 
     def postprocess(self, raw: RawOutputs) -> Detections:
         """Take the used rows, best score first; decode and suppress what has no NMS inside.
@@ -146,8 +151,9 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
     """Open a .tflite file of any kind, with its tensors allocated.
 
     Raises:
-        ModelError: LiteRT can't.
+        ModelError: LiteRT can't, or would end this process; see `prove_file`.
     """
+    prove_file(path)
     resolver = (
         OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
@@ -157,12 +163,33 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
         )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # LiteRT verifies the whole flatbuffer first
-        reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"{path}: LiteRT can't open the model ({reason}); if it was cut off in copying, "
-            "copy it again, else export it again"
+            f"{path}: LiteRT can't open the model ({first_line(error)}); if it was cut off in "
+            "copying, copy it again, else export it again"
         ) from None
     return interpreter
+
+
+def run_network(
+    path: Path,
+    interpreter: Interpreter,
+    place: int,
+    tensor: np.ndarray,
+    outputs: Sequence[int],
+) -> RawOutputs:
+    """Set the input at `place`, run the network, and return the tensors of `outputs`.
+
+    Raises:
+        ModelError: an operator refuses what it is given.
+    """
+    try:
+        interpreter.set_tensor(place, tensor)
+        interpreter.invoke()
+        return tuple(map(interpreter.get_tensor, outputs))
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: LiteRT can't run the model ({first_line(error)}); copy or export it again"
+        ) from None
 
 
 def _check_input(path: Path, interpreter: Interpreter) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
             shapes,
             tuple(map(float, anchors.get("offsets", ()))),
         )
+        if problem := grid.problem():
+            raise ValueError(problem)
         return RawDecoder(
             anchors_norm=grid.boxes_norm(),
             settings={
@@ -114,7 +116,7 @@ def _decoder(manifest: Manifest, where: Path) -> RawDecoder:
                 "class_agnostic": bool(thresholds["class_agnostic"]),
             },
         )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{where}: 'anchors' or 'thresholds' is not as exported ({error!r}); export the model "
             "again"
