@@ -8,13 +8,19 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import ExportConfig
-from edge_retina.errors import RunError
+from edge_retina.errors import RunError, first_line
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.raw_outputs import decode_logits
+
+# What h5py and Keras make of a damaged file
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError),
+    *(OverflowError, MemoryError, AssertionError, tf.errors.OpError),
+)
 
 
 class KerasPredictor:
@@ -72,8 +78,8 @@ def load_float_model(run: RunDirectory) -> keras.Model:
     model = build_retinanet(config.model, num_classes=len(labels), anchors=run.load_anchors())
     try:
         model.load_weights(str(weights))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # what h5py makes of damage
-        reason = str(error).splitlines()[0]
+    except _DAMAGED as error:
+        reason = first_line(error)
         raise RunError(
             f"{weights}: can't be read ({reason}): damaged, or of another network than that of "
             "config.toml; restore it, or train again in a new directory"
