@@ -76,15 +76,23 @@ def load_float_model(run: RunDirectory) -> keras.Model:
     config, labels = run.load_config(), run.load_labels()
     weights = run.require_unchanged(run.float_weights, stage="train", made_by="train")
     model = build_retinanet(config.model, num_classes=len(labels), anchors=run.load_anchors())
-    try:
-        model.load_weights(str(weights))
-    except _DAMAGED as error:
-        reason = first_line(error)
-        raise RunError(
-            f"{weights}: can't be read ({reason}): damaged, or of another network than that of "
-            "config.toml; restore it, or train again in a new directory"
-        ) from None
+    load_weights(model, weights)
     return model
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights of a RUN's float model.
+
+    Raises:
+        RunError: damaged, or of another network.
+    """
+    try:
+        model.load_weights(str(path))
+    except _DAMAGED as error:
+        raise RunError(
+            f"{path}: can't be read ({first_line(error)}): damaged, or of another network than "
+            "that of config.toml; restore it, or train again in a new directory"
+        ) from None
 
 
 def load_keras_predictor(run: str) -> KerasPredictor:

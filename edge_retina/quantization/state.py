@@ -114,17 +114,26 @@ def load_quantized(
         stage=f"quantize-{method}",
         made_by=f"quantize --method {method}",
     )
-    try:
-        with np.load(weights) as arrays:
-            quantized.set_weights(dict(arrays))
-    except _DAMAGED as error:
-        raise RunError(f"{weights}: damaged ({first_line(error)}); quantize again") from None
+    load_weights(quantized, weights)
     try:
         quantized.set_activation_ranges(record.ranges)
     except KeyError as error:
         where = run.quantized_dir(method) / _RECORD
         raise RunError(f"{where}: has no range of {error}; quantize again") from None
     return quantized, record
+
+
+def load_weights(quantized: QuantizedModel, path: Path) -> None:
+    """Set kernels and biases from the file of `save_quantized`.
+
+    Raises:
+        RunError: damaged, or of another network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            quantized.set_weights(dict(arrays))
+    except _DAMAGED as error:
+        raise RunError(f"{path}: damaged ({first_line(error)}); quantize again") from None
 
 
 def float_twin(

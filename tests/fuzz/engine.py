@@ -109,6 +109,8 @@ class Engine:
             os.dup2(log, 1)
             os.dup2(log, 2)  # libraries write what they think of damaged files
             found = ""
+            if target.tensorflow:
+                import edge_retina.model.keras  # noqa: F401 - what it takes is not a case's
             writes, memory = WriteGuard(self._cases), MemoryGuard()
             for number in numbers:
                 self._progress[:] = number.to_bytes(8, "little")

@@ -32,7 +32,9 @@ def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(counts.read_text())["targets"]
-    assert [row["target"] for row in rows] == list(TARGETS)
+    assert [row["target"] for row in rows] == [
+        name for name, target in TARGETS.items() if not target.tensorflow
+    ]
     assert all(row["cases"] >= len(TARGETS[row["target"]].files()) for row in rows)
 
 

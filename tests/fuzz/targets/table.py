@@ -8,6 +8,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     anchors,
     benchmark_results,
+    checkpoints,
     coco,
     config,
     csv_files,
@@ -43,5 +44,6 @@ TARGETS: Mapping[str, Target] = {
         run_files.TARGET,
         benchmark_results.TARGET,
         op_table.TARGET,
+        checkpoints.TARGET,
     )
 }
