@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: help setup demo test test-fast test-slow test-clients fuzz fmt lint type arch golden bench profile docs references docs-site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,13 @@ test-fast: setup  ## run the tests that need no TensorFlow; takes seconds
 
 test-slow: setup  ## run only the end-to-end tests
 	$(PYTEST) -m slow
+
+MINUTES ?= 1  # of processor time for each target
+TARGETS ?=     # of the fuzzing, such as "coco tflite"; all of them by default
+
+fuzz: setup  ## feed damaged files to every parser, MINUTES for each of TARGETS; new findings go into tests/fuzz/corpus
+	$(BIN)/python -m tests.fuzz.run $(TARGETS) --all --keep --seed "$$(date +%s)" \
+	  --seconds "$$(( 60 * $(strip $(MINUTES)) ))" --json benchmarks/results/fuzz.json
 
 # The exported files, and the images as DIRECTORY COUNT. The web client needs npm and Chromium.
 EXPORT ?= runs/bccd/export
