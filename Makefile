@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-faults test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: help setup demo test test-fast test-slow test-faults fuzz test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,13 @@ test-slow: setup  ## run only the end-to-end tests
 
 test-faults: setup  ## kill whole runs at 30 moments, fill disks, damage checkpoints; takes an hour
 	$(BIN)/pytest tests/faults -m faults --durations=0
+
+MINUTES ?= 1  # of processor time for each target
+TARGETS ?=     # of the fuzzing, such as "coco tflite"; all of them by default
+
+fuzz: setup  ## feed damaged files to every parser, MINUTES for each of TARGETS; new findings go into tests/fuzz/corpus
+	$(BIN)/python -m tests.fuzz.run $(TARGETS) --all --keep --seed "$$(date +%s)" \
+	  --seconds "$$(( 60 * $(strip $(MINUTES)) ))" --json benchmarks/results/fuzz.json
 
 # The exported files, and the images as DIRECTORY COUNT. The web client needs npm and Chromium.
 EXPORT ?= runs/bccd/export

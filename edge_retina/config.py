@@ -27,6 +27,7 @@ from edge_retina.choices import (
     OPTIMIZERS,
 )
 from edge_retina.errors import ConfigError, choices_hint
+from edge_retina.files import read_small_text
 from edge_retina.schema import Reader, check_options, iterate_options, option, to_plain
 from edge_retina.wirings.table import WIRINGS
 
@@ -567,12 +568,13 @@ def load_config(
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; a missing or malformed one is a ConfigError that names it."""
     try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
+        return tomllib.loads(read_small_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file; expected a TOML file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory; expected a TOML file") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: its lists are nested too deeply") from None
     except ValueError as error:  # bad TOML, bad UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 

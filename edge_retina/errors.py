@@ -28,10 +28,21 @@ ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadabl
 
 # The packages of the extra `train`, by the names that they are imported by
 _TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
+_LONGEST = 3000  # characters of a message; more of a damaged file's content helps nobody
 
 
 class EdgeRetinaError(Exception):
-    """Base class of all errors that the user can fix."""
+    """Base class of all errors that the user can fix.
+
+    A message can be printed everywhere and is no longer than a screen, whatever a file holds that
+    it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - _END]} [...] {text[-_END:]}"
+        super().__init__(text)
 
 
 class ConfigError(EdgeRetinaError):
@@ -116,7 +127,8 @@ def choices_hint(got: str, allowed: Iterable[str]) -> str:
 
 def first_line(error: Exception) -> str:
     """Return the first line of a foreign error's message, or its kind if it has none."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def one_line(text: str) -> str:

@@ -20,6 +20,7 @@ from edge_retina.stored_files import open_binary
 _TEMPORARY = re.compile(r"\..*\.tmp(\d{1,9})-[a-z0-9_]{8}(\..*)?", re.DOTALL)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MOST_BYTES = 256 * 2**20  # of a small file; detections of 5,000 pictures take some 60 MB
+_MOST_LEVELS = 100  # of lists and objects inside one another; ours have less than ten
 
 
 @contextmanager
@@ -158,6 +159,28 @@ def read_small_file(path: Path | str) -> bytes:
         return stream.read()
 
 
+def read_small_text(path: Path | str) -> str:
+    """Return the text of a small UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: no ordinary file, too large, or not UTF-8; the text says which.
+    """
+    return decode_text(read_small_file(path))
+
+
+def decode_text(data: bytes) -> str:
+    """Return UTF-8 text, with or without a byte order mark.
+
+    Raises:
+        ValueError: it is none; says where.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text at byte {error.start}") from None
+
+
 def load_json(path: Path | str) -> Any:
     """Return the value in a small JSON file of our own.
 
@@ -165,10 +188,31 @@ def load_json(path: Path | str) -> Any:
         OSError: it can't be read.
         ValueError: too large, not UTF-8, not JSON, or nested too deeply; the text says which.
     """
+    return parse_json(read_small_text(path))
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of JSON text whose nesting is bounded.
+
+    Raises:
+        ValueError: not JSON, or nested too deeply, for whatever walks over it later too.
+    """
+    too_deep = f"its lists or objects are nested more than {_MOST_LEVELS} deep"
     try:
-        return json.loads(read_small_file(path).decode("utf-8"))
+        tree = json.loads(text)
     except RecursionError:
-        raise ValueError("its lists or objects are nested too deeply") from None
+        raise ValueError(too_deep) from None
+    level = [tree]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            item
+            for value in level
+            if isinstance(value, (dict, list))
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return tree
+    raise ValueError(too_deep)
 
 
 def sha256_file(path: Path | str) -> str:

@@ -175,7 +175,10 @@ class RunDirectory:
             return self._configured_anchors()
         except ValueError as error:
             raise RunError(f"{path}: damaged ({error}); train again in a new directory") from None
-        return Reader(str(path), RunError).read(AnchorGrid, tree)
+        grid = Reader(str(path), RunError).read(AnchorGrid, tree)
+        if problem := grid.problem():
+            raise RunError(f"{path}: damaged ({problem}); train again in a new directory")
+        return grid
 
     def _configured_anchors(self) -> AnchorGrid:
         """Return the anchors of a RUN made before 0.2, which kept them in the config."""

@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 from edge_retina.errors import EdgeRetinaError, choices_hint
 
 _MOST_DIGITS = 1e15  # larger numbers are shown rounded
+_TOO_LARGE = 10**300  # for a float; JSON and TOML know integers of any length
+_MOST_SHOWN = 200  # characters of a value that is refused
 _METADATA_KEY = "option"
 _TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
@@ -121,7 +123,7 @@ class Reader:
         """
         if not isinstance(tree, dict):
             name = prefix.rstrip(".")
-            message = f"'{name}' must be a section, got {tree!r}" if name else "not an object"
+            message = f"'{name}' must be a section, got {_shown(tree)}" if name else "not an object"
             raise self.fail(message, key=name)
         hints = typing.get_type_hints(cls)
         fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -136,6 +138,25 @@ class Reader:
             if name not in values and _is_required(field):
                 raise self.fail(f"'{prefix}{name}' is missing")
         return cls(**values)
+
+    def check_present(self, cls: type, tree: Any, *, prefix: str = "", **other: Any) -> None:
+        """Refuse values of other types than a dataclass has; leave out what is missing or unknown.
+
+        For documents of which older versions lack fields. What is inside a field must be whole.
+
+        Args:
+            cls: a dataclass.
+            tree: what was parsed.
+            prefix: of the keys in messages.
+            other: types of fields that the document writes differently, by name.
+
+        Raises:
+            EdgeRetinaError: of the kind `error`.
+        """
+        self._require(isinstance(tree, dict), dict, tree, prefix.rstrip("."))
+        hints = {**typing.get_type_hints(cls), **other}
+        for key in hints.keys() & tree.keys():
+            self._convert(hints[key], tree[key], f"{prefix}{key}")
 
     def fail(self, message: str, *, key: str = "") -> EdgeRetinaError:
         """Return the error to raise for `message`, which is about `key`."""
@@ -165,6 +186,7 @@ class Reader:
             kind = typing.get_args(hint)[1]
             return {str(k): self._convert(kind, item, f"{key}.{k}") for k, item in value.items()}
         if hint is float and isinstance(value, int) and not isinstance(value, bool):
+            self._require(abs(value) < _TOO_LARGE, float, value, key)
             return float(value)
         self._require(type(value) is hint, hint, value, key)  # type: bool is a subclass of int
         return value
@@ -178,7 +200,7 @@ class Reader:
                 for number, item in enumerate(value, 1)
             )
         if len(value) != len(kinds):
-            message = f"{key} must have {len(kinds)} values, got {list(value)!r}"
+            message = f"{key} must have {len(kinds)} values, got {_shown(list(value))}"
             raise self.fail(message, key=key)
         return tuple(
             self._convert(kind, item, key) for kind, item in zip(kinds, value, strict=True)
@@ -186,14 +208,15 @@ class Reader:
 
     def _require(self, holds: bool, kind: Any, value: Any, key: str) -> None:
         if not holds:
-            raise self.fail(f"{key} must be {_TYPE_NAMES.get(kind, kind)}, got {value!r}", key=key)
+            what = f"{key} must be {_TYPE_NAMES.get(kind, kind)}, got {_shown(value)}"
+            raise self.fail(what, key=key)
 
 
 def find_problem(rule: Option, value: Any) -> str:
     """Return what is wrong with a value of the right type, to follow its key; "" if nothing is."""
     if rule.choices and value not in rule.choices:
         allowed = ", ".join(str(choice) for choice in rule.choices if choice != "")
-        return f"must be one of {allowed}; got {value!r}"
+        return f"must be one of {allowed}; got {_shown(value)}"
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             continue
@@ -243,7 +266,17 @@ def _without_none(hint: Any) -> Any:
     return kinds[0] if len(kinds) == 1 else Any
 
 
+def _shown(value: Any) -> str:
+    """Return a value as it is written in a message: whole if it is short."""
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        return "a number of more than 300 digits"
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
+
+
 def _text(number: float) -> str:
     """Return a number as people write it: whole ones with all their digits."""
+    if abs(number) >= _TOO_LARGE:
+        return _shown(number)
     is_whole = float(number).is_integer() and abs(number) < _MOST_DIGITS
     return str(int(number)) if is_whole else f"{number:g}"

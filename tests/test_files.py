@@ -108,8 +108,9 @@ def test_sha256_json_depends_on_values_not_on_order() -> None:
 @pytest.mark.parametrize(
     "content, expected",
     [
-        (b"[" * 100_000, "nested too deeply"),
-        (b"\xff{}", "can't decode byte 0xff"),
+        (b"[" * 100_000, "nested more than 100 deep"),
+        (b"[" * 101 + b"]" * 101, "nested more than 100 deep"),
+        (b"\xff{}", "not UTF-8 text at byte 0"),
         (b"{", "Expecting property name"),
         (b"1" * 5000, "integer string conversion"),
     ],

@@ -41,9 +41,9 @@ from edge_retina.progress import ProgressUpdate, show_progress
 from edge_retina.runtime.cutting import ModelCutter, Piece
 from edge_retina.runtime.graph import Graph, OperatorInfo, TensorInfo
 from edge_retina.runtime.image import normalize, stretch
-from edge_retina.runtime.model_file import check_model_file
 from edge_retina.runtime.ops import delegate_partitions
 from edge_retina.runtime.parts import PARTS, parts_of
+from edge_retina.runtime.safe_opening import prove_file
 from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import is_image
 
@@ -80,7 +80,7 @@ def profile_model(
         BenchmarkError: LiteRT can't run it.
         ModelError: not a whole TFLite file.
     """
-    check_model_file(path)
+    prove_file(path)
     content = path.read_bytes()
     cutter = ModelCutter(content, where=str(path))
     kernels = Kernels(backend, threads)

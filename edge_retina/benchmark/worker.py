@@ -28,6 +28,7 @@ from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, Wo
 from edge_retina.benchmark.team import MEMBER, MemberError, measure_team
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.runtime.image import load_image
+from edge_retina.runtime.safe_opening import crashes_are_contained
 
 
 def measure(task: WorkerTask) -> WorkerResult:
@@ -96,6 +97,7 @@ def _write(stream: TextIO, document: dict[str, Any]) -> None:
 def main() -> int:
     """Read the task, do it, write the answer; return the exit code."""
     end_with_parent()
+    crashes_are_contained()
     # Libraries print to standard output, also from C++: it becomes standard error for them
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

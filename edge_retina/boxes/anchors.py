@@ -13,6 +13,9 @@ Shape = tuple[float, float]  # height, width in pixels at the network's input
 # (height / width) around a base side of four strides.
 _BASE_STRIDES = 4.0
 _CENTRE = 0.5  # of a cell, in strides
+_MOST_PIXELS = 8192  # of a side
+_MOST_LEVELS = 12
+_MOST_ANCHORS = 2**22  # 64 MiB of boxes; 4096 x 4096 pixels have 3.1 million on P3 to P7
 _SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 _RATIOS = (0.5, 1.0, 2.0)
 
@@ -33,6 +36,28 @@ class AnchorGrid:
     min_level: int
     shapes: tuple[tuple[Shape, ...], ...]
     offsets: tuple[float, ...] = ()
+
+    def problem(self) -> str:
+        """Return why a grid that was read from a file can't be one; "" if it can.
+
+        Both the numbers and the memory that all anchors take are bounded.
+        """
+        if not all(1 <= side <= _MOST_PIXELS for side in self.image_hw):
+            return f"image_hw is {self.image_hw}, expected sides of 1..{_MOST_PIXELS}"
+        if not (0 <= self.min_level <= _MOST_LEVELS and 1 <= len(self.shapes) <= _MOST_LEVELS):
+            return f"it has {len(self.shapes)} levels from {self.min_level} on"
+        counts = {len(level) for level in self.shapes}
+        if len(counts) > 1 or 0 in counts:
+            return f"its levels have {sorted(counts)} shapes; expected equally many, one or more"
+        sides = [side for level in self.shapes for shape in level for side in shape]
+        if not all(0 < side < math.inf for side in sides):
+            return "a side of its shapes is not above 0"
+        if self.offsets and len(self.offsets) != len(self.shapes):
+            return f"it has {len(self.offsets)} offsets for {len(self.shapes)} levels"
+        if not all(map(math.isfinite, self.offsets)):
+            return "an offset is not a number"
+        count = sum(self.level_counts())
+        return f"it has {count} anchors, more than {_MOST_ANCHORS}" if count > _MOST_ANCHORS else ""
 
     @property
     def levels(self) -> tuple[int, ...]:

@@ -151,7 +151,7 @@ def _with_exif(raw_hw: tuple[int, int], exif: bytes) -> ImageHeader:
     if not exif:
         return ImageHeader(raw_hw)
     try:
-        tags = read_tiff_tags(io.BytesIO(exif))
+        tags = read_tiff_tags(io.BytesIO(exif), is_exif=True)
     except struct.error:
         return ImageHeader(raw_hw)  # a damaged block is ignored by OpenCV too
     orientation = tiff_tags.ORIENTATION

@@ -32,8 +32,13 @@ class TiffTags:
     more_pages: bool
 
 
-def read_tiff_tags(stream: BinaryIO) -> TiffTags:
+def read_tiff_tags(stream: BinaryIO, *, is_exif: bool = False) -> TiffTags:
     """Read the first directory; `stream` begins with the TIFF header.
+
+    Args:
+        stream: of a TIFF file or an EXIF block.
+        is_exif: take the header as OpenCV does, which decodes the picture: any two letters but
+            "II" mean that the first byte of a number is the highest.
 
     Source: TIFF 6.0, section 2: the header points to a directory of 12-byte entries, which hold
     their value or, if it is longer than 4 bytes, its place.
@@ -44,6 +49,8 @@ def read_tiff_tags(stream: BinaryIO) -> TiffTags:
     start = stream.seek(0, 1)
     mark = stream.read(4)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(mark)
+    if is_exif and mark[2:] == b"\0*" and mark[:2] != b"II":
+        order = ">"
     if order is None:
         raise struct.error(f"no TIFF header: {mark!r}")
     (place,) = struct.unpack(f"{order}I", stream.read(4))

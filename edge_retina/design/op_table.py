@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,12 @@ from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.operator import Operator
 from edge_retina.design.frame import Frame
 from edge_retina.errors import BenchmarkError
-from edge_retina.files import write_json
+from edge_retina.files import load_json, write_json
+from edge_retina.schema import Reader
 
 SCHEMA_VERSION = 1
 _RUNTIME = "ai-edge-litert"
+_MOST_MS = 1e9
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,19 @@ def load_table(path: Path, empty: OpTable) -> OpTable:
     if not path.exists():
         return empty
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = load_json(path)
         if tree["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema_version {tree['schema_version']!r}, not {SCHEMA_VERSION}")
+        reader = Reader(str(path), BenchmarkError, remedy="name another file with --op-table")
         table = dataclasses.replace(
             empty,
-            environment=Environment(**tree["environment"]),
+            environment=reader.read(Environment, tree["environment"]),
             backend=tree["backend"],
             threads=tree["threads"],
-            operators={_read(Operator, entry): entry["ms"] for entry in tree["operators"]},
-            frames={_read(Frame, entry): entry["ms"] for entry in tree["frames"]},
+            operators=_times(Operator, tree["operators"]),
+            frames=_times(Frame, tree["frames"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BenchmarkError(
             f"{path}: not an op table of 'edge-retina design' ({type(error).__name__}: {error}); "
             "name another file with --op-table"
@@ -127,4 +129,15 @@ def _entries(times_ms: Mapping[Any, float]) -> list[dict[str, Any]]:
 
 
 def _read(cls: type, entry: Mapping[str, Any]) -> Any:
-    return cls(**{name: value for name, value in entry.items() if name != "ms"})
+    values = {name: value for name, value in entry.items() if name != "ms"}
+    return Reader("an entry", BenchmarkError).read(cls, values)
+
+
+def _times(cls: type, entries: Any) -> dict[Any, float]:
+    return {_read(cls, entry): _ms(entry["ms"]) for entry in entries}
+
+
+def _ms(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _MOST_MS:
+        raise ValueError(f"a time of {value!r} ms")
+    return float(value)

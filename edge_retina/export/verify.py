@@ -18,6 +18,7 @@ from edge_retina.model.keras import keras
 from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
+from edge_retina.runtime.safe_opening import trust_file
 from edge_retina.runtime.tensor_contract import DETECTIONS
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ def verify_file(
             than the tolerance allows by any; names the output.
     """
     tolerance = _TOLERANCES[precision]
+    trust_file(path)
     images = [load_image(picture) for picture in pictures]
     expected = [reference.predict(image).above(_SCORE) for image in images]
     found = {}

@@ -18,6 +18,7 @@ import yaml
 from edge_retina.boxes.anchors import Shape
 from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.errors import ModelError
+from edge_retina.files import read_small_text
 from edge_retina.imports.checkpoint import Checkpoint
 from edge_retina.imports.family import Family, Imported
 from edge_retina.imports.parts import NORM as NORM_VARIABLES
@@ -249,11 +250,11 @@ def _params(checkpoint: Path) -> dict[str, Any]:
         )
         return {}
     try:
-        params: Any = yaml.safe_load(path.read_text(encoding="utf-8"))["task"]["model"]
+        params: Any = yaml.safe_load(read_small_text(path))["task"]["model"]
         activation = params["norm_activation"]["activation"]
         parts = (params["head"], params["decoder"]["fpn"])
         separable = [part["use_separable_conv"] for part in parts]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: is not of a RetinaNet of the Model Garden ({error!r})") from None
     if activation != _ACTIVATION or not all(separable):
         raise ModelError(

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_retina.boxes.anchors import Shape
 from edge_retina.errors import ModelError
+from edge_retina.files import read_small_file
 from edge_retina.imports.checkpoint import Checkpoint
 from edge_retina.imports.family import Family, Imported
 from edge_retina.imports.parts import NORM as NORM_VARIABLES
@@ -129,7 +130,7 @@ def _size_of_pipeline(checkpoint: Path) -> tuple[int, int] | None:
     """Return the input size of the config beside a checkpoint, or above its directory."""
     places = [directory / _PIPELINE for directory in (checkpoint.parent, checkpoint.parent.parent)]
     for place in filter(Path.is_file, places):
-        found = _RESIZER.search(place.read_text(encoding="utf-8", errors="replace"))
+        found = _RESIZER.search(read_small_file(place).decode("utf-8", "replace"))
         if found:
             return int(found.group(1)), int(found.group(2))
     return None

@@ -8,13 +8,19 @@ import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import ExportConfig
-from edge_retina.errors import RunError
+from edge_retina.errors import RunError, first_line
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.raw_outputs import decode_logits
+
+# What h5py and Keras make of a damaged file
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError),
+    *(OverflowError, MemoryError, AssertionError, tf.errors.OpError),
+)
 
 
 class KerasPredictor:
@@ -70,15 +76,23 @@ def load_float_model(run: RunDirectory) -> keras.Model:
     config, labels = run.load_config(), run.load_labels()
     weights = run.require_unchanged(run.float_weights, stage="train", made_by="train")
     model = build_retinanet(config.model, num_classes=len(labels), anchors=run.load_anchors())
-    try:
-        model.load_weights(str(weights))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # what h5py makes of damage
-        reason = str(error).splitlines()[0]
-        raise RunError(
-            f"{weights}: can't be read ({reason}): damaged, or of another network than that of "
-            "config.toml; restore it, or train again in a new directory"
-        ) from None
+    load_weights(model, weights)
     return model
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights of a RUN's float model.
+
+    Raises:
+        RunError: damaged, or of another network.
+    """
+    try:
+        model.load_weights(str(path))
+    except _DAMAGED as error:
+        raise RunError(
+            f"{path}: can't be read ({first_line(error)}): damaged, or of another network than "
+            "that of config.toml; restore it, or train again in a new directory"
+        ) from None
 
 
 def load_keras_predictor(run: str) -> KerasPredictor:

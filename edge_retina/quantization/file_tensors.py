@@ -13,6 +13,7 @@ from flatbuffers import Builder
 from edge_retina.layer_names import layer_of_tensor
 from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.model_file import MODEL_IDENTIFIER
+from edge_retina.runtime.safe_opening import prove_file
 from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 _COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
@@ -27,6 +28,7 @@ class FileTensors:
 
     def __init__(self, path: Path, *, use_xnnpack: bool) -> None:
         """Open a file whose input is uint8."""
+        prove_file(path)
         graph = read_graph(path)
         self._tensors = {}
         for operator in graph.operators:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_retina.errors import RunError
+from edge_retina.errors import RunError, first_line
 from edge_retina.files import atomic_path, load_json, write_json
 from edge_retina.int8.recipe import Recipe, recipe_from_dict
 from edge_retina.model.deploy import build_deploy_graph
@@ -20,8 +21,14 @@ from edge_retina.quantization.kernels import kernel_of
 from edge_retina.quantization.quantized_model import QuantizedModel
 from edge_retina.quantization.wrapping import build_quantized_model
 from edge_retina.run_directory import RunDirectory
+from edge_retina.schema import Reader
 
 _WEIGHTS, _RECORD = "weights.npz", "quantization.json"
+# What numpy and zipfile raise for a damaged archive, and Keras for arrays of another network
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(LookupError, TypeError, OverflowError, MemoryError, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,11 @@ def load_record(run: RunDirectory, method: str) -> QuantizationRecord:
     """
     path = run.require(run.quantized_dir(method) / _RECORD, f"quantize --method {method}")
     try:
-        return QuantizationRecord(**load_json(path))
-    except (ValueError, TypeError) as error:
+        tree = load_json(path)
+    except ValueError as error:
         raise RunError(f"{path}: damaged ({error}); quantize again") from None
+    reader = Reader(str(path), RunError, remedy="quantize again")
+    return reader.read(QuantizationRecord, tree)
 
 
 def deploy_graph(trained: keras.Model, recipe: Recipe, *, relu: str) -> keras.Model:
@@ -107,14 +116,26 @@ def load_quantized(
         stage=f"quantize-{method}",
         made_by=f"quantize --method {method}",
     )
+    load_weights(quantized, weights)
     try:
-        with np.load(weights) as arrays:
-            values = dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"{weights}: damaged ({error}); quantize again") from None
-    quantized.set_weights(values)
-    quantized.set_activation_ranges(record.ranges)
+        quantized.set_activation_ranges(record.ranges)
+    except KeyError as error:
+        where = run.quantized_dir(method) / _RECORD
+        raise RunError(f"{where}: has no range of {error}; quantize again") from None
     return quantized, record
+
+
+def load_weights(quantized: QuantizedModel, path: Path) -> None:
+    """Set kernels and biases from the file of `save_quantized`.
+
+    Raises:
+        RunError: damaged, or of another network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            quantized.set_weights(dict(arrays))
+    except _DAMAGED as error:
+        raise RunError(f"{path}: damaged ({first_line(error)}); quantize again") from None
 
 
 def float_twin(

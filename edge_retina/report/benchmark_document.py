@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from edge_retina.benchmark.results import SCHEMA_VERSION
+from edge_retina.benchmark.environment import Environment
+from edge_retina.benchmark.results import (
+    SCHEMA_VERSION,
+    BenchmarkReport,
+    BenchmarkResult,
+    Comparison,
+)
 from edge_retina.errors import BenchmarkError
+from edge_retina.files import load_json
+from edge_retina.schema import Reader
 
 # What the pages can't do without; everything else may be missing in a document of another version
 _DOCUMENT = ("environment", "results", "comparisons")
 _RESULT = ("model", "precision", "backend", "threads", "size_bytes", "init_ms", "latency_ms")
+_COMPARISON = ("model", "backend", "threads", "reference", "ratio", "low", "high", "verdict")
+# Fields of a result that the document has as texts
+_TEXTS = {"warnings": tuple[str, ...], "warning_codes": tuple[str, ...], "verdict": str}
 
 Result = Mapping[str, Any]
 ResultKey = tuple[str, str, int]
@@ -25,13 +35,13 @@ def read_benchmark(path: Path) -> dict[str, Any]:
         BenchmarkError: it can't be read, or it is something else.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = load_json(path)
     except OSError as error:
         reason = error.strerror or error
         raise BenchmarkError(
             f"{path}: can't be read ({reason}); name the file that benchmark --json wrote"
         ) from None
-    except ValueError as error:  # of JSON and of UTF-8
+    except ValueError as error:
         raise BenchmarkError(f"{path}: not JSON ({error}); {_EXPECTED}") from None
     _check(document, path)
     return dict(document)
@@ -53,10 +63,20 @@ def _check(document: Any, path: Path) -> None:
         raise BenchmarkError(f"{path}: no {', '.join(missing)}; {_EXPECTED}")
     if not document["results"]:
         raise BenchmarkError(f"{path}: it has no results; measure at least one model")
-    for number, result in enumerate(document["results"]):
-        missing = [name for name in _RESULT if name not in result]
-        if missing:
-            raise BenchmarkError(f"{path}: results[{number}] has no {', '.join(missing)}")
+    reader = Reader(str(path), BenchmarkError, remedy=_EXPECTED, ignore_unknown=True)
+    for name, cls in (("results", BenchmarkResult), ("comparisons", Comparison)):
+        if not isinstance(document[name], list):
+            raise reader.fail(f"'{name}' must be a list")
+        for number, item in enumerate(document[name]):
+            reader.check_present(cls, item, prefix=f"{name}[{number}].", **_TEXTS)
+    for name, needed in (("results", _RESULT), ("comparisons", _COMPARISON)):
+        for number, item in enumerate(document[name]):
+            missing = [key for key in needed if key not in item]
+            if missing:
+                raise BenchmarkError(f"{path}: {name}[{number}] has no {', '.join(missing)}")
+    rest = {name: value for name, value in document.items() if name not in _DOCUMENT}
+    reader.check_present(BenchmarkReport, rest)
+    reader.check_present(Environment, document["environment"], prefix="environment.")
 
 
 def result_key(item: Result) -> ResultKey:

@@ -7,13 +7,13 @@ A line is one JSON object with a `step` and either losses
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_retina.errors import RunError
+from edge_retina.files import parse_json, read_small_file
 
 _LOSSES = ("loss", "cls_loss", "box_loss", "distance")  # in the order of LossPoint
 
@@ -86,23 +86,28 @@ def read_records(path: Path | str) -> tuple[list[dict[str, Any]], tuple[str, ...
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_small_file(path).decode("utf-8", "replace").split("\n")
+    except ValueError as error:
+        raise RunError(f"{path}: {error}; expected a log with one JSON object a line") from None
     except OSError as error:
         reason = error.strerror or error
         raise RunError(
             f"{path}: can't be read ({reason}); train first with 'edge-retina train'"
         ) from None
     records: list[dict[str, Any]] = []
+    if lines[-1:] == [""]:  # what follows the last line's end
+        lines.pop()
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ValueError as error:
             if number == len(lines):
                 return records, (f"{path.name}: the last line was cut off and is left out.",)
             raise RunError(f"{path}, line {number}: not JSON ({error}); remove the line") from None
         if not isinstance(record, dict) or type(record.get("step")) is not int:
             raise RunError(
-                f"{path}, line {number}: expected an object with an integer 'step', got {record!r}"
+                f"{path}, line {number}: expected an object with an integer 'step', got "
+                f"{line[:200]}; remove the line"
             )
         records.append(record)
     return records, ()
@@ -131,6 +136,11 @@ def _number(record: dict[str, Any], key: str, where: str) -> float | None:
     value = record.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RunError(f"{where}: '{key}' must be a number, got {value!r}")
-    return float(value) if math.isfinite(value) else None
+    try:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, OverflowError):  # JSON knows integers that no float can hold
+        text = "one of too many digits" if type(value) is int else repr(value)[:200]
+        raise RunError(f"{where}: '{key}' must be a number, got {text}; remove the line") from None
+    return number if math.isfinite(number) else None

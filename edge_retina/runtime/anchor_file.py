@@ -110,15 +110,17 @@ def load_anchors(path: Path) -> AnchorSet:
             raise ModelError(
                 f"--anchors {path}: unknown field '{name}'; {choices_hint(name, _FIELDS)}"
             )
-    if tree.get("order", "yxhw") not in _ORDERS:
+    if tree.get("order", "yxhw") not in tuple(_ORDERS):  # a tuple: it may be a list or an object
         raise ModelError(f"--anchors {path}: 'order' must be one of {', '.join(_ORDERS)}")
     try:
         found = AnchorSet.from_dict({"scales": CODE_SCALES, **tree})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"--anchors {path}: not numbers ({error})") from None
     rows = (*found.anchors, found.scales)
     if not found.anchors or any(len(row) != len(CODE_SCALES) for row in rows):
         raise ModelError(f"--anchors {path}: each anchor, and 'scales', must be 4 numbers")
+    if not np.isfinite(rows).all():
+        raise ModelError(f"--anchors {path}: each anchor, and 'scales', must be finite numbers")
     if not all(found.scales) or any(min(row[2:]) <= 0 for row in found.anchors):
         raise ModelError(f"--anchors {path}: scales, heights and widths must be above 0")
     return found

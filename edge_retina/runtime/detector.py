@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from edge_retina.errors import ModelError
+from edge_retina.errors import ModelError, first_line
 from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import MEAN, STD, normalize, stretch
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
@@ -19,6 +20,7 @@ from edge_retina.runtime.raw_outputs import (
     load_levels_decoder,
     load_raw_decoder,
 )
+from edge_retina.runtime.safe_opening import prove_file
 from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
@@ -113,10 +115,13 @@ class TFLiteDetector:
 
         Without NMS inside: box codes (1, A, 4) and scores (1, A, K), or the heads of each level as
         they are.
+
+        Raises:
+            ModelError: an operator refuses its input.
         """
-        self._interpreter.set_tensor(self._input["index"], tensor)
-        self._interpreter.invoke()
-        return tuple(map(self._interpreter.get_tensor, self._output_indices))
+        return run_network(
+            self.path, self._interpreter, self._input["index"], tensor, self._output_indices
+        )
 
     def postprocess(self, raw: RawOutputs) -> Detections:
         """Take the used rows, best score first; decode and suppress what has no NMS inside.
@@ -159,8 +164,9 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
     """Open a .tflite file of any kind, with its tensors allocated.
 
     Raises:
-        ModelError: LiteRT can't.
+        ModelError: LiteRT can't, or would end this process; see `prove_file`.
     """
+    prove_file(path)
     resolver = (
         OpResolverType.AUTO if use_xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
@@ -171,10 +177,9 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
         with without_start_up_lines():
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # LiteRT verifies the whole flatbuffer first
-        reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"{path}: LiteRT can't open the model ({reason}); if it was cut off in copying, "
-            "copy it again, else export it again"
+            f"{path}: LiteRT can't open the model ({first_line(error)}); if it was cut off in "
+            "copying, copy it again, else export it again"
         ) from None
     return interpreter
 
@@ -190,6 +195,28 @@ def _find_decoder(
         return None
     check_label_count(path, labels, raw["K"])
     return load_raw_decoder(path, num_anchors=raw["A"])
+
+
+def run_network(
+    path: Path,
+    interpreter: Interpreter,
+    place: int,
+    tensor: np.ndarray,
+    outputs: Sequence[int],
+) -> RawOutputs:
+    """Set the input at `place`, run the network, and return the tensors of `outputs`.
+
+    Raises:
+        ModelError: an operator refuses what it is given.
+    """
+    try:
+        interpreter.set_tensor(place, tensor)
+        interpreter.invoke()
+        return tuple(map(interpreter.get_tensor, outputs))
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: LiteRT can't run the model ({first_line(error)}); copy or export it again"
+        ) from None
 
 
 def _check_input(path: Path, interpreter: Interpreter, *, int8: bool) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.label_files import BUILT_IN, Labels, find_labels, load_labels
 from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 from edge_retina.runtime.metadata import read_detector_options, read_metadata
-from edge_retina.runtime.model_file import check_model_file
+from edge_retina.runtime.model_file import check_manifest_hash, check_model_file
 from edge_retina.runtime.normalization import (
     NORMALIZATIONS,
     Normalization,
@@ -60,6 +60,8 @@ def foreign_settings(
         ModelError: not a TFLite file, or foreign and of no known form, or without what it needs.
     """
     check_model_file(path)
+    if not choices:
+        check_manifest_hash(path)
     interpreter = open_interpreter(path, 1, False)
     if spare_exports and is_listed(path):
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from edge_retina.errors import ModelError
 from edge_retina.runtime.anchor_file import AnchorSet
 from edge_retina.runtime.detections import Detections
-from edge_retina.runtime.detector import open_interpreter, precision_of
+from edge_retina.runtime.detector import open_interpreter, precision_of, run_network
 from edge_retina.runtime.foreign import read_input, read_outputs
 from edge_retina.runtime.foreign_settings import ForeignSettings
 from edge_retina.runtime.formats.output_format import DecodeContext
@@ -119,9 +119,9 @@ class ForeignDetector:
 
     def invoke(self, prepared: PreparedPicture) -> ForeignOutputs:
         """Run the network."""
-        self._interpreter.set_tensor(self._input_index, prepared.tensor)
-        self._interpreter.invoke()
-        values = tuple(map(self._interpreter.get_tensor, self._output_indices))
+        values = run_network(
+            self.path, self._interpreter, self._input_index, prepared.tensor, self._output_indices
+        )
         return ForeignOutputs(values, prepared.placement)
 
     def postprocess(self, raw: ForeignOutputs) -> Detections:

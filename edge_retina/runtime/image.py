@@ -14,12 +14,18 @@ import numpy as np
 
 from edge_retina import MAX_IMAGE_PIXELS
 from edge_retina.errors import DatasetError
+from edge_retina.runtime.picture_size import FORMATS, count_scans, stated_pixels
 from edge_retina.stored_files import read_bytes
 
 # (uint8 - MEAN) / STD is the network's input. 128 and 128 make the int8 input exact: scale 1/128
 # and zero point 128, so a pixel value is its own quantised value and padding zeros stay zeros.
 MEAN = 128.0
 STD = 128.0
+# Pictures of few colours may be small files, but up to these pixels they are decoded in 0.2 GB.
+# Above, a photo has one byte for some 10 pixels; what has one for 200 was made to fill the memory.
+_FREE_PIXELS = 40_000_000
+_MOST_PIXELS_PER_BYTE = 200
+_MOST_SCANNED_PIXELS = 12 * MAX_IMAGE_PIXELS  # encoders write about ten scans, and small pictures
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # ITU-T T.81, table B.1: SOI and EOI
 
 
@@ -43,6 +49,7 @@ def decode_image(data: bytes, *, name: str) -> np.ndarray:
         raise DatasetError(f"{name}: file is empty; expected a picture")
     if data[:2] == _JPEG_START and jpeg_is_cut_off(data):
         raise DatasetError(f"{name}: JPEG is cut off (no end marker); copy the file again")
+    refuse_bomb(data, name)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -53,10 +60,34 @@ def decode_image(data: bytes, *, name: str) -> np.ndarray:
             ) from None
         raise DatasetError(f"{name}: can't be decoded ({error.err}); expected a picture") from None
     if image is None:
-        raise DatasetError(
-            f"{name}: not a picture that OpenCV can decode (JPEG, PNG, WebP, BMP ...)"
-        )
+        raise DatasetError(f"{name}: not a picture that OpenCV can decode ({FORMATS})")
     return image
+
+
+def refuse_bomb(data: bytes, name: str) -> None:
+    """Refuse what is small and takes gigabytes, minutes, or a decoder that nothing else needs.
+
+    Raises:
+        DatasetError: says which.
+    """
+    pixels = stated_pixels(data)
+    if pixels is None:
+        raise DatasetError(f"{name}: not a picture that OpenCV can decode ({FORMATS})")
+    if pixels > MAX_IMAGE_PIXELS:
+        raise DatasetError(
+            f"{name}: its header states more pixels than the allowed "
+            f"{MAX_IMAGE_PIXELS // 10**6} million; make the picture smaller"
+        )
+    if pixels > max(_FREE_PIXELS, _MOST_PIXELS_PER_BYTE * len(data)):
+        raise DatasetError(
+            f"{name}: states {pixels // 10**6} million pixels in {len(data)} bytes, as no photo "
+            "does (a guard against decompression bombs); make the picture smaller"
+        )
+    if data[:2] == _JPEG_START and count_scans(data) * pixels > _MOST_SCANNED_PIXELS:
+        raise DatasetError(
+            f"{name}: a JPEG of {pixels // 10**6} million pixels in {count_scans(data)} scans, "
+            "which takes minutes to decode; save it again as a baseline JPEG"
+        )
 
 
 def jpeg_is_cut_off(data: bytes) -> bool:

@@ -11,12 +11,13 @@ from typing import Any
 
 from ai_edge_litert.interpreter import Interpreter
 
-from edge_retina.errors import ModelError
+from edge_retina.errors import ModelError, first_line
 from edge_retina.runtime.clients import ClientVerdict, judge_clients
 from edge_retina.runtime.delegates import DelegateEstimate, estimate_delegates
 from edge_retina.runtime.graph import Graph, OperatorInfo, TensorInfo, read_graph
 from edge_retina.runtime.metadata import read_metadata
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
+from edge_retina.runtime.safe_opening import prove_file
 from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 SCHEMA_VERSION = 1
@@ -92,6 +93,7 @@ def inspect_model(path: Path) -> Inspection:
     Raises:
         ModelError: it is no TFLite file, or not a whole one.
     """
+    prove_file(path)
     graph = read_graph(path)
     content = path.read_bytes()
     xnnpack, xnnpack_error = _measure_xnnpack(path)
@@ -133,19 +135,15 @@ def _measure_xnnpack(path: Path) -> tuple[DelegateInfo | None, str]:
         interpreter = Interpreter(model_path=str(path), num_threads=1)
     except (RuntimeError, ValueError) as error:  # the flatbuffer is verified here
         raise ModelError(
-            f"{path}: LiteRT can't open the model ({_first_line(error)}); if it was cut off in "
+            f"{path}: LiteRT can't open the model ({first_line(error)}); if it was cut off in "
             "copying, copy it again"
         ) from None
     try:
         with without_start_up_lines():
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # an unknown custom operator, or a wrong shape
-        return None, _first_line(error)
+        return None, first_line(error)
     return count_delegate_partitions(interpreter), ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _count(graph: Graph) -> tuple[OperatorCount, ...]:

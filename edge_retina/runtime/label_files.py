@@ -7,17 +7,16 @@ Known kinds: one name a line; `0 person` lines (Coral); YAML with `names` (Ultra
 from __future__ import annotations
 
 import ast
-import json
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_retina.coco_names import COCO_CLASSES
-from edge_retina.errors import ModelError
-from edge_retina.runtime.model_file import LABELS_NAME
+from edge_retina.errors import ModelError, first_line
+from edge_retina.files import decode_text, parse_json, read_small_text
+from edge_retina.runtime.model_file import LABELS_NAME, files_inside
 
 ULTRALYTICS_YAML = "metadata.yaml"
 UNNAMED = "???"  # a class number that has no class, as the label maps of COCO detectors write it
@@ -78,9 +77,9 @@ def load_labels(chosen: str) -> Labels:
         return Labels(BUILT_IN[chosen], f"--labels {chosen}")
     path = Path(chosen)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ModelError(f"--labels {path}: not UTF-8 text; expected one name a line") from None
+        text = read_small_text(path)
+    except ValueError as error:
+        raise ModelError(f"--labels {path}: {error}; expected one name a line") from None
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(
@@ -107,15 +106,7 @@ def find_labels(path: Path) -> Labels | None:
 
 
 def _labels_inside(path: Path) -> Labels | None:
-    if not zipfile.is_zipfile(path):
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if _is_small(name)}
-    except zipfile.BadZipFile as error:
-        raise ModelError(
-            f"{path}: the archive at its end is broken ({error}); copy the model again"
-        ) from None
+    files = files_inside(path, lambda name: name.endswith((".txt", ".json")))
     for name in _INSIDE:
         if name in files:
             where = f"{path}, {name} inside"
@@ -131,16 +122,12 @@ def _labels_inside(path: Path) -> Labels | None:
         raise ModelError(f"{where}: not UTF-8 text; pass --labels FILE") from None
 
 
-def _is_small(name: str) -> bool:
-    return name.endswith((".txt", ".json"))
-
-
 def _literal(content: bytes, where: str) -> Any:
     """Read a JSON object, or a Python literal as older exporters wrote it."""
     try:
-        text = content.decode("utf-8")
-        return json.loads(text) if where.endswith(".json inside") else ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+        text = decode_text(content)
+        return parse_json(text) if where.endswith(".json inside") else ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ModelError(f"{where}: can't be read ({error}); pass --labels FILE") from None
 
 
@@ -151,8 +138,9 @@ def _parse(text: str, path: Path) -> tuple[str, ...]:
 
         try:
             tree = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = str(error).splitlines()[0]
+        # ValueError: a day such as 2024-99-99
+        except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+            reason = first_line(error)
             raise ModelError(f"{path}: not valid YAML ({reason})") from None
         return _ultralytics(tree, str(path))
     if suffix == ".pbtxt":
@@ -191,7 +179,7 @@ def _ultralytics(tree: Any, where: str) -> tuple[str, ...]:
     if isinstance(names, Mapping):
         try:
             names_by_number = {int(key): str(value) for key, value in names.items()}
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ModelError(f"{where}: 'names' must be numbered from 0") from None
     elif isinstance(names, Sequence) and not isinstance(names, str):
         names_by_number = {index: str(value) for index, value in enumerate(names)}

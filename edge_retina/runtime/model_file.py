@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
+import os
+import stat
+import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_retina.errors import ModelError
@@ -13,8 +18,12 @@ from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 LABELS_NAME = "labels.txt"
 MODEL_IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
 _MOST_LABEL_BYTES = 1_000_000  # ten thousand long names; deflated, gigabytes fit into a small file
+_MOST_FILES_INSIDE = 100
 # What zipfile raises for archives that are damaged, encrypted or of a method it doesn't know
-_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, OverflowError)
+_BROKEN_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, RuntimeError, OSError),
+    *(EOFError, OverflowError, ValueError),
+)
 
 
 def check_model_file(path: Path) -> None:
@@ -24,13 +33,17 @@ def check_model_file(path: Path) -> None:
         ModelError: missing, a directory, or another kind of file.
     """
     try:
-        with open(path, "rb") as stream:
-            head = stream.read(8)
+        # Without O_NONBLOCK, opening a pipe waits for whoever writes into it
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            is_ordinary = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            head = stream.read(8) if is_ordinary else b""
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; expected a .tflite model") from None
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{path}: can't be read ({reason}); expected a .tflite model") from None
+    if not is_ordinary:
+        raise ModelError(f"{path}: no ordinary file; expected a .tflite model")
     if head[4:] != MODEL_IDENTIFIER:
         raise ModelError(
             f"{path}: not a TFLite file "
@@ -83,28 +96,40 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def _labels_inside(path: Path) -> tuple[str, ...]:
-    if not zipfile.is_zipfile(
-        path
-    ):  # associated files are a zip archive appended to the flatbuffer
-        return ()
+def files_inside(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """Return the associated files of a .tflite file by name: a zip archive at its end.
+
+    Args:
+        path: of the .tflite file.
+        wanted: whether the file of a name is.
+
+    Raises:
+        ModelError: the archive is broken, or unpacks to more than any labels take.
+    """
+    if not zipfile.is_zipfile(path):
+        return {}
+    found = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            if LABELS_NAME not in archive.namelist():
-                return ()
-            with archive.open(LABELS_NAME) as stream:
-                content = stream.read(_MOST_LABEL_BYTES + 1)
+            for name in filter(wanted, archive.namelist()[:_MOST_FILES_INSIDE]):
+                with archive.open(name) as stream:
+                    found[name] = stream.read(_MOST_LABEL_BYTES + 1)
+                if len(found[name]) > _MOST_LABEL_BYTES:
+                    raise ModelError(
+                        f"{path}, {name} inside: longer than {_MOST_LABEL_BYTES // 10**6} MB; "
+                        "expected one class name a line"
+                    )
     except _BROKEN_ARCHIVE as error:
         raise ModelError(
             f"{path}: the archive with the labels at its end is broken ({error}); "
             "copy or export the model again"
         ) from None
-    where = f"{path}, {LABELS_NAME} inside"
-    if len(content) > _MOST_LABEL_BYTES:
-        raise ModelError(
-            f"{where}: longer than {_MOST_LABEL_BYTES // 10**6} MB; expected one class name a line"
-        )
-    return _lines(content, where=where)
+    return found
+
+
+def _labels_inside(path: Path) -> tuple[str, ...]:
+    content = files_inside(path, lambda name: name == LABELS_NAME).get(LABELS_NAME, b"")
+    return _lines(content, where=f"{path}, {LABELS_NAME} inside")
 
 
 def _labels_of_manifest(path: Path) -> tuple[str, ...]:

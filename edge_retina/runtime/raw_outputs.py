@@ -249,7 +249,8 @@ def anchors_of(manifest: Manifest, where: Path) -> AnchorGrid:
             shapes,
             tuple(map(float, anchors.get("offsets", ()))),
         )
-        grid.boxes_norm()  # fails unless all levels have their shapes and offsets
+        if problem := grid.problem():
+            raise ValueError(problem)
     except _NOT_AS_EXPORTED as error:
         raise _damaged(where, error) from None
     return grid

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_retina.errors import RunError
+from edge_retina.errors import RunError, first_line
 from edge_retina.model.keras import tf
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,11 @@ _UNWRITABLE = (
     tf.errors.PermissionDeniedError,
     tf.errors.FailedPreconditionError,
     tf.errors.NotFoundError,
+)
+# What TensorFlow raises for a missing, cut or altered file, another network, another state.
+_UNREADABLE = (
+    *(tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError, TypeError),
+    *(OverflowError, MemoryError, OSError, AttributeError),
 )
 
 
@@ -99,9 +104,8 @@ class Checkpoints:
         try:
             status = self._checkpoint.read(str(self._directory / name))
             status.assert_existing_objects_matched()
-        # What TensorFlow raises for a missing, cut or altered file, another network, another state.
-        except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as error:
-            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        except _UNREADABLE as error:
+            return first_line(error)
         return ""
 
     def _stored(self) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_retina.errors import RunError, first_line
-from edge_retina.files import naming_full_disk, write_text
+from edge_retina.files import naming_full_disk, parse_json, read_small_text, write_text
 from edge_retina.model.keras import tf
 from edge_retina.training.metric_sinks import MetricSink
 
@@ -116,6 +116,26 @@ def flat_numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 def _lines_until(path: Path, step: int) -> list[str]:
     if not step or not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        lines = read_small_text(path).splitlines(keepends=True)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
     whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut
-    return [line for line in whole if json.loads(line)["step"] <= step]
+    return [line for number, line in enumerate(whole, 1) if _step_of(line, number, path) <= step]
+
+
+def _step_of(line: str, number: int, path: Path) -> int:
+    try:
+        step = parse_json(line)["step"]
+    except (ValueError, TypeError, KeyError, IndexError):
+        step = None
+    if type(step) is not int:
+        raise _damaged(path, f"line {number} is no object with a step")
+    return int(step)
+
+
+def _damaged(path: Path, what: str) -> RunError:
+    return RunError(
+        f"{path}: damaged ({what}); repair or delete it, and the training goes on without what it "
+        "logged before"
+    )

@@ -5,14 +5,24 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import struct
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
 
 from edge_retina.evaluation.matches import Matches
+from edge_retina.files import parse_json
 from edge_retina.model.keras import tf
 from edge_retina.training.loss_window import LossWindow
 from edge_retina.training.selection import EvaluatedState, StateSelection
+
+# What numpy and zipfile raise for an archive that is damaged
+_DAMAGED = (
+    *(ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(MemoryError, OverflowError, NotImplementedError, TypeError, LookupError, AttributeError),
+)
 
 
 class TrainingState(tf.train.experimental.PythonState):
@@ -52,11 +62,21 @@ class TrainingState(tf.train.experimental.PythonState):
         return stream.getvalue()
 
     def deserialize(self, string_value: bytes) -> None:
-        """Take over what `serialize` returned."""
-        with np.load(io.BytesIO(string_value), allow_pickle=False) as file:
+        """Take over what `serialize` returned.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            self._take(string_value)
+        except _DAMAGED as error:
+            raise ValueError(f"the state of the training is damaged ({error!r})") from None
+
+    def _take(self, packed: bytes) -> None:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
             arrays = dict(file)
-        plain = json.loads(arrays["plain"].tobytes())
-        self.step, self.seconds = plain["step"], plain["seconds"]
+        plain = parse_json(arrays["plain"].tobytes().decode("utf-8"))
+        self.step, self.seconds = int(plain["step"]), float(plain["seconds"])
         self.window.values, self.window.figures = plain["window"], plain.get("figures", {})
         states = {
             name: _from_arrays(name, arrays, step=step, mean_ap=mean_ap)

@@ -15,7 +15,7 @@ from edge_retina.coco_names import COCO_CLASSES
 from edge_retina.config import Config, load_config
 from edge_retina.datasets.output_directory import new_directory
 from edge_retina.errors import ModelError
-from edge_retina.files import sha256_file
+from edge_retina.files import read_small_text, sha256_file
 from edge_retina.imports.checkpoint import Checkpoint, checkpoint_sha256
 from edge_retina.imports.family import Imported, Weights
 from edge_retina.imports.parts import fold_input
@@ -122,7 +122,9 @@ def _classes(
             )
         return [number - 1 for number in COCO_CLASSES], tuple(COCO_CLASSES.values())
     try:
-        names = tuple(labels.read_text(encoding="utf-8").split("\n"))
+        names = tuple(read_small_text(labels).split("\n"))
+    except ValueError as error:
+        raise ModelError(f"--labels {labels}: {error}; expected one name a line") from None
     except OSError as error:
         raise ModelError(f"--labels {labels}: can't be read ({error.strerror})") from None
     names = tuple(name.strip() for name in names if name.strip())

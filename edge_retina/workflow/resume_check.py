@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -21,6 +20,7 @@ import numpy as np
 from edge_retina.config import Config
 from edge_retina.errors import TrainingError
 from edge_retina.files import sha256_file, write_text
+from edge_retina.report.metrics_log import read_records
 from edge_retina.run_directory import RunDirectory
 from edge_retina.schema import to_plain
 from edge_retina.workflow.child_process import PROGRAM, sigterm_unwinds
@@ -250,5 +250,5 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _logged(run: RunDirectory) -> list[dict[str, Any]]:
-    lines = run.metrics_file.read_text(encoding="utf-8").splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != _SPEED} for line in lines]
+    records, _ = read_records(run.metrics_file)
+    return [{k: v for k, v in record.items() if k != _SPEED} for record in records]

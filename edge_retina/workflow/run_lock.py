@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_retina.errors import RunError
-from edge_retina.files import naming_full_disk, remove_leftovers
+from edge_retina.files import load_json, naming_full_disk, remove_leftovers
 from edge_retina.run_directory import RunDirectory
 
 LOCK_NAME = ".lock"
@@ -72,7 +72,7 @@ def _holder() -> dict[str, str | int]:
 
 def _holder_text(path: Path) -> str:
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
+        holder = load_json(path)
         return f"process {holder['pid']} on {holder['host']} ({holder['command']})"
     except (OSError, ValueError, KeyError, TypeError):  # it has just begun, or has ended
         return "another process"

@@ -89,7 +89,7 @@ def test_damaged_fields(pinned: Path, changes: dict[str, Any], expected: str) ->
     "text, expected",
     [
         ("{", "not JSON (Expecting property name enclosed in double quotes"),
-        ("\xff", "not JSON ('utf-8' codec can't decode"),
+        ("\xff", "not JSON (not UTF-8 text at byte 0)"),
         ("[]", "not an object; write it again"),
     ],
 )

@@ -19,8 +19,8 @@ from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
 from edge_retina.datasets.threads import map_in_threads
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
-from edge_retina.errors import ImageCode, ImageError
-from edge_retina.runtime.image import jpeg_is_cut_off
+from edge_retina.errors import DatasetError, ImageCode, ImageError
+from edge_retina.runtime.image import jpeg_is_cut_off, refuse_bomb
 from edge_retina.stored_files import read_bytes
 
 THUMBNAIL_SIDE = 16
@@ -77,8 +77,11 @@ def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:
     try:
         header = read_image_header(path)
         data = read_bytes(path)
+        refuse_bomb(data, str(path))
     except ImageError as error:
         return PictureFile(path, error.code, error.reason)
+    except DatasetError as error:
+        return PictureFile(path, "unreadable-image", str(error).removeprefix(f"{path}: "))
     except OSError as error:
         return PictureFile(path, "unreadable-image", str(error.strerror or error))
     kind, digest = sniff_format(data), hashlib.sha256(data).hexdigest()

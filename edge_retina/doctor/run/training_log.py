@@ -88,7 +88,10 @@ def _last_of_each_step(records: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else math.nan
+    try:
+        return float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        return math.nan
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:

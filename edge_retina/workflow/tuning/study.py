@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import json
 import logging
 import statistics
 import time
@@ -18,6 +17,7 @@ from edge_retina.config import Config, load_config
 from edge_retina.datasets import annotations_sha256
 from edge_retina.errors import ConfigError, RunError, TrainingError, first_line
 from edge_retina.files import sha256_json
+from edge_retina.report.metrics_log import read_records
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.context import PreparedData
 from edge_retina.workflow.side_training import is_trained, train_beside
@@ -299,8 +299,7 @@ def measured(run: RunDirectory) -> list[tuple[int, float]]:
     """Return steps and mAP of the evaluations in a RUN's log; empty if there are none."""
     if not run.metrics_file.is_file():
         return []
-    lines = run.metrics_file.read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines if line.endswith("}")]
+    records, _ = read_records(run.metrics_file)
     return [(record["step"], record["mAP"]) for record in records if "mAP" in record]
 
 
