@@ -29,7 +29,7 @@ from edge_retina.runtime.tensor_values import Tensor, dequantize
 # would matter.
 _SMALLEST = 1e-7
 _CODE_NUMBERS = 4  # of a box
-_NOT_AS_EXPORTED = (KeyError, IndexError, TypeError, ValueError)
+_NOT_AS_EXPORTED = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def decode_logits(
