@@ -183,6 +183,21 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert {path.name for path in DOCS} - {"README.md"} <= linked
 
 
+def sentences_of(path: Path) -> Iterator[str]:
+    """The sentences of a page's paragraphs and lists; a link or a piece of code is one word."""
+    text = _CODE.sub("code", _FENCE.sub("", path.read_text(encoding="utf-8")))
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    for block in re.split(r"\n\s*\n|\n\s*(?:-|\d+\.) ", text):
+        if not block.lstrip().startswith(("|", "#", "<!--")):
+            yield from re.split(r"(?<=[.!?:;])\s+", " ".join(block.split()))
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=name_of)
+def test_sentences_have_one_breath(path: Path) -> None:
+    long = [text for text in sentences_of(path) if len(re.findall(r"[\w'%.]+", text)) > 30]
+    assert long == [], "split them"
+
+
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 

@@ -70,9 +70,11 @@ def with_slow_int8_warnings(
 
 
 def _slower_text(item: Comparison) -> str:
+    threads = "1 thread" if item.threads == 1 else f"{item.threads} threads"
     return (
-        f"int8 takes {item.ratio:.2f} times as long as float32 on the device measured "
-        f"(95 % interval {item.low:.2f}..{item.high:.2f}); measure on the device you ship to"
+        f"int8 with {item.backend} and {threads} takes {item.ratio:.2f} times as long as float32 "
+        f"on the device measured (95 % interval {item.low:.2f}..{item.high:.2f}); measure on the "
+        "device you ship to"
     )
 
 

@@ -59,7 +59,7 @@ def _busy(environment: Environment) -> ResultWarning | None:
         return None
     text = (
         f"the machine was busy before the start: load average {environment.load_average:.1f} "
-        f"on {environment.cores} cores"
+        f"on {_cores(environment.cores)}"
     )
     return ResultWarning("busy", text)
 
@@ -117,7 +117,11 @@ def _load(rounds: Sequence[WorkerResult], environment: Environment) -> ResultWar
     lost_ms = sum(ms for item in rounds for ms in item.lost_ms)
     share = lost_ms / sum(ms for item in rounds for ms in item.whole_ms)
     text = (
-        f"other programs kept {statistics.mean(loads):.1f} of {environment.cores} cores busy "
+        f"other programs kept {statistics.mean(loads):.1f} of {_cores(environment.cores)} busy "
         f"meanwhile and had {share:.0%} of the measured time (ratios leave it out); close them"
     )
     return ResultWarning("load", text)
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"

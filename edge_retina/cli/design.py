@@ -114,8 +114,8 @@ def command(
 ) -> None:
     """Find the largest network that a device runs within a time, and write its config.
 
-    Time doesn't depend on weights, so nothing is trained. Single layers are timed on the device,
-    from them the time of every network of a grid is predicted, and the best ones are exported with
+    Time doesn't depend on weights, so nothing is trained. Single layers are timed on the device.
+    From them the time of every network of a grid is predicted. The best ones are exported with
     random weights and timed whole. "Largest" is by multiplications (MACs), which is not accuracy:
     see docs/design.md. --set model.backbone_width=0.5 keeps a field of the grid fixed; other
     fields go into the config as they are.

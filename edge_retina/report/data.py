@@ -98,6 +98,8 @@ class ReportData:
         anchors: None if unknown.
         examples: pictures of the test split.
         layer_errors: what int8 does to each layer, in the order of computation.
+        run: path of the RUN as the user gave it, for commands; "" for none.
+        export: path of its export directory.
         notes: plain sentences that the reader should see first, such as warnings.
     """
 
@@ -113,3 +115,5 @@ class ReportData:
     examples: tuple[ExamplePictures, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()
+    run: str = ""
+    export: str = ""

@@ -12,6 +12,7 @@ from edge_retina.report.data import ExamplePictures, ReportData
 from edge_retina.report.layer_errors import layer_chart, layer_table
 from edge_retina.report.pages import render_template
 from edge_retina.report.pictures import data_uri
+from edge_retina.report.verdict import verdict
 
 
 def write_report(path: Path | str, data: ReportData) -> None:
@@ -26,9 +27,11 @@ def render_report(data: ReportData) -> str:
         title=data.title,
         window_title=data.title,
         subtitle=", ".join(data.labels),
+        verdict=verdict(data),
         headline=sections.headline(data),
         notes=data.notes,
         accuracy=sections.accuracy_table(data.accuracy),
+        class_table=sections.class_table(data.accuracy),
         class_chart=sections.class_chart(data.accuracy),
         latency=sections.latency_table(data.latency),
         latency_chart=sections.latency_chart(data.latency),

@@ -18,6 +18,7 @@ from edge_retina.report.tables import (
     percent,
     score,
 )
+from edge_retina.report.verdict import fastest
 
 OPEN_CLASSES = 20  # with more, a chart by class is folded away
 
@@ -31,11 +32,11 @@ def headline(data: ReportData) -> list[Figure]:
         items.append(Figure("mAP50", score(last.mAP50), f"{last.name}, IoU .50"))
         if last is not first:
             items.append(Figure("mAP kept", percent(last.mAP, of=first.mAP), f"of {first.name}"))
-    fastest = _fastest(data.latency)
-    if fastest is not None:
-        note = f"{fastest.backend}, {_threads(fastest.threads)}, median"
-        items.append(Figure("Latency", f"{milliseconds(fastest.p50_ms)} ms", note))
-        items.append(Figure("Model size", megabytes(fastest.size_bytes), fastest.model))
+    best = fastest(data.latency)
+    if best is not None:
+        note = f"{best.backend}, {_threads(best.threads)}, median"
+        items.append(Figure("Latency", f"{milliseconds(best.p50_ms)} ms", note))
+        items.append(Figure("Model size", megabytes(best.size_bytes), best.model))
     return items
 
 
@@ -53,6 +54,14 @@ def accuracy_table(rows: Sequence[AccuracyRow]) -> Table:
         for row in rows
     ]
     return Table(columns, cells, final_row=True)
+
+
+def class_table(rows: Sequence[AccuracyRow]) -> Table:
+    """Return the AP of every class; empty if no model has any."""
+    labels = list(dict.fromkeys(label for row in rows for label in row.per_class))
+    columns = (Column("Class", text=True), *(Column(row.name) for row in rows))
+    cells = [(label, *(score(row.per_class.get(label)) for row in rows)) for label in labels]
+    return Table(columns, cells, sortable=True)
 
 
 def class_chart(rows: Sequence[AccuracyRow]) -> Chart | None:
@@ -160,11 +169,6 @@ def environment_table(values: Mapping[str, Any]) -> Table:
     columns = (Column("", text=True), Column("", text=True, wraps=True))
     rows = [(name.replace("_", " "), _plain_value(value)) for name, value in values.items()]
     return Table(columns, rows)
-
-
-def _fastest(rows: Sequence[LatencyRow]) -> LatencyRow | None:
-    int8 = [row for row in rows if row.precision == "int8"]
-    return min(int8 or rows, key=lambda row: row.p50_ms, default=None)
 
 
 def _threads(count: int) -> str:

@@ -33,6 +33,7 @@ class Table:
         final_row: the last row is the result and stands out, unless it is the only one.
         stacks: on a narrow page each row becomes a block, for tables with wrapping text.
         named: so too, and each cell has its column's name beside it, for tables with many numbers.
+        sortable: on a page, a click on a column's name sorts the rows by it.
         title: above the table on a terminal; a page has headings of its own.
     """
 
@@ -41,6 +42,7 @@ class Table:
     final_row: bool = False
     stacks: bool = False
     named: bool = False
+    sortable: bool = False
     title: str = ""
 
     def __post_init__(self) -> None:

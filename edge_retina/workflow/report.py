@@ -54,6 +54,8 @@ def write_run_report(context: RunContext, *, layer_errors: Sequence[LayerError])
         examples=_example_images(context),
         layer_errors=tuple(layer_errors),
         notes=(*curves.warnings, *_warnings(benchmark["results"])),
+        run=str(run.root),
+        export=str(run.export_dir),
     )
     write_report(run.report_file, data)
     return run.report_file
