@@ -52,6 +52,7 @@ def test_the_document_has_the_names_of_the_contract(manifest: Manifest) -> None:
     document = manifest.to_dict()
     assert list(document)[:2] == ["schema_version", "edge_retina_version"]
     assert set(document) == {
+        "layouts",
         "schema_version",
         "edge_retina_version",
         "input",
