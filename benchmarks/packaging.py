@@ -40,8 +40,8 @@ LIMIT_MB = 400  # of a base install
 # Of the repository, not of the sdist: the project's own CI and what git is told.
 NOT_IN_SDIST = re.compile(r"\.ci/|\.gitignore$|\.gitattributes$")
 TEST_TOOLS = ("hypothesis", "packaging", "pytest", "pytest-xdist")
-# Of all that a device runs. `--tests` takes others, such as the longer ones of benchmark and doctor.
-DEVICE_TESTS = "boxes,cli,datasets,evaluation,examples,int8,report,runtime"
+# Of what a device runs, those that take a minute or two. `--tests` takes others.
+DEVICE_TESTS = "boxes,evaluation,examples,int8,report,runtime"
 MARKS = "not tf and not slow and not checkout"
 # The demo at its shortest: it shows that every stage works, and finds next to nothing.
 SHORT_DEMO = (

@@ -114,3 +114,12 @@ def test_not_a_manifest(tmp_path: Path, text: str) -> None:
 def test_a_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no such file; expected an export directory's manifest"):
         load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("side", [0, -1, 8193, 400_000])
+def test_a_manifest_can_not_ask_for_any_size(manifest: Manifest, tmp_path: Path, side: int) -> None:
+    document = manifest.to_dict()
+    document["input"]["height"] = side
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=rf"input\.height is {side}, expected 1\.\.8192"):
+        load_manifest(tmp_path)
