@@ -143,7 +143,7 @@ sbom: package  ## add to dist what each image's environment consists of, as Cycl
 
 audit: release-tools  ## look for known vulnerabilities in everything that is pinned with hashes
 	for name in device train release; do \
-	  $(RELEASE)/pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements/$$name.txt; \
+	  $(RELEASE)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements/$$name.txt; \
 	done
 
 lint-workflows: release-tools  ## look for mistakes and unsafe habits in .github
