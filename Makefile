@@ -116,10 +116,19 @@ check-tag:  ## check that TAG is v and the version of the package
 	@version=$$(sed -nE 's/^__version__ = "(.*)"/\1/p' edge_retina/__init__.py); \
 	  [ "$(TAG)" = "v$$version" ] || { echo "TAG is '$(TAG)', but the package is $$version: tag v$$version" >&2; exit 1; }
 
-# The time of the last commit stands in the files, so that the same commit gives the same bytes.
+# The same commit gives the same bytes: every time in the files is that of the commit. setuptools would
+# give the sdist the times and owners of the checkout, so it is packed again.
+COMMITTED = $$(git log -1 --format=%ct)
 package: release-tools  ## build wheel and sdist into dist, with checksums
 	rm -rf dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(RELEASE)/python -m build --no-isolation .
+	SOURCE_DATE_EPOCH=$(COMMITTED) $(RELEASE)/python -m build --no-isolation .
+	cd dist && for sdist in *.tar.gz; do \
+	  tar -xzf $$sdist; \
+	  tar --sort=name --mtime=@$(COMMITTED) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+	    -cf - "$${sdist%.tar.gz}" | gzip -9n > $$sdist.new; \
+	  rm -r "$${sdist%.tar.gz}"; \
+	  mv $$sdist.new $$sdist; \
+	done
 	$(RELEASE)/twine check --strict dist/*
 	cd dist && sha256sum -- * > SHA256SUMS
 
