@@ -111,7 +111,6 @@ def build(buildah: Buildah, stage: str, base: str) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     about = buildah.inspect(tag)["Docker"]["config"]
     return {
-        "name": stage,
         "mb": buildah.size_mb(tag),
         "base_mb": buildah.size_mb(base),
         "build_seconds": round(seconds, 1),
@@ -167,7 +166,7 @@ def main(base: str, only: tuple[str, ...], work: Path, target: Path | None) -> N
     """Build, measure, try; exit code 1 if something failed."""
     work.mkdir(parents=True, exist_ok=True)
     buildah = Buildah(work.resolve())
-    document: dict[str, Any] = {"schema_version": 1, "images": []}
+    document: dict[str, Any] = {"schema_version": 1, "rows": [], "details": {}}
     if target is not None and target.is_file():
         document = json.loads(target.read_text(encoding="utf-8"))
     if base == "debootstrap":
@@ -177,19 +176,31 @@ def main(base: str, only: tuple[str, ...], work: Path, target: Path | None) -> N
     document["engine"] = buildah("--version").strip()
     document["os"] = f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.machine()}"
     for stage in only or SMOKE:
-        if not only and any(image["name"] == stage for image in document["images"]):
+        if not only and stage in document["details"]:
             click.echo(f"{stage}: done before")
             continue
         image = build(buildah, stage, base)
         image["smoke"] = smoke(buildah, stage)
-        others = [old for old in document["images"] if old["name"] != stage]
-        document["images"] = [*others, image]
+        document["details"][stage] = image
+        document["rows"] = [_row(name, found) for name, found in document["details"].items()]
         click.echo(f"{stage}: {image['mb']} MB, of which {image['base_mb']} MB are the base")
         if target is not None:
             write_json(target, document)
-    results = [row["result"] for image in document["images"] for row in image["smoke"]]
-    if not all(result.startswith("passed") for result in results):
+    smokes = [row for image in document["details"].values() for row in image["smoke"]]
+    if not all(row["result"].startswith("passed") for row in smokes):
         raise click.ClickException("a container does not do what it should; see the results above")
+
+
+def _row(name: str, image: dict[str, Any]) -> dict[str, Any]:
+    passed = sum(row["result"].startswith("passed") for row in image["smoke"])
+    return {
+        "image": name,
+        "mb": image["mb"],
+        "base_mb": image["base_mb"],
+        "user": image["user"],
+        "health check": " ".join(image["healthcheck"]),
+        "tried": f"{passed} of {len(image['smoke'])} passed",
+    }
 
 
 if __name__ == "__main__":
