@@ -117,11 +117,11 @@ check-tag:  ## check that TAG is v and the version of the package
 	  [ "$(TAG)" = "v$$version" ] || { echo "TAG is '$(TAG)', but the package is $$version: tag v$$version" >&2; exit 1; }
 
 # The same commit gives the same bytes: every time in the files is that of the commit. setuptools would
-# give the sdist the times and owners of the checkout, so it is packed again.
+# give the sdist the times, owners and modes of the checkout, so it is packed again. The wheel is built from that.
 COMMITTED = $$(git log -1 --format=%ct)
 package: release-tools  ## build wheel and sdist into dist, with checksums
 	rm -rf dist
-	SOURCE_DATE_EPOCH=$(COMMITTED) $(RELEASE)/python -m build --no-isolation .
+	$(RELEASE)/python -m build --sdist --no-isolation .
 	cd dist && for sdist in *.tar.gz; do \
 	  tar -xzf $$sdist; \
 	  tar --sort=name --mtime=@$(COMMITTED) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
@@ -129,6 +129,8 @@ package: release-tools  ## build wheel and sdist into dist, with checksums
 	  rm -r "$${sdist%.tar.gz}"; \
 	  mv $$sdist.new $$sdist; \
 	done
+	umask 022 && SOURCE_DATE_EPOCH=$(COMMITTED) $(RELEASE)/pip wheel --quiet --no-deps --no-build-isolation \
+	  --wheel-dir dist dist/*.tar.gz
 	$(RELEASE)/twine check --strict dist/*
 	cd dist && sha256sum -- * > SHA256SUMS
 
