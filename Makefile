@@ -9,7 +9,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-fast test-slow test-clients fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: help setup demo test test-fast test-slow test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 .PHONY: release-tools requirements check-tag package sbom audit lint-workflows test-package images
 
 help:  ## list the targets
@@ -50,6 +50,14 @@ test-clients: setup  ## compare every client with `edge-retina predict` on EXPOR
 	$(BIN)/python -m tests.clients.run $(EXPORT)/*.tflite $(CLIENT_PICTURES) \
 	  --json benchmarks/results/clients.json --doc docs/clients.md
 
+.venv-interop/stamp: pyproject.toml tests/interop/requirements.txt
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/pip install --quiet --editable . --requirement tests/interop/requirements.txt
+	touch $@
+
+test-interop: .venv-interop/stamp  ## test the adapters to supervision and FiftyOne against the real packages, in .venv-interop
+	.venv-interop/bin/pytest tests/interop
+
 fmt: setup  ## format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
@@ -79,8 +87,12 @@ profile: setup  ## profile the demo, into runs/profile.pstats
 docs: setup  ## check links, commands and snippets of README and docs, the generated pages, and benchmarks/README.md
 	$(BIN)/pytest tests/cli/test_readme_commands.py tests/test_readme.py tests/test_docs.py tests/test_suites.py
 
-references: setup  ## rewrite docs/config.md and docs/cli.md from the code
+test-docs-slow: setup  ## run every snippet of README and docs that can be run, also those that train; takes many minutes
+	$(BIN)/python -m tests.snippets.run --slow
+
+references: setup  ## rewrite the generated pages and schemas in docs/ from the code
 	$(BIN)/python -m docs.site.references
+	$(BIN)/python -m docs.site.schemas
 
 .venv-docs/stamp: docs/site/requirements.txt
 	$(PYTHON) -m venv .venv-docs

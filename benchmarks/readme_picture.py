@@ -11,11 +11,11 @@ import click
 import cv2
 import numpy as np
 
-from edge_retina.cli.models import open_predictor
 from edge_retina.datasets import load_dataset
 from edge_retina.evaluation.drawing import draw_detections
 from edge_retina.files import atomic_path
 from edge_retina.runtime.image import load_image
+from edge_retina.workflow.opening import open_predictor
 
 _PICTURES, _HEIGHT, _GAP = 3, 300, 6
 

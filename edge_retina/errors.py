@@ -23,6 +23,10 @@ from typing import Literal
 ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadable-image"]
 
 
+# The packages of the extra `train`, by the names that they are imported by
+_TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
+
+
 class EdgeRetinaError(Exception):
     """Base class of all errors that the user can fix."""
 
@@ -71,6 +75,21 @@ class BenchmarkError(EdgeRetinaError):
 
 class DeviceLostError(BenchmarkError):
     """A device that was there and is gone: what was measured before stays true."""
+
+
+def missing_extra(error: ImportError, what: str) -> str:
+    """Return one line that says which extra has to be installed; "" if none would help.
+
+    Args:
+        error: of an import.
+        what: that needs the package, to start the line with.
+    """
+    package = (error.name or "").split(".")[0]
+    if package in _TRAINING_PACKAGES:
+        return f'{what} needs the training extra: pip install "edge-retina[train]"'
+    if package == "optuna":
+        return f'{what} needs the tuning extra: pip install "edge-retina[train,tune]"'
+    return ""
 
 
 def choices_hint(got: str, allowed: Iterable[str]) -> str:

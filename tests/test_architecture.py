@@ -126,13 +126,34 @@ def test_tensorflow_is_not_imported_below_the_input_pipeline() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", [".", *sorted(WITH_TENSORFLOW)])
+@pytest.mark.parametrize("name", sorted(WITH_TENSORFLOW))
 def test_importing_a_package_imports_nothing_else(name: str) -> None:
     path = PACKAGE / name / "__init__.py"
     if not path.exists():
         pytest.skip(f"{name} is not built yet")
-    # os: OpenCV's limit of pixels is set before OpenCV is loaded.
-    assert set(imported_names(path)) <= {"__future__", "os"}
+    assert set(imported_names(path)) <= {"__future__"}
+
+
+def test_importing_the_library_imports_nothing_of_others() -> None:
+    """The time of `import edge_retina` is that of what it imports; see tests/api too."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "import edge_retina; new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(new - set(sys.stdlib_module_names)), *sorted(\n"
+        "    name for name in sys.modules if name.startswith('edge_retina.')))"
+    )
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n{code}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.split() == ["edge_retina"]
 
 
 def test_device_packages_work_without_tensorflow() -> None:

@@ -1,4 +1,4 @@
-"""The two pages that are generated from the code: `config.md` and `cli.md`.
+"""The pages that are generated from the code: `config.md`, `cli.md` and `python.md`.
 
 `python -m docs.site.references` writes them; `tests/test_docs.py` fails if they are out of date.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.site.python_page import python_page
 from edge_retina.cli.main import COMMANDS, main
 from edge_retina.config import (
     AUGMENTATION_LEVELS,
@@ -59,7 +60,12 @@ is a RUN, a `.tflite` file or an export directory.
 
 - `edge-retina COMMAND --help` prints the same text as this page.
 - Results go to standard output. Logs and progress go to standard error.
-- `--json FILE` writes the results as JSON; `-` is standard output.
+- `--json FILE` writes the results as JSON; `-` is standard output. JSON schemas describe them:
+  [evaluate](schemas/evaluate.json), [benchmark](schemas/benchmark.json),
+  [predict](schemas/predict.json), [doctor](schemas/doctor.json), [design](schemas/design.json),
+  an export's [manifest.json](schemas/manifest.json), and a line of a RUN's
+  [metrics.jsonl](schemas/metrics.json). A field can be added at any time. If one is removed or
+  changed, the document's version is raised.
 - Commands that use random numbers take `--seed`.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A failure prints one line that
   says why and what to do. `--debug` adds the traceback.
@@ -189,11 +195,15 @@ def _escaped(text: str) -> str:
     return text.replace("*", "\\*").replace("<", "&lt;")
 
 
-PAGES = {"config.md": config_page, "cli.md": cli_page}
+def _python_page() -> str:
+    return python_page(NOTE.format(source="the docstrings of edge_retina"))
+
+
+PAGES = {"config.md": config_page, "cli.md": cli_page, "python.md": _python_page}
 
 
 def write_pages() -> None:
-    """Write both pages into docs/."""
+    """Write the pages into docs/."""
     for name, page in PAGES.items():
         write_text(DIRECTORY / name, page())
 

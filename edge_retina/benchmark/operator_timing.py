@@ -17,6 +17,7 @@ from edge_retina.benchmark.operator import ADD, Operator, operator_model
 from edge_retina.benchmark.runner import Runner
 from edge_retina.files import write_json
 from edge_retina.runtime.detections import Detections
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 # Costs nothing but the call. Its time is taken from that of each operator, because a network
 # enters the interpreter once.
@@ -75,7 +76,8 @@ class OperatorTimer:
             num_threads=self._threads,
             experimental_op_resolver_type=self._resolver,
         )
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
         for _ in range(_WARMUP):
             interpreter.invoke()
         return interpreter

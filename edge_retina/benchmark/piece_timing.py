@@ -14,6 +14,7 @@ from edge_retina.benchmark import backends
 from edge_retina.errors import BenchmarkError
 from edge_retina.progress import ProgressUpdate
 from edge_retina.runtime.cutting import Piece
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 XNNPACK, BUILTIN = map(backends.short_name, (backends.XNNPACK, backends.BUILTIN))
 _FEWEST_RUNS = 3
@@ -72,7 +73,8 @@ class TimedPiece:
         for detail, value in zip(details, given, strict=True):
             if tuple(detail["shape"]) != value.shape:  # a side that the file leaves open
                 self._interpreter.resize_tensor_input(detail["index"], value.shape)
-        self._interpreter.allocate_tensors()
+        with without_start_up_lines():
+            self._interpreter.allocate_tensors()
         for detail, value in zip(details, given, strict=True):
             self._interpreter.set_tensor(detail["index"], value)
         self._interpreter.invoke()  # packs weights and allocates what is allocated late
@@ -110,7 +112,8 @@ def sample_tensors(
     try:
         interpreter = Kernels(BUILTIN, threads).open(content, keep_tensors=True)
         details = interpreter.get_input_details()
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
         for detail, values in zip(details, inputs, strict=True):
             interpreter.set_tensor(detail["index"], values)
         interpreter.invoke()

@@ -44,6 +44,7 @@ from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.model_file import check_model_file
 from edge_retina.runtime.ops import delegate_partitions
 from edge_retina.runtime.parts import PARTS, parts_of
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import is_image
 
 _ROUNDS = 7
@@ -177,7 +178,8 @@ class _Profiler:
 
     def _find_partitions(self, content: bytes) -> tuple[frozenset[int], ...]:
         interpreter = self._kernels.open(content)
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
         return delegate_partitions(interpreter)
 
     def _activations(self, places: Iterable[int]) -> Iterable[TensorInfo]:

@@ -13,7 +13,6 @@ from edge_retina.boxes.anchors import AnchorGrid, size_text
 from edge_retina.boxes.fitting import knee
 from edge_retina.boxes.sources import fewer_shapes_text
 from edge_retina.boxes.square_reach import LONGEST_ASPECT, REACH_IOU
-from edge_retina.cli.configuration import read_config
 from edge_retina.cli.data import skip_invalid_option
 from edge_retina.cli.options import (
     STDOUT,
@@ -24,10 +23,12 @@ from edge_retina.cli.options import (
     out_option,
     seed_option,
 )
-from edge_retina.cli.terminal import Block, show
+from edge_retina.cli.terminal import show
 from edge_retina.config import Config
 from edge_retina.files import write_text
+from edge_retina.report.plain_text import Block
 from edge_retina.report.tables import Column, Table, score
+from edge_retina.workflow.configuration import read_config
 
 if TYPE_CHECKING:
     from edge_retina.boxes.coverage import AnchorCoverage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from click.core import ParameterSource
 
 from edge_retina.benchmark.delegation import DELEGATES, NETWORK, RequiredDelegate
 from edge_retina.benchmark.device_options import DeviceOptions
-from edge_retina.benchmark.runner import Runner, device_usages, open_runner
+from edge_retina.benchmark.runner import device_usages, open_runner
 from edge_retina.benchmark.timing_plan import (
     INTERLEAVED,
     LEAST_RUNS,
@@ -26,13 +25,13 @@ from edge_retina.benchmark.timing_plan import (
     SINGLE_STREAM,
     TimingPlan,
 )
-from edge_retina.cli.benchmark_files import FoundObjects, page_options, write_pages
-from edge_retina.cli.data import load_split, skip_invalid_option, split_option
-from edge_retina.cli.models import MOST_THREADS, benchmark_candidates, foreign_options
+from edge_retina.cli.benchmark_files import page_options, write_pages
+from edge_retina.cli.data import skip_invalid_option, split_option
+from edge_retina.cli.models import foreign_options
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, seed_option
 from edge_retina.errors import BenchmarkError
-from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
+from edge_retina.workflow.opening import MOST_THREADS
 
 if TYPE_CHECKING:
     from edge_retina.benchmark.results import (
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
         BenchmarkResult,
         Comparison,
     )
-
-_LATENCY_IMAGES = 20  # used in turn: enough for NMS to meet crowded and empty images
 
 
 class Names(click.ParamType):
@@ -217,17 +214,19 @@ def command(
     plan = _plan(scenario, runs, rounds, min_seconds, max_warmup)
     required = RequiredDelegate.parse(require_delegate) if require_delegate else None
     options = DeviceOptions(python=device_python, benchmark_binary=benchmark_binary)
+    from edge_retina.workflow.benchmarking import FoundObjects, benchmark_models
+
     found = FoundObjects()
     with contextlib.closing(open_runner(device, options)) as runner:
-        report = _measure(
-            runner,
+        report = benchmark_models(
             models,
-            data,
+            runner=runner,
+            plan=plan,
+            data=data,
             split=split,
             threads=threads,
             backends=backends,
             foreign=foreign,
-            plan=plan,
             baseline=baseline,
             allow_other_machine=allow_other_machine,
             require_delegate=required,
@@ -267,60 +266,6 @@ def _plan(
             f"--scenario {scenario} has numbers of its own: leave out {' and '.join(given)}"
         )
     return TimingPlan.single_stream(max_warmup_s=max_warmup)
-
-
-def _measure(
-    runner: Runner,
-    models: Sequence[Path],
-    data: Path | None,
-    *,
-    split: str,
-    threads: Sequence[int],
-    backends: Sequence[str],
-    foreign: ForeignChoices,
-    plan: TimingPlan,
-    baseline: Path | None,
-    allow_other_machine: bool,
-    require_delegate: RequiredDelegate | None,
-    skip_invalid: bool,
-    seed: int | None,
-    found: FoundObjects,
-) -> BenchmarkReport:
-    from edge_retina.benchmark.accuracy import LabelledData
-    from edge_retina.benchmark.baseline import Baseline
-    from edge_retina.benchmark.noise_image import write_noise_image
-    from edge_retina.benchmark.run import run_benchmark
-
-    older = None if baseline is None else Baseline.load(baseline)
-    candidates = [
-        item
-        for model in models
-        for item in benchmark_candidates(
-            model, runner=runner, threads=threads, backends=backends, choices=foreign
-        )
-    ]
-    with tempfile.TemporaryDirectory() as scratch:
-        if data is None:
-            labelled = None
-            images = [write_noise_image(Path(scratch) / "noise.png", seed=seed or 0)]
-        else:
-            pictures = load_split(data, split, skip_invalid=skip_invalid, seed=seed)
-            labelled = LabelledData(*pictures, path=str(data), split=split)
-            images = [example.path for example in labelled.examples[:_LATENCY_IMAGES]]
-        found.data = labelled
-        with show_progress("benchmark") as progress:
-            return run_benchmark(
-                candidates,
-                runner=runner,
-                images=images,
-                plan=plan,
-                data=labelled,
-                require_delegate=require_delegate,
-                baseline=older,
-                allow_other_machine=allow_other_machine,
-                progress=progress,
-                on_accuracy=found,
-            )
 
 
 def _text(report: BenchmarkReport) -> str:

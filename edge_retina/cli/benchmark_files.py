@@ -11,7 +11,6 @@ import click
 from edge_retina.cli.options import emit_text
 
 if TYPE_CHECKING:
-    from edge_retina.benchmark.accuracy import Accuracy, LabelledData
     from edge_retina.report.benchmark_page import Differing
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -66,53 +65,3 @@ def write_pages(
         emit_text("--markdown", markdown, benchmark_markdown(document, title=title))
     if csv is not None:
         emit_text("--csv", csv, results_csv(document))
-
-
-class FoundObjects:
-    """What `run_benchmark` tells of accuracy, kept for the page's pictures."""
-
-    def __init__(self) -> None:
-        self.data: LabelledData | None = None
-        self._accuracies: dict[tuple[str, str], Accuracy] = {}
-
-    def __call__(self, model: str, backend: str, accuracy: Accuracy) -> None:
-        """Keep the detections of a model and backend."""
-        if accuracy.detections:
-            self._accuracies[model, backend] = accuracy
-
-    def differing(self, document: Mapping[str, Any]) -> Differing | None:
-        """Return the pictures on which an int8 model and its float one differ most.
-
-        That is the first pair in the comparisons of which the objects are known, with the backend
-        that users get unless they ask for another. None if there is no such pair.
-        """
-        int8 = {item["model"] for item in document["results"] if item["precision"] == "int8"}
-        pairs = [
-            ((item["reference"], item["reference_backend"]), (item["model"], item["backend"]))
-            for item in document["comparisons"]
-            if item["model"] in int8
-        ]
-        known = [pair for pair in pairs if all(key in self._accuracies for key in pair)]
-        if not known or self.data is None:
-            return None
-        return self._differing(*known[0])
-
-    def _differing(self, one: tuple[str, str], other: tuple[str, str]) -> Differing:
-        from edge_retina.evaluation.class_map import restrict
-        from edge_retina.report.benchmark_document import backend_name, short_names
-        from edge_retina.report.benchmark_page import Differing
-        from edge_retina.report.disagreements import best_threshold, disagreements
-
-        assert self.data is not None
-        names = short_names([one[0], other[0]])
-        left, right = self._accuracies[one], self._accuracies[other]
-        labels = self.data.labels if left.classes is None else left.classes.shared
-        examples = self.data.examples
-        if left.classes is not None:
-            examples = restrict(examples, self.data.labels, labels)
-        threshold = best_threshold(examples, left.detections, labels)
-        tiles = disagreements(
-            examples, left.detections, right.detections, labels, threshold=threshold
-        )
-        titles = [f"{names[model]}, {backend_name(backend)}" for model, backend in (one, other)]
-        return Differing(titles[0], titles[1], threshold, tiles)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-
-from edge_retina.datasets.schema import Example
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -27,17 +24,3 @@ def skip_invalid_option(command: _Command) -> _Command:
         is_flag=True,
         help="Drop invalid boxes and images with a warning instead of stopping.",
     )(command)
-
-
-def load_split(
-    data: Path, split: str, *, skip_invalid: bool, seed: int | None
-) -> tuple[tuple[Example, ...], tuple[str, ...]]:
-    """Return the examples of a split and the labels of the data set.
-
-    Raises:
-        DatasetError: the data set can't be read, or has no such split.
-    """
-    from edge_retina.datasets import load_dataset
-
-    dataset = load_dataset(data, skip_invalid=skip_invalid, seed=seed or 0)
-    return dataset.split(split), dataset.labels

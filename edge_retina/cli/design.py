@@ -13,7 +13,6 @@ import click
 from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.runner import device_usages, open_runner
 from edge_retina.boxes.anchors import size_text
-from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.data import skip_invalid_option
 from edge_retina.cli.models import backend_option, threads_option
 from edge_retina.cli.options import (
@@ -26,10 +25,12 @@ from edge_retina.cli.options import (
     seed_option,
     set_option,
 )
-from edge_retina.cli.terminal import Block, show
+from edge_retina.cli.terminal import show
 from edge_retina.config import Config, load_config
 from edge_retina.errors import BenchmarkError
+from edge_retina.report.plain_text import Block
 from edge_retina.report.tables import MISSING, Column, Table, milliseconds
+from edge_retina.workflow.configuration import with_seed
 
 if TYPE_CHECKING:
     from edge_retina.datasets import Example

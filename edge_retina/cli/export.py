@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -17,6 +16,7 @@ from edge_retina.cli.options import (
 )
 from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import with_seed
 
 
 def _split_precisions(
@@ -79,4 +79,5 @@ def command(
     manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
+    click.echo(f"next: edge-retina predict {out} IMAGE... --out drawn")
     emit_json(manifest.to_dict(), json_target)

@@ -10,10 +10,11 @@ import click
 
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK, short_name
 from edge_retina.cli.inspect_profile import profile_blocks
-from edge_retina.cli.models import MOST_THREADS
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
-from edge_retina.cli.terminal import Block, show
+from edge_retina.cli.terminal import show
+from edge_retina.report.plain_text import Block
 from edge_retina.report.tables import Column, Table, megabytes
+from edge_retina.workflow.opening import MOST_THREADS
 
 if TYPE_CHECKING:
     from edge_retina.runtime.graph import TensorInfo

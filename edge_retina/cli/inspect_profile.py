@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from edge_retina.cli.terminal import Block
+from edge_retina.report.plain_text import Block
 from edge_retina.report.tables import MISSING, Column, Table
 
 if TYPE_CHECKING:

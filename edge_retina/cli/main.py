@@ -18,14 +18,13 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 import edge_retina
 from edge_retina.cli.interruption import Interruption, leave
 from edge_retina.cli.logs import configure_logging
 from edge_retina.cli.options import Session, debug_option
-from edge_retina.errors import EdgeRetinaError, choices_hint
-
-TRAINING_PACKAGES = frozenset({"h5py", "tensorflow", "tf_keras", "tensorflow_model_optimization"})
+from edge_retina.errors import EdgeRetinaError, choices_hint, missing_extra
 
 
 class CommandEntry(NamedTuple):
@@ -39,6 +38,7 @@ class CommandEntry(NamedTuple):
 COMMANDS = {
     "demo": CommandEntry("edge_retina.cli.demo", "Run the whole pipeline on generated images."),
     "run": CommandEntry("edge_retina.cli.run", "Run the whole pipeline on your data; resumable."),
+    "new": CommandEntry("edge_retina.cli.new", "Write a config for a data set, with its reasons."),
     "train": CommandEntry("edge_retina.cli.train", "Train a float model."),
     "quantize": CommandEntry("edge_retina.cli.quantize", "Make a trained model int8-ready."),
     "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
@@ -67,6 +67,17 @@ COMMANDS = {
 }
 
 
+START = """\
+edge-retina trains object detectors for phones and boards. To start:
+
+  edge-retina demo                                 the whole pipeline on generated images
+  edge-retina new DATA                             a config for your own labelled images
+  edge-retina predict MODEL IMAGE... --out drawn   find objects with a trained model
+
+'edge-retina --help' lists all commands.\
+"""
+
+
 class Program(click.Group):
     """A group that imports its commands on use and prints errors as one line."""
 
@@ -89,6 +100,16 @@ class Program(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"no such command '{args[0]}'; {choices_hint(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command without importing any."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing them."""
@@ -144,10 +165,8 @@ def describe(error: Exception) -> str:
     """Return one line for an error: our own message, or for other errors a hint what to do."""
     if isinstance(error, EdgeRetinaError):
         return _one_line(error)
-    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
-        return 'this command needs the training extra: pip install "edge-retina[train]"'
-    if isinstance(error, ImportError) and error.name == "optuna":
-        return 'this command needs the tuning extra: pip install "edge-retina[train,tune]"'
+    if isinstance(error, ImportError) and (extra := missing_extra(error, "this command")):
+        return extra
     if isinstance(error, OSError) and error.filename and error.strerror:
         return (
             f"{error.filename}: {error.strerror}; "
@@ -163,7 +182,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines())
 
 
-@click.group(cls=Program)
+@click.group(cls=Program, invoke_without_command=True)
 @click.version_option(edge_retina.__version__, prog_name="edge-retina")
 @debug_option
 @click.pass_context
@@ -175,6 +194,9 @@ def main(context: click.Context) -> None:
     'edge-retina COMMAND --help' explains a command. Results go to standard output; progress and
     logs go to standard error.
     """
+    if context.invoked_subcommand is None:
+        click.echo(START)
+        return
     configure_logging(debug=context.ensure_object(Session).debug)
 
 

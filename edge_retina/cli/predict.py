@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_retina.cli.models import backend_option, foreign_options, open_predictor, threads_option
+from edge_retina.cli.models import backend_option, foreign_options, threads_option
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
 from edge_retina.errors import DatasetError, EdgeRetinaError
 from edge_retina.progress import show_progress
 from edge_retina.runtime.foreign_settings import ForeignChoices
+from edge_retina.workflow.opening import open_predictor
 
 if TYPE_CHECKING:
     from edge_retina.evaluation.media import MediaFile

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import debug_option, emit_json, json_option, seed_option, set_option
-from edge_retina.int8.pinned import write_pinned
-from edge_retina.int8.selection import CalibrationSet
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import with_seed
 
 
 @click.command("quantize")
@@ -42,27 +40,11 @@ def command(
 
     Example: edge-retina quantize runs/mine --method qat --set quantize.epochs=4
     """
-    from edge_retina.workflow.prepare import open_run
-    from edge_retina.workflow.run_lock import lock_run
-    from edge_retina.workflow.stages import STAGES
+    from edge_retina.workflow.quantizing import quantize_model
 
-    directory = RunDirectory(run)
-    context = open_run(directory, overrides=with_seed(overrides, seed))
-    method = method or context.config.quantize.method
-    context.recipe.check_method(method)
-    with lock_run(directory):
-        STAGES.redo(f"quantize-{method}", context)
-    from edge_retina.quantization.state import load_record
-
-    record = load_record(directory, method)
-    if pin is not None:
-        write_pinned(
-            pin,
-            CalibrationSet(**record.calibration),
-            dataset=context.config.name,
-            split=context.config.data.train_split,
-        )
-    click.echo(f"int8-ready model ({method}): {directory.quantized_dir(method)}")
-    emit_json(
-        {"method": method, "steps": record.steps, "calibration": record.calibration}, json_target
+    found = quantize_model(
+        RunDirectory(run), method=method, overrides=with_seed(overrides, seed), pin=pin
     )
+    click.echo(f"int8-ready model ({found.method}): {found.directory}")
+    click.echo(f"next: edge-retina export {run} --method {found.method} --out {run / 'exported'}")
+    emit_json(found.to_dict(), json_target)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import read_config, with_init
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -19,6 +18,7 @@ from edge_retina.cli.options import (
 from edge_retina.cli.summary import print_summary
 from edge_retina.cluster import cluster_of
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import read_config, with_init
 
 
 @click.command("run")

@@ -17,4 +17,5 @@ def print_summary(run: RunDirectory, evaluation: dict[str, Any]) -> None:
     ]
     files = [f"int8 model: {path}" for path in sorted(run.export_dir.glob("*_int8.tflite"))]
     files.append(f"report:     {run.report_file}")
+    files.append(f"next:       edge-retina predict {run.export_dir} IMAGE... --out drawn")
     show(Table(columns, rows, final_row=True), "\n".join(files))

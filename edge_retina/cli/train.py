@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import read_config, with_init
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -19,6 +18,7 @@ from edge_retina.cli.options import (
 from edge_retina.cluster import cluster_of
 from edge_retina.config import Config
 from edge_retina.run_directory import RunDirectory
+from edge_retina.workflow.configuration import read_config, with_init
 
 
 @click.command("train")
@@ -70,6 +70,7 @@ def command(
         click.echo(f"{cluster.this_worker}: trained; worker 0 writes the RUN")
         return
     click.echo(f"float model: {run.float_weights}")
+    click.echo(f"next:        edge-retina quantize {run.root}")
     emit_json(run.details("train"), json_target)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import with_seed
 from edge_retina.cli.options import (
     STDOUT,
     debug_option,
@@ -21,6 +20,7 @@ from edge_retina.cli.options import (
 from edge_retina.cli.terminal import show
 from edge_retina.config import load_config
 from edge_retina.errors import ConfigError
+from edge_retina.workflow.configuration import with_seed
 
 _DEFAULT_STEPS = 2700
 _FEWEST_STEPS = 27  # three rungs, each a third of the next

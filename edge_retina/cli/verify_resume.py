@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from edge_retina.cli.configuration import read_config
 from edge_retina.cli.options import (
     debug_option,
     emit_json,
@@ -19,6 +18,7 @@ from edge_retina.cli.options import (
 )
 from edge_retina.config import Config
 from edge_retina.errors import TrainingError
+from edge_retina.workflow.configuration import read_config
 
 _NAMES_SHOWN = 3
 # Of generated images: the training is short, and its evaluations are not what is checked.

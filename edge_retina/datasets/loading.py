@@ -54,18 +54,36 @@ def load_dataset(
     """
     problems = Problems(skip_invalid)
     source = read_source(path, problems, thorough=thorough)
+    return dataset_of(source, problems, where=str(path), seed=seed)
+
+
+def dataset_of(
+    source: AnnotatedSource, problems: Problems, *, where: str, name: str = "", seed: int = 0
+) -> Dataset:
+    """Check annotations against their images and return the data set that they make.
+
+    Args:
+        source: as read.
+        problems: what the reader left out; what is invalid besides is added.
+        where: the data set, for messages.
+        name: of the data set; "" for that of its directory.
+        seed: see `load_dataset`.
+
+    Raises:
+        DatasetError: see `load_dataset`.
+    """
     splits = check_source(source, problems, seed=seed)
     skipped = problems.finish()
     if not any(splits.values()):
         raise DatasetError(
-            f"{path}: the data set is empty: no usable images (layout {source.layout})"
+            f"{where}: the data set is empty: no usable images (layout {source.layout})"
         )
     if not source.annotated.labels:
         raise DatasetError(
-            f"{path}: no objects in any image, so no classes (layout {source.layout})"
+            f"{where}: no objects in any image, so no classes (layout {source.layout})"
         )
     return Dataset(
-        name=Path(os.path.abspath(source.root)).name,
+        name=name or Path(os.path.abspath(source.root)).name,
         root=source.root,
         labels=source.annotated.labels,
         splits=splits,

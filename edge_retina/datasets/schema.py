@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,60 @@ class Dataset:
         if not self.splits[name]:
             raise DatasetError(f"{self.root}: split '{name}' has no images")
         return self.splits[name]
+
+    def save(
+        self, out: Path | str, *, layout: str = "coco", force: bool = False
+    ) -> tuple[str, ...]:
+        """Write the data set, images included; the same as `edge-retina convert`.
+
+        Args:
+            out: a new directory.
+            layout: "coco", "voc", "yolo", "csv" or "tfrecord".
+            force: replace `out` if it exists.
+
+        Returns:
+            One line for each thing that the layout can't express.
+
+        Raises:
+            DatasetError: unknown layout, `out` not empty, or `out` holds the data set itself.
+        """
+        from edge_retina.datasets.saving import write_dataset  # it imports this module
+
+        return write_dataset(self, out, layout=layout, force=force)
+
+    @classmethod
+    def from_fiftyone(
+        cls,
+        samples: Iterable[Any],
+        *,
+        field: str = "ground_truth",
+        labels: Sequence[str] = (),
+        name: str = "",
+        skip_invalid: bool = False,
+        seed: int = 0,
+    ) -> Dataset:
+        """Read a FiftyOne data set, a view of one, or any of its samples.
+
+        The tags train, val (or validation) and test are the splits. Samples without any of them
+        are split by the names of their images. An object's `iscrowd` is kept.
+
+        Args:
+            samples: with image files.
+            field: that holds the labelled objects, as `fiftyone.Detections`.
+            labels: class names in order; all that occur, in alphabetical order, by default.
+            name: of the data set; FiftyOne's by default.
+            skip_invalid: see `load_dataset`.
+            seed: of the split by image names.
+
+        Raises:
+            DatasetError: no samples, no such field, only some samples with a tag of a split, or
+                (unless `skip_invalid`) invalid images and boxes.
+        """
+        from edge_retina.datasets.fiftyone_samples import from_fiftyone  # it imports this module
+
+        return from_fiftyone(
+            samples, field=field, labels=labels, name=name, skip_invalid=skip_invalid, seed=seed
+        )
 
 
 def annotations_sha256(examples: Sequence[Example]) -> str:

@@ -13,8 +13,13 @@ from contextlib import contextmanager
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import tensorflow as tf
-import tf_keras as keras
+from edge_retina.runtime.start_up_lines import without_start_up_lines
+
+with without_start_up_lines():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    tf.config.list_physical_devices()  # asks CUDA, whose answers go to the log
 
 __all__ = ["computing_in", "keras", "tf"]
 

@@ -13,6 +13,7 @@ from flatbuffers import Builder
 from edge_retina.layer_names import layer_of_tensor
 from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.model_file import MODEL_IDENTIFIER
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 _COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
 
@@ -41,7 +42,8 @@ class FileTensors:
             model_content=_with_outputs(path, [index for index, _ in self._tensors.values()]),
             experimental_op_resolver_type=kernels,
         )
-        self._interpreter.allocate_tensors()
+        with without_start_up_lines():
+            self._interpreter.allocate_tensors()
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Return the real values of every tensor for a uint8 image (H, W, 3)."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+
+_Found = TypeVar("_Found", bound="Detections")
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,15 @@ class Detections:
         height, width = image_hw
         return self.boxes_norm * np.array([height, width, height, width], np.float32)
 
-    def above(self, score: float) -> Detections:
+    def above(self: _Found, score: float) -> _Found:
         """Return those with at least `score`."""
         keep = self.scores >= score
-        return Detections(self.boxes_norm[keep], self.classes[keep], self.scores[keep])
+        return dataclasses.replace(
+            self,
+            boxes_norm=self.boxes_norm[keep],
+            classes=self.classes[keep],
+            scores=self.scores[keep],
+        )
 
 
 class Predictor(Protocol):

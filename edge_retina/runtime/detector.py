@@ -14,6 +14,7 @@ from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
 from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
     DETECTIONS,
@@ -155,7 +156,8 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
         interpreter = Interpreter(
             model_path=str(path), num_threads=num_threads, experimental_op_resolver_type=resolver
         )
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # LiteRT verifies the whole flatbuffer first
         reason = str(error).strip().splitlines()[0]
         raise ModelError(

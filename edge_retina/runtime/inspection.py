@@ -17,6 +17,7 @@ from edge_retina.runtime.delegates import DelegateEstimate, estimate_delegates
 from edge_retina.runtime.graph import Graph, OperatorInfo, TensorInfo, read_graph
 from edge_retina.runtime.metadata import read_metadata
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
+from edge_retina.runtime.start_up_lines import without_start_up_lines
 
 SCHEMA_VERSION = 1
 _QUANTIZED = frozenset({"int8", "uint8", "int16"})
@@ -136,7 +137,8 @@ def _measure_xnnpack(path: Path) -> tuple[DelegateInfo | None, str]:
             "copying, copy it again"
         ) from None
     try:
-        interpreter.allocate_tensors()
+        with without_start_up_lines():
+            interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:  # an unknown custom operator, or a wrong shape
         return None, _first_line(error)
     return count_delegate_partitions(interpreter), ""

@@ -18,9 +18,9 @@ from edge_retina.benchmark.piece_timing import (
 )
 from edge_retina.benchmark.profile import profile_model
 from edge_retina.cli.inspect_profile import profile_blocks
-from edge_retina.cli.terminal import plain_text
 from edge_retina.errors import BenchmarkError, ModelError
 from edge_retina.files import dump_json
+from edge_retina.report.plain_text import plain_text
 from edge_retina.runtime.cutting import ModelCutter, Piece
 from edge_retina.runtime.graph import parse_graph
 from tests.runtime.foreign_model import ForeignModel, conv_model

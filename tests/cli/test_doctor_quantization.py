@@ -93,7 +93,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             ablation={"cut": 0.75} if options["ablate"] else {},
         )
 
-    monkeypatch.setattr("edge_retina.workflow.microscope.examine_quantization", examine)
+    monkeypatch.setattr("edge_retina.workflow.examination.examine_quantization", examine)
     return asked
 
 
@@ -150,7 +150,7 @@ def test_a_model_without_quantised_activations(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "edge_retina.workflow.microscope.examine_quantization", lambda *_, **__: None
+        "edge_retina.workflow.examination.examine_quantization", lambda *_, **__: None
     )
     line = one_line(doctor(run.root, "--quantization"))
     assert line.startswith(f"Error: {run.root}: its int8 model has no quantised activations (")

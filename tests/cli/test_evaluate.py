@@ -20,10 +20,10 @@ from click.testing import CliRunner, Result
 from edge_retina.benchmark.backends import KERAS
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.cli.main import main
-from edge_retina.cli.models import OpenedModel
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.manifest import FileEntry, InputSpec, Manifest
+from edge_retina.workflow.opening import OpenedModel
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 DISC = [0, 0, 60, 40]  # xywh: all of the picture
@@ -196,7 +196,7 @@ def test_the_anchors_of_a_run_are_known(
         assert model == run_directory.root
         return OpenedModel(TFLiteDetector(file), file, KERAS)
 
-    monkeypatch.setattr("edge_retina.cli.evaluate.open_predictor", open_run)
+    monkeypatch.setattr("edge_retina.workflow.evaluating.open_predictor", open_run)
     result = run("evaluate", run_directory.root, data, "--errors", "--json", "-")
     assert result.exit_code == 0, result.output
     coverage = json.loads(result.stdout)["errors"]["slices"]["anchor_coverage"]

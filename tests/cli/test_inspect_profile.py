@@ -11,7 +11,7 @@ from edge_retina.benchmark.profile import profile_model
 from edge_retina.cli.inspect import command
 from edge_retina.cli.inspect_profile import profile_blocks
 from edge_retina.cli.main import main
-from edge_retina.cli.terminal import plain_text
+from edge_retina.report.plain_text import plain_text
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
 

@@ -130,12 +130,6 @@ def test_wrong_usage_is_exit_code_2(run_failing, args: list[str], message: str) 
     assert message in result.stderr
 
 
-def test_no_command_shows_the_help() -> None:
-    result = CliRunner().invoke(main, [])
-    assert result.exit_code == 2
-    assert "Commands:" in result.output
-
-
 def test_help_lists_every_command_with_its_summary() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0

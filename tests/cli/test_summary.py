@@ -24,4 +24,5 @@ def test_accuracy_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "",
         f"int8 model: {model}",
         f"report:     {run.report_file}",
+        f"next:       edge-retina predict {run.export_dir} IMAGE... --out drawn",
     ]

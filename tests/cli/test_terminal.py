@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from edge_retina.cli.terminal import plain_text, show
+from edge_retina.cli.terminal import show
+from edge_retina.report.plain_text import plain_text
 from edge_retina.report.tables import Column, Table
 
 LONG = "a-class-name-that-is-far-longer-than-eighty-columns-" * 3

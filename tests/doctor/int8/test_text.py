@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from edge_retina.cli.terminal import plain_text
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, diagnose_quantization
 from edge_retina.doctor.int8.text import quantization_blocks
+from edge_retina.report.plain_text import plain_text
 from tests.doctor.int8.test_diagnosis import diagnosis_of, layer
 
 

@@ -1,4 +1,4 @@
-"""Reads CONFIG.toml or DATA from the command line."""
+"""Settings as users give them: CONFIG.toml or DATA, and what overrides it."""
 
 from __future__ import annotations
 
