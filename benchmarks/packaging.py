@@ -27,6 +27,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -120,21 +121,16 @@ class Environment:
 
     def __enter__(self) -> Environment:
         shutil.rmtree(self.directory, ignore_errors=True)
-        run(self.base, "-m", "venv", self.directory)
+        run(self.base, "-m", "venv", "--without-pip", self.directory)
         self.site = next(self.directory.glob("lib/python3*/site-packages"))
-        self.empty_mb = size_mb(self.site)
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.directory)
 
     def pip(self, *arguments: str | Path) -> str:
-        """Call the environment's own pip."""
-        return run(self.python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
-
-    def installed_mb(self) -> float:
-        """Return the size of what was installed since the environment was made, in MB."""
-        return size_mb(self.site) - self.empty_mb
+        """Call the pip of the release tools, for this environment's Python."""
+        return run(TOOLS / "pip", "--quiet", "--python", self.python, *arguments)
 
 
 class Bench:
@@ -227,7 +223,6 @@ class Bench:
     def resolve_by_pip(self, python: str, extra: str) -> tuple[str, None]:
         """Count the packages that pip would install; none is installed."""
         with Environment(self.work / "environment", python) as fresh:
-            fresh.pip("install", "--upgrade", "pip")  # older ones fetch whole packages for this
             report = fresh.pip("install", "--dry-run", "--report", "-", f"{self.wheel}{extra}")
         found = {item["metadata"]["name"] for item in json.loads(report)["install"]}
         return f"passed: {len(found)} packages", None
@@ -240,21 +235,28 @@ class Bench:
         pins = run(TOOLS / "uv", *options, project)
         return f"passed: {len(pins.splitlines())} packages", None
 
-    def install_and_test(self, python: str, package: Path) -> tuple[str, float]:
-        """Install wheel or sdist without extras, and run the device tests on it."""
+    def install(self, python: str, package: Path) -> tuple[str, float]:
+        """Install wheel or sdist without extras, and look into a file with what is installed."""
         with Environment(self.work / "environment", python) as fresh:
             fresh.pip("install", package)
-            mb = fresh.installed_mb()
+            mb = size_mb(fresh.site)
             if mb > LIMIT_MB:
                 raise StepError(f"the base install has {mb:.0f} MB, more than {LIMIT_MB}")
             if tree_sha256(installed_members(fresh.site)) != tree_sha256(self.package):
                 raise StepError("what is installed is not what the wheel holds")
-            run(fresh.python, "-m", "pip", "check")
-            program = fresh.directory / "bin" / "edge-retina"
-            run(program, "inspect", self.source / "tests/golden/tiny_uint8.tflite", cwd=self.work)
-            fresh.pip("install", *TEST_TOOLS)
+            fresh.pip("check")
+            model = self.source / "tests/golden/tiny_uint8.tflite"
+            answer = run(fresh.directory / "bin/edge-retina", "inspect", model, cwd=self.work)
+            if "square" not in answer:
+                raise StepError("inspect doesn't show the class of tests/golden/tiny_uint8.tflite")
+            return "passed: the wheel's files, pip check, inspect", mb
+
+    def test(self, python: str, package: Path) -> tuple[str, None]:
+        """Run the device tests on what is installed."""
+        with Environment(self.work / "environment", python) as fresh:
+            fresh.pip("install", package, *TEST_TOOLS)
             fresh.pip("install", "--no-deps", "-r", self.source / "tests/oracles.txt")
-            return self._test(fresh), mb
+            return self._test(fresh), None
 
     def _test(self, fresh: Environment) -> str:
         where = run(
@@ -284,7 +286,7 @@ class Bench:
         """Install the training extra, and run the whole pipeline once."""
         with Environment(self.work / "environment", python) as fresh:
             fresh.pip("install", f"{self.wheel}[train]")
-            mb = fresh.installed_mb()
+            mb = size_mb(fresh.site)
             settings = [part for text in SHORT_DEMO for part in ("--set", text)]
             out = self.work / "demo"
             shutil.rmtree(out, ignore_errors=True)
@@ -341,21 +343,22 @@ def main(
     bench.row(here, "wheel: contents", bench.contents_of_wheel)
     bench.row(here, "sdist: contents", bench.contents_of_sdist)
     found = pythons(given)
+    kinds = (("wheel", bench.wheel), ("sdist", bench.sdist))
+    for kind, package in kinds:
+        for version, python in found.items():
+            bench.row(version, f"{kind}: install", partial(bench.install, python, package))
     for extra in ("", "[train]"):
         for version, python in found.items():
             name = f"without constraints{' ' if extra else ''}{extra}"
-            bench.row(version, f"pip, {name}", lambda: bench.resolve_by_pip(python, extra))  # noqa: B023
-            bench.row(version, f"uv, {name}", lambda: bench.resolve_by_uv(python, extra))  # noqa: B023
-    for kind, package in (("wheel", bench.wheel), ("sdist", bench.sdist)):
+            bench.row(version, f"uv, {name}", partial(bench.resolve_by_uv, python, extra))
+            bench.row(version, f"pip, {name}", partial(bench.resolve_by_pip, python, extra))
+    for kind, package in kinds:
         for version, python in found.items():
-            bench.row(
-                version,
-                f"{kind}: install and tests of {tests.replace(',', ', ')}",
-                lambda: bench.install_and_test(python, package),  # noqa: B023
-            )
+            name = f"{kind}: tests of {tests.replace(',', ', ')}"
+            bench.row(version, name, partial(bench.test, python, package))
     if train:
         version, python = list(found.items())[-1]
-        bench.row(version, "wheel[train]: install and demo", lambda: bench.train(python))
+        bench.row(version, "wheel[train]: install and demo", partial(bench.train, python))
     sys.exit(1 if bench.failed else 0)
 
 
