@@ -8,6 +8,7 @@ EdgeRetinaError             anything the user can fix; the CLI prints one line a
 ├── TrainingError           non-finite loss, nothing to train on
 ├── ModelError              a model file: not readable, other inputs or outputs than expected
 ├── ExportError             conversion or verification of an artefact
+├── CompilerError           a compiler of another environment: missing, or unknown to it
 └── BenchmarkError          a measurement that could not be made
     └── DeviceLostError     the connection to the device broke on the way
 
@@ -67,6 +68,10 @@ class ModelError(EdgeRetinaError):
 
 class ExportError(EdgeRetinaError):
     """An artefact that could not be made or that failed its verification."""
+
+
+class CompilerError(EdgeRetinaError):
+    """A compiler or interpreter of another environment that is missing or can't be asked."""
 
 
 class BenchmarkError(EdgeRetinaError):

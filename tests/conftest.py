@@ -173,6 +173,7 @@ def make_int8_detector(
         quantized.set_activation_ranges(ranges)
         function = detection_function(quantized.model, anchors=grid, export=export)
         return SimpleNamespace(
+            model=model,
             grid=grid,
             export=export,
             deploy=deploy,

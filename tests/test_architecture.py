@@ -26,6 +26,7 @@ WITH_TENSORFLOW = {
     "cli",  # inside functions of commands only, see test_help_needs_no_tensorflow
 }
 KERAS_MODULE = "model/keras.py"
+CONVERTER_MODULE = "edge_retina/export/convert.py"
 # The private parts of Keras and tfmot that only this module may touch
 INTERNALS_MODULE = "edge_retina/model/keras_internals.py"
 PRIVATE_ATTRIBUTES = {
@@ -94,6 +95,22 @@ def test_nobody_reaches_keras_through_tensorflow() -> None:
         and node.value.id in {"tf", "tensorflow"}
     ]
     assert found == []
+
+
+def test_one_module_asks_the_converter() -> None:
+    """`tf.lite` is frozen: what takes its place is to be put in one file."""
+    root = PACKAGE.parent
+    found = {
+        path.relative_to(root).as_posix()
+        for place in (PACKAGE, root / "benchmarks", root / "calibration")
+        for path in place.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "lite"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"tf", "tensorflow"}
+    }
+    assert found == {CONVERTER_MODULE}
 
 
 def private_uses(path: Path) -> Iterator[str]:

@@ -52,7 +52,8 @@ def detect(
         box_deltas: (A, 4) codes, see `boxes.codec`.
         anchors: (A, 4) yxyx as fractions of the image.
         score_threshold: lower scores are dropped.
-        iou_threshold: of the suppression, within a class unless `class_agnostic`.
+        iou_threshold: a box is dropped when its IoU with a kept one is at least this; within a
+            class unless `class_agnostic`.
         max_detections: rows returned at the most.
         candidates: (anchor, class) pairs that enter the suppression, best scores first.
         class_agnostic: suppress across classes too.
@@ -70,7 +71,9 @@ def detect(
     apart = boxes if class_agnostic else boxes + 2 * label[:, None].astype(np.float32)
     real = (apart[:, 2:] - apart[:, :2]).min(axis=1) > SMALLEST_SIDE
     boxes, label, scores, apart = boxes[real], label[real], scores[real], apart[real]
-    kept = non_max_suppression(apart, scores, iou_threshold=iou_threshold, max_kept=max_detections)
+    # The TFLite kernel drops a box at the threshold too: above the next smaller number is the same.
+    below = float(np.nextafter(np.float32(iou_threshold), np.float32(0)))
+    kept = non_max_suppression(apart, scores, iou_threshold=below, max_kept=max_detections)
     return boxes[kept], label[kept].astype(np.int32), scores[kept]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_retina.benchmark.backends import BUILTIN, XNNPACK, short_name
+from edge_retina.cli.inspect_compilers import compiler_table, target_table
 from edge_retina.cli.inspect_profile import profile_blocks
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option
 from edge_retina.cli.terminal import show
@@ -48,6 +50,25 @@ _LEFT_OUT = 6  # operators named that a delegate leaves to the CPU
     type=click.Path(path_type=Path),
     help="Picture to run on for --profile; how long NMS takes depends on it. Default: noise.",
 )
+@click.option(
+    "--compiler",
+    "compilers",
+    metavar="NAME[:CONFIG]",
+    multiple=True,
+    help="Ask a compiler: vela:ethos-u55-128, vela:ACCELERATOR,SYSTEM,MEMORY or tflite-micro. Can "
+    "be repeated.",
+)
+@click.option(
+    "--arena",
+    is_flag=True,
+    help="Memory on a microcontroller: same as --compiler tflite-micro.",
+)
+@click.option(
+    "--compiler-python",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Python of the environment that has the compilers. Default: the one that runs this.",
+)
 @json_option
 @debug_option
 def command(
@@ -56,6 +77,9 @@ def command(
     threads: int | None,
     backend: str | None,
     image: Path | None,
+    compilers: tuple[str, ...],
+    arena: bool,
+    compiler_python: Path | None,
     json_target: str | None,
 ) -> None:
     """Show what is inside a .tflite file, ours or any other, and which clients can load it.
@@ -66,19 +90,40 @@ def command(
     With --profile the file is run instead: each operator, each part (backbone, FPN, heads,
     decoding, NMS) and the whole are timed in turn, beside what the machine can do at best.
 
+    With --compiler or --arena, compilers say what they take and estimate time and memory. They are
+    packages of their own (ethos-u-vela, tflite-micro) in another environment, see
+    docs/microcontrollers.md.
+
     Example: edge-retina inspect runs/demo/export/demo_int8.tflite --profile
     """
     if not profile and (threads or backend or image):
         raise click.UsageError("--threads, --backend and --image belong to --profile; add it")
+    if arena:
+        compilers += ("tflite-micro",)
+    if profile and compilers:
+        raise click.UsageError("--profile can't be combined with --compiler or --arena")
+    if compiler_python and not compilers:
+        raise click.UsageError("--compiler-python belongs to --compiler or --arena; add one")
     if profile:
         _profile(file, backend or _KERNELS[0], threads or 1, image, json_target)
         return
+    from edge_retina.compilers.other_python import OtherPython
+    from edge_retina.compilers.table import prepare
+    from edge_retina.export.targets.estimate import estimate_targets
+    from edge_retina.runtime.graph import read_graph
     from edge_retina.runtime.inspection import inspect_model
 
+    requests = prepare(compilers, OtherPython(compiler_python))
     found = inspect_model(file)
+    targets = estimate_targets(read_graph(file))
+    reports = [request.examine(file) for request in requests]
     if json_target != STDOUT:
-        show(*_blocks(found))
-    emit_json(found.to_dict(), json_target)
+        show(*_blocks(found), target_table(targets), compiler_table(reports))
+    more = {
+        "targets": [dataclasses.asdict(item) for item in targets],
+        "compilers": [dataclasses.asdict(report) for report in reports],
+    }
+    emit_json({**found.to_dict(), **more}, json_target)
 
 
 def _profile(

@@ -42,6 +42,9 @@ COMMANDS = {
     "train": CommandEntry("edge_retina.cli.train", "Train a float model."),
     "quantize": CommandEntry("edge_retina.cli.quantize", "Make a trained model int8-ready."),
     "export": CommandEntry("edge_retina.cli.export", "Write .tflite files and their manifest."),
+    "decoder": CommandEntry(
+        "edge_retina.cli.decoder", "Write source code that decodes a file without NMS."
+    ),
     "evaluate": CommandEntry("edge_retina.cli.evaluate", "Measure COCO metrics of a model."),
     "benchmark": CommandEntry("edge_retina.cli.benchmark", "Compare latency and mAP of models."),
     "report": CommandEntry("edge_retina.cli.report", "Make pages of a benchmark's JSON."),

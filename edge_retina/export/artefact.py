@@ -6,28 +6,36 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
+from edge_retina.decoders.plan import plan_decoder
+from edge_retina.decoders.writing import write_decoders
 from edge_retina.errors import ExportError
 from edge_retina.export.convert import convert
 from edge_retina.export.description import describe_export
 from edge_retina.export.detection_graph import detection_function
+from edge_retina.export.levels_file import LevelsFiles
 from edge_retina.export.metadata import with_metadata
-from edge_retina.export.precision import DEFAULT_PRECISIONS, INPUT_DTYPES, PRECISIONS
+from edge_retina.export.plan import ModelKey, PlannedFile, plan_files
+from edge_retina.export.precision import DEFAULT_PRECISIONS, PRECISIONS
 from edge_retina.export.raw_graph import raw_function
-from edge_retina.export.verify import verify_deploy_graph, verify_file
+from edge_retina.export.targets.check import check_file
+from edge_retina.export.targets.table import DEFAULT_TARGET
+from edge_retina.export.targets.target import NMS, RESIZE
+from edge_retina.export.verify import Remembering, verify_deploy_graph, verify_file
 from edge_retina.files import write_text
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
-from edge_retina.runtime.manifest import Manifest
-from edge_retina.runtime.model_file import read_labels
+from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest
+from edge_retina.runtime.raw_layout import LEVELS
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +51,8 @@ def export_run(
     method: str | None = None,
     pictures: Sequence[Path] = (),
     nms: bool = True,
+    targets: Sequence[str] = (DEFAULT_TARGET,),
+    decoders: Sequence[str] = (),
     trained: keras.Model | None = None,
 ) -> Manifest:
     """Export a RUN.
@@ -51,14 +61,17 @@ def export_run(
         run: trained, and quantised if int8 is wanted.
         out: the directory; files of an earlier export are replaced at the very end.
         config: `export` says what is baked in.
-        precisions: of `PRECISIONS`.
+        precisions: of `PRECISIONS`, of the files for CPUs.
         method: "qat" or "ptq"; None for that of the config.
         pictures: real images; on them each file is compared with the model it was made from.
-        nms: False leaves decoding and NMS to the client.
+        nms: False leaves decoding and NMS to the client, in the files for CPUs.
+        targets: of `export.targets`.
+        decoders: of `decoders.table.LANGUAGES`: beside each file without NMS.
         trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
-        ExportError: conversion or verification failed; `out` is as it was.
+        ExportError: conversion or verification failed, or a target can't run its file; `out` is as
+            it was.
         RunError: the RUN lacks a stage.
     """
     if not precisions or not set(precisions) <= set(PRECISIONS):
@@ -69,44 +82,55 @@ def export_run(
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
+        planned = plan_files(config.name, targets=targets, precisions=precisions, nms=nms)
         models, quantization = _models(
-            run, trained or load_float_model(run), precisions, method, pictures
+            run, trained or load_float_model(run), planned, method, pictures
         )
-        dtypes = _input_dtypes(models, quantization)
-        stem = config.name if nms else f"{config.name}_raw"
-        paths = {precision: staging / f"{stem}_{precision}.tflite" for precision in models}
-        for precision, model in models.items():
-            uint8_input = dtypes[precision] == "uint8"
-            content = file_content(
-                model,
-                precision,
-                grid=grid,
-                labels=labels,
-                config=config,
-                nms=nms,
-                uint8_input=uint8_input,
-            )
-            paths[precision].write_bytes(content)
-            log.info("%s: %.1f MB", paths[precision].name, len(content) / 1e6)
+        is_dynamic = quantization.get("recipe_rules", {}).get("activations") == "dynamic"
+        planned = [file.for_dynamic_range() if is_dynamic else file for file in planned]
+        levels_files = LevelsFiles(models, levels=grid.levels, labels=labels, config=config)
+        for file in planned:
+            path = staging / file.name
+            if file.form == LEVELS:
+                content = levels_files.content(file.target)
+            else:
+                content = file_content(
+                    models[file.model],
+                    file.precision,
+                    grid=grid,
+                    labels=labels,
+                    config=config,
+                    nms=file.form == NMS,
+                    uint8_input=file.input_dtype == "uint8",
+                )
+            path.write_bytes(content)
+            check_file(path, file.target)
+            log.info("%s: %.1f MB", file.name, len(content) / 1e6)
         manifest = describe_export(
-            staging,
-            config=config,
-            labels=labels,
-            grid=grid,
-            dtypes={path.name: dtypes[precision] for precision, path in paths.items()},
-            quantization=quantization,
-            nms=nms,
+            staging, planned, config=config, labels=labels, grid=grid, quantization=quantization
         )
         manifest.save(staging)  # a file without NMS is decoded with it
         if pictures:
-            verification = {
-                paths[precision].name: _verify(
-                    paths[precision], model, precision, pictures, grid=grid, config=config
+            references = {
+                key: Remembering(
+                    KerasPredictor(
+                        join_levels(model), anchors=grid, labels=labels, export=config.export
+                    )
                 )
-                for precision, model in models.items()
+                for key, model in models.items()
+            }
+            verification = {
+                file.name: _verify(
+                    staging / file.name, references[file.model], file.precision, pictures
+                )
+                for file in planned
             }
             manifest = dataclasses.replace(manifest, verification=verification)
             manifest.save(staging)
+        for name in manifest.layouts if decoders else ():
+            write_decoders(
+                plan_decoder(manifest, name, where=out / MANIFEST_NAME), staging, decoders
+            )
         _publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -116,29 +140,24 @@ def export_run(
 def _models(
     run: RunDirectory,
     trained: keras.Model,
-    precisions: Sequence[str],
+    planned: Sequence[PlannedFile],
     method: str,
     pictures: Sequence[Path],
-) -> tuple[dict[str, keras.Model], dict[str, Any]]:
-    """Return the model of each precision, and what the manifest says of the int8 one."""
-    models: dict[str, keras.Model] = {}
+) -> tuple[dict[ModelKey, keras.Model], dict[str, Any]]:
+    """Return the models that files are made of, and what the manifest says of the int8 one."""
+    models: dict[ModelKey, keras.Model] = {}
+    deploys: dict[str, keras.Model] = {}
     quantization: dict[str, Any] = {"method": "none"}
-    if set(precisions) - {"int8"}:
-        deploy = build_deploy_graph(trained)
-        verify_deploy_graph(trained, deploy, pictures[:_FOLDING_PICTURES])
-        models = {precision: deploy for precision in precisions if precision != "int8"}
-    if "int8" in precisions:
-        models["int8"], quantization = _int8_model(run, trained, method)
+    for precision, upsampling in dict.fromkeys(file.model for file in planned):
+        if precision == "int8":
+            models[precision, upsampling], quantization = _int8_model(run, trained, method)
+            continue
+        if upsampling not in deploys:
+            deploy = build_deploy_graph(trained, resize=upsampling == RESIZE)
+            verify_deploy_graph(trained, deploy, pictures[:_FOLDING_PICTURES])
+            deploys[upsampling] = deploy
+        models[precision, upsampling] = deploys[upsampling]
     return models, quantization
-
-
-def _input_dtypes(precisions: Iterable[str], quantization: dict[str, Any]) -> dict[str, str]:
-    """Return the type of the input by precision; a dynamic-range file takes float32."""
-    dynamic = quantization.get("recipe_rules", {}).get("activations") == "dynamic"
-    return {
-        precision: "float32" if precision == "int8" and dynamic else INPUT_DTYPES[precision]
-        for precision in precisions
-    }
 
 
 def _int8_model(
@@ -203,18 +222,9 @@ def file_content(
 
 
 def _verify(
-    path: Path,
-    model: keras.Model,
-    precision: str,
-    pictures: Sequence[Path],
-    *,
-    grid: AnchorGrid,
-    config: Config,
+    path: Path, reference: Predictor, precision: str, pictures: Sequence[Path]
 ) -> dict[str, Any]:
     """Compare a file with its model; return what the manifest says of that."""
-    reference = KerasPredictor(
-        join_levels(model), anchors=grid, labels=read_labels(path), export=config.export
-    )
     shares = verify_file(path, reference, pictures, precision=precision)
     found = min(share["classes"] for share in shares.values())
     return {"pictures": len(pictures), "agreement": found, "kernels": shares}

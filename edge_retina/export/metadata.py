@@ -21,7 +21,14 @@ from edge_retina.export.raw_metadata import custom_metadata, raw_outputs
 from edge_retina.runtime.image import MEAN, STD
 from edge_retina.runtime.metadata import ENTRY_NAME, read_metadata
 from edge_retina.runtime.model_file import LABELS_NAME, MODEL_IDENTIFIER
-from edge_retina.runtime.tensor_contract import CORNER_PLACES, DETECTIONS, RAW, is_image, shape_text
+from edge_retina.runtime.tensor_contract import (
+    CORNER_PLACES,
+    DETECTIONS,
+    RAW,
+    is_image,
+    level_outputs,
+    shape_text,
+)
 
 # Of the schema: tensor groups are the newest thing used, custom metadata in a raw file
 _PARSER_VERSION, _RAW_PARSER_VERSION = "1.2.0", "1.5.0"
@@ -38,6 +45,7 @@ def with_metadata(
     author: str = "",
     license: str = "",
     raw_anchors_norm: np.ndarray | None = None,
+    levels: Sequence[int] = (),
 ) -> bytes:
     """Return a detector's .tflite file with metadata and labels inside.
 
@@ -50,6 +58,7 @@ def with_metadata(
         author: who made it.
         license: under which it may be used.
         raw_anchors_norm: for a file without NMS: its anchors (A, 4), yxyx in fractions.
+        levels: for a file with heads by level: of the pyramid, finest first.
 
     Raises:
         ExportError: not such a file, or a label that doesn't fit on a line of its own.
@@ -61,7 +70,7 @@ def with_metadata(
     raw_sizes = None
     if raw_anchors_norm is not None:
         raw_sizes = {"A": len(raw_anchors_norm), "K": len(labels)}
-    image_hw = _check_tensors(model, raw_sizes)
+    image_hw = _check_tensors(model, raw_sizes, levels)
     texts = {
         "name": name,
         "description": description or f"Object detector for {_count(labels)}",
@@ -71,7 +80,7 @@ def with_metadata(
     }
     document = {
         **{field: text for field, text in texts.items() if text},
-        "subgraph_metadata": [_input(image_hw) | _output(raw_anchors_norm, labels)],
+        "subgraph_metadata": [_input(image_hw) | _output(raw_anchors_norm, labels, levels)],
         "min_parser_version": _PARSER_VERSION if raw_anchors_norm is None else _RAW_PARSER_VERSION,
     }
     written = _with_labels(_with_buffer(model, pack(document)), labels)
@@ -97,7 +106,11 @@ def _input(image_hw: tuple[int, int]) -> dict[str, Any]:
     return {"input_tensor_metadata": [image]}
 
 
-def _output(raw_anchors_norm: np.ndarray | None, labels: Sequence[str]) -> dict[str, Any]:
+def _output(
+    raw_anchors_norm: np.ndarray | None, labels: Sequence[str], levels: Sequence[int]
+) -> dict[str, Any]:
+    if levels:
+        return _heads(levels)
     if raw_anchors_norm is not None:
         return {
             "output_tensor_metadata": raw_outputs(labels_name=LABELS_NAME),
@@ -108,6 +121,28 @@ def _output(raw_anchors_norm: np.ndarray | None, labels: Sequence[str]) -> dict[
         "output_tensor_groups": [
             {"name": "detection_result", "tensor_names": list(DETECTIONS.metadata_names[:3])}
         ],
+    }
+
+
+def _heads(levels: Sequence[int]) -> dict[str, Any]:
+    """Describe the heads of each level; how to decode them is in the manifest."""
+    labels = {
+        "name": LABELS_NAME,
+        "description": "Class names by index, from 0",
+        "type": "DESCRIPTIONS",
+    }
+    meanings = [
+        f"{meaning} of each cell's anchors, stride {2**level}"
+        for meaning in ("Class logits", "Box codes")
+        for level in levels
+    ]
+    value: dict[str, Any] = {"FeatureProperties": {}}
+    return {
+        "output_tensor_metadata": [
+            {"name": name, "description": meaning, "content": {"content_properties": value}}
+            for name, meaning in zip(level_outputs(levels), meanings, strict=True)
+        ],
+        "associated_files": [labels],
     }
 
 
@@ -157,12 +192,15 @@ def _check_labels(labels: Sequence[str]) -> None:
             )
 
 
-def _check_tensors(model: schema.ModelT, raw_sizes: dict[str, int] | None) -> tuple[int, int]:
+def _check_tensors(
+    model: schema.ModelT, raw_sizes: dict[str, int] | None, levels: Sequence[int]
+) -> tuple[int, int]:
     """Return the height and width of the input.
 
     Args:
         model: with the outputs of a contract.
         raw_sizes: of the outputs of a file without NMS; None for one with it.
+        levels: of a file with heads by level, which has two outputs for each.
     """
     if len(model.subgraphs) != 1:
         raise ExportError(f"the model has {len(model.subgraphs)} subgraphs; clients take one only")
@@ -171,7 +209,10 @@ def _check_tensors(model: schema.ModelT, raw_sizes: dict[str, int] | None) -> tu
     outputs = [_shape(graph, index) for index in graph.outputs]
     contract = DETECTIONS if raw_sizes is None else RAW
     sizes = contract.sizes_of(outputs)
-    if sizes is None or (raw_sizes is not None and sizes != raw_sizes):
+    if levels:
+        if len(outputs) != 2 * len(levels):
+            raise ExportError(f"the model has {len(outputs)} outputs, expected {2 * len(levels)}")
+    elif sizes is None or (raw_sizes is not None and sizes != raw_sizes):
         raise ExportError(
             f"the model's outputs are {' '.join(map(shape_text, outputs))}, expected "
             f"{contract.describe(**(raw_sizes or {}))} in this order"

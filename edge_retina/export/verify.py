@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from edge_retina.evaluation.agreement import Agreement, compare_detections
 from edge_retina.layer_names import BOX_DELTAS, CLASS_LOGITS
 from edge_retina.model.deploy import join_levels
 from edge_retina.model.keras import keras
-from edge_retina.runtime.detections import Predictor
+from edge_retina.runtime.detections import Detections, Predictor
 from edge_retina.runtime.detector import TFLiteDetector
 from edge_retina.runtime.image import load_image, normalize, stretch
 from edge_retina.runtime.tensor_contract import DETECTIONS
@@ -45,6 +46,26 @@ _TOLERANCES = {
 }
 _KERNELS = {"xnnpack": True, "builtin": False}
 _OUTPUTS = DETECTIONS.names[:3]  # all but the count
+
+
+class Remembering:
+    """A predictor that computes each image once: files of several targets have one reference."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._found: dict[bytes, Detections] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+        return self._predictor.labels
+
+    def predict(self, image_rgb: np.ndarray) -> Detections:
+        """Find objects in an upright (H, W, 3) uint8 RGB image."""
+        key = hashlib.sha256(repr(image_rgb.shape).encode() + image_rgb.tobytes()).digest()
+        if key not in self._found:
+            self._found[key] = self._predictor.predict(image_rgb)
+        return self._found[key]
 
 
 def verify_deploy_graph(

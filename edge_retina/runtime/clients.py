@@ -32,6 +32,10 @@ _MEDIAPIPE_NMS = (
     "runs its own NMS: across classes, IoU above 0.3, best class of each anchor; it needs a "
     "score_threshold"
 )
+_DECODE = (
+    "outputs are the heads of each level, which the app has to decode (see the manifest); export "
+    "with --target cpu"
+)
 # Operators of exported detectors that these runtimes don't have
 _NOT_IN_MICRO = frozenset({"TOPK_V2", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"})
 
@@ -66,13 +70,15 @@ def judge_clients(
     tasks = [*runtime, *detector, *_task(graph, metadata, content)]
     raw = is_raw(graph)
     mediapipe = [*runtime, *_raw_task(graph, metadata, content)] if raw else tasks
+    if has_levels(graph):
+        mediapipe = tasks = [*runtime, _DECODE]
     return (
         _verdict("LiteRT Interpreter, tf.lite, tflite-runtime", runtime),
         _verdict("LiteRT CompiledModel", [*runtime, *_compiled(graph)]),
         _verdict("LiteRT.js", [*runtime, *_compiled(graph)]),
         _verdict(
             "MediaPipe Tasks ObjectDetector",
-            [*mediapipe, *_one_normalisation(metadata)],
+            mediapipe if has_levels(graph) else [*mediapipe, *_one_normalisation(metadata)],
             note=_MEDIAPIPE_NMS if raw else "",
         ),
         _verdict("Task Library ObjectDetector", tasks),
@@ -106,6 +112,19 @@ def _missing(graph: Graph) -> list[str]:
 def is_raw(graph: Graph) -> bool:
     """Whether the outputs are those of a detector without NMS."""
     return _fits(graph, RAW)
+
+
+def has_levels(graph: Graph) -> bool:
+    """Whether the outputs are logits and box codes of each level, as maps."""
+    shapes = [tensor.shape for tensor in graph.output_tensors]
+    half = len(shapes) // 2
+    logits, codes = shapes[:half], shapes[half:]
+    return (
+        half > 0
+        and len(logits) == len(codes)
+        and all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
+        and all(a[1:3] == b[1:3] and b[3] % 4 == 0 for a, b in zip(logits, codes, strict=True))
+    )
 
 
 def _fits(graph: Graph, contract: TensorContract) -> bool:

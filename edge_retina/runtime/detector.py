@@ -10,10 +10,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detections import Detections
-from edge_retina.runtime.image import normalize, stretch
+from edge_retina.runtime.image import MEAN, STD, normalize, stretch
 from edge_retina.runtime.model_file import check_manifest_hash, check_model_file, read_labels
 from edge_retina.runtime.ops import DelegateInfo, count_delegate_partitions
-from edge_retina.runtime.raw_outputs import RawDecoder, load_raw_decoder
+from edge_retina.runtime.raw_outputs import (
+    Decoder,
+    check_label_count,
+    load_levels_decoder,
+    load_raw_decoder,
+)
 from edge_retina.runtime.start_up_lines import without_start_up_lines
 from edge_retina.runtime.tensor_contract import (
     CONTRACTS,
@@ -22,8 +27,13 @@ from edge_retina.runtime.tensor_contract import (
     RAW,
     SIGNATURE,
     is_image,
+    parse_level_outputs,
     shape_text,
 )
+from edge_retina.runtime.tensor_values import Tensor
+
+# An int8 image is pixels less 128, in steps of 1/128: see `runtime.image`
+_PIXEL_ZERO, _PIXEL_SCALE = int(MEAN), 1 / STD
 
 RawOutputs = tuple[np.ndarray, ...]
 
@@ -54,15 +64,12 @@ class TFLiteDetector:
         check_model_file(self.path)
         check_manifest_hash(self.path)
         self._interpreter = open_interpreter(self.path, num_threads, use_xnnpack)
-        self._input = _check_input(self.path, self._interpreter)
+        has_levels = _level_names(self._interpreter) is not None
+        self._input = _check_input(self.path, self._interpreter, int8=has_levels)
         outputs = _check_outputs(self.path, self._interpreter)
         self._output_indices = [int(output["index"]) for output in outputs]
         self._labels = read_labels(self.path)
-        self._decoder: RawDecoder | None = None
-        raw = RAW.sizes_of(_shapes(outputs))
-        if raw is not None:
-            _check_label_count(self.path, self._labels, raw["K"])
-            self._decoder = load_raw_decoder(self.path, num_anchors=raw["A"])
+        self._decoder = _find_decoder(self.path, outputs, self._labels, has_levels=has_levels)
         self._use_xnnpack = use_xnnpack
 
     @property
@@ -95,12 +102,17 @@ class TFLiteDetector:
         """Turn an upright (H, W, 3) uint8 RGB image into the (1, h, w, 3) input tensor."""
         pixels = stretch(image_rgb, self.input_hw)[np.newaxis]
         # The int8 model's input scale and zero point make a pixel value its own quantised value
-        return pixels if self._input["dtype"] == np.uint8 else normalize(pixels)
+        if self._input["dtype"] == np.uint8:
+            return pixels
+        if self._input["dtype"] == np.int8:
+            return (pixels.astype(np.int16) - _PIXEL_ZERO).astype(np.int8)
+        return normalize(pixels)
 
     def invoke(self, tensor: np.ndarray) -> RawOutputs:
         """Run the network; return boxes (1, N, 4), classes (1, N), scores (1, N) and count (1,).
 
-        Without NMS inside: box codes (1, A, 4) and scores (1, A, K).
+        Without NMS inside: box codes (1, A, 4) and scores (1, A, K), or the heads of each level as
+        they are.
         """
         self._interpreter.set_tensor(self._input["index"], tensor)
         self._interpreter.invoke()
@@ -167,19 +179,48 @@ def open_interpreter(path: Path, num_threads: int, use_xnnpack: bool) -> Interpr
     return interpreter
 
 
-def _check_input(path: Path, interpreter: Interpreter) -> dict[str, Any]:
+def _find_decoder(
+    path: Path, outputs: list[dict[str, Any]], labels: tuple[str, ...], *, has_levels: bool
+) -> Decoder | None:
+    """Return what decodes the outputs; None for a file with NMS inside."""
+    if has_levels:
+        return load_levels_decoder(path, list(map(Tensor.of, outputs)), labels=labels)
+    raw = RAW.sizes_of(_shapes(outputs))
+    if raw is None:
+        return None
+    check_label_count(path, labels, raw["K"])
+    return load_raw_decoder(path, num_anchors=raw["A"])
+
+
+def _check_input(path: Path, interpreter: Interpreter, *, int8: bool) -> dict[str, Any]:
     inputs = interpreter.get_input_details()
-    if len(inputs) == 1 and is_image(_shapes(inputs)[0]) and _dtype(inputs[0]) in INPUT_DTYPES:
-        return dict(inputs[0])
+    if len(inputs) == 1 and is_image(_shapes(inputs)[0]):
+        if _dtype(inputs[0]) in INPUT_DTYPES:
+            return dict(inputs[0])
+        if int8 and _dtype(inputs[0]) == "int8":
+            return _check_pixel_scale(path, dict(inputs[0]))
     raise ModelError(
         f"{path}: expected one input [1,H,W,3] of {' or '.join(INPUT_DTYPES)}, found "
         f"{_describe(inputs)}; export the model with 'edge-retina export'"
     )
 
 
+def _check_pixel_scale(path: Path, image: dict[str, Any]) -> dict[str, Any]:
+    scale, zero_point = image["quantization"]
+    if (scale, zero_point) != (_PIXEL_SCALE, 0):
+        raise ModelError(
+            f"{path}: expected an int8 image of scale 1/{STD:g} and zero point 0 (pixels less "
+            f"{_PIXEL_ZERO}), found scale {scale:.7g} and zero point {zero_point}; export the "
+            "model with 'edge-retina export'"
+        )
+    return image
+
+
 def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]:
     """Return the outputs in the order of their contract: `DETECTIONS`, or without NMS `RAW`."""
     outputs = _ordered_outputs(interpreter)
+    if _level_names(interpreter):
+        return outputs
     fits = any(contract.sizes_of(_shapes(outputs)) for contract in CONTRACTS)
     if fits and all(_dtype(output) == "float32" for output in outputs):
         return outputs
@@ -190,18 +231,28 @@ def _check_outputs(path: Path, interpreter: Interpreter) -> list[dict[str, Any]]
 
 
 def _ordered_outputs(interpreter: Interpreter) -> list[dict[str, Any]]:
-    """Return the outputs, in the order of a contract if the signature has its names."""
+    """Return the outputs, in the order of their form if the signature has its names."""
     outputs = interpreter.get_output_details()
     if SIGNATURE in interpreter.get_signature_list():
         by_name = interpreter.get_signature_runner(SIGNATURE).get_output_details()
-        for contract in CONTRACTS:
-            if set(by_name) == set(contract.names):
-                outputs = [by_name[name] for name in contract.names]
+        levels = parse_level_outputs(by_name)
+        for names in (*(contract.names for contract in CONTRACTS), *([levels] if levels else [])):
+            if set(by_name) == set(names):
+                outputs = [by_name[name] for name in names]
     return list(outputs)
 
 
+def _level_names(interpreter: Interpreter) -> tuple[str, ...] | None:
+    """Return the names of the outputs if they are the heads of each level."""
+    if SIGNATURE not in interpreter.get_signature_list():
+        return None
+    return parse_level_outputs(interpreter.get_signature_list()[SIGNATURE]["outputs"])
+
+
 def fits_contract(interpreter: Interpreter) -> str:
-    """Return "detections" or "raw" for a file with the tensors of an export, "" for others."""
+    """Return "detections", "raw" or "levels" for an export's outputs, "" for others."""
+    if _level_names(interpreter):
+        return "levels"
     inputs, outputs = interpreter.get_input_details(), _ordered_outputs(interpreter)
     if (
         len(inputs) != 1
@@ -222,14 +273,6 @@ def _shapes(tensors: list[dict[str, Any]]) -> list[tuple[int, ...]]:
 
 def _dtype(tensor: dict[str, Any]) -> str:
     return np.dtype(tensor["dtype"]).name
-
-
-def _check_label_count(path: Path, labels: tuple[str, ...], num_classes: int) -> None:
-    if len(labels) != num_classes:
-        raise ModelError(
-            f"{path}: the model scores {num_classes} classes, but has {len(labels)} labels "
-            f"({', '.join(labels)}); the list is another model's: export the model again"
-        )
 
 
 def _describe(tensors: list[dict[str, Any]]) -> str:

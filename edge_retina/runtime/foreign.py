@@ -76,7 +76,7 @@ def _is_ours(path: Path, interpreter: Interpreter) -> bool:
     if form == "detections" and interpreter.get_input_details()[0]["dtype"] == np.float32:
         stated = stated_normalization(read_metadata(path.read_bytes(), where=str(path)))
         return stated is None or stated == Normalization((MEAN,), (STD,))
-    return form == "detections"
+    return form in ("detections", "levels")
 
 
 def is_listed(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ class Graph:
     def output_tensors(self) -> tuple[TensorInfo, ...]:
         """What a client gets."""
         return tuple(self.tensors[index] for index in self.outputs)
+
+    @cached_property
+    def constants(self) -> frozenset[int]:
+        """Indices of the tensors that are stored, or computed of stored ones alone."""
+        known = {index for index, tensor in enumerate(self.tensors) if tensor.is_constant}
+        for operator in self.operators:
+            if operator.inputs and known.issuperset(operator.inputs):
+                known.update(operator.outputs)
+        return frozenset(known)
 
     def activations(self, operator: OperatorInfo) -> tuple[TensorInfo, ...]:
         """Return the tensors of an operator that are computed, not stored."""

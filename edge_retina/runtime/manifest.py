@@ -22,8 +22,9 @@ class InputSpec:
 
     Attributes:
         height, width: pixels.
-        dtype: by file name: "uint8" (pixel values) or "float32" ((pixel - mean) / std).
-        mean, std: of the normalisation; folded into the models with uint8 input.
+        dtype: by file name: "uint8" (pixel values), "int8" (pixel - 128) or "float32"
+            ((pixel - mean) / std).
+        mean, std: of the normalisation; folded into the models with uint8 or int8 input.
         resize: how images are brought to this size: "stretch".
         color: channel order: "RGB".
     """
@@ -66,7 +67,8 @@ class Manifest:
     Attributes:
         edge_retina_version: of the package that exported.
         input: what the models take.
-        outputs: boxes, classes, scores, count.
+        outputs: boxes, classes, scores, count; of the files that `layouts` doesn't describe. Where
+            all files are without NMS, those of the flat form, or none.
         labels: class names by index.
         anchors: shapes by level and whatever else defines them.
         thresholds: score_threshold, nms_iou and the like, as baked into the graph.

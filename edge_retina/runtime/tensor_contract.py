@@ -4,12 +4,18 @@ The input is one RGB image [1,H,W,3], stretched to H x W: uint8 pixels, or float
 `runtime.image`. The outputs, float32 and of fixed shapes, are those of `DETECTIONS`, which are also
 those of TFLite_Detection_PostProcess; without NMS inside, those of `RAW`. N is the number of rows,
 A of anchors, K of classes.
+
+Files for accelerators end with the heads of each level instead: `cls_p3` [1,H,W,a*K] logits and
+`box_p3` [1,H,W,a*4] box codes, with `a` anchors in a cell. These may be int8, and so may the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from edge_retina.layer_names import BOX_HEAD, CLASS_HEAD
 
 SIGNATURE = "serving_default"
 INPUT_DTYPES = ("uint8", "float32")
@@ -105,6 +111,29 @@ RAW = TensorContract(
     labels_kind="TENSOR_AXIS_LABELS",
 )
 CONTRACTS = (DETECTIONS, RAW)
+
+
+_LEVEL_HEADS = (CLASS_HEAD, BOX_HEAD)  # in the order of the outputs
+_LEVEL_OUTPUT = re.compile(rf"({'|'.join(_LEVEL_HEADS)})_p(\d+)")
+
+
+def level_outputs(levels: Iterable[int]) -> tuple[str, ...]:
+    """Return the signature names of a file with heads by level, in the order of its outputs.
+
+    Args:
+        levels: of the pyramid, finest first.
+    """
+    levels = tuple(levels)
+    return tuple(f"{head}_p{level}" for head in _LEVEL_HEADS for level in levels)
+
+
+def parse_level_outputs(names: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the signature names of a file with heads by level in order; None for other files."""
+    names = set(names)
+    found = [_LEVEL_OUTPUT.fullmatch(name) for name in names]
+    levels = sorted({int(match.group(2)) for match in found if match})
+    ordered = level_outputs(levels)
+    return ordered if levels and names == set(ordered) else None
 
 
 def is_image(shape: Shape) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +12,8 @@ from typing import IO, Any
 from edge_retina.files import write_text
 from edge_retina.model.keras import tf
 from edge_retina.training.metric_sinks import MetricSink
+
+log = logging.getLogger(__name__)
 
 
 class MetricsLog:
@@ -27,7 +31,8 @@ class MetricsLog:
 
         Args:
             path: of metrics.jsonl; None for no such file.
-            tensorboard: directory of its event files; None for no such files.
+            tensorboard: directory of its event files; None for no such files. Without the package
+                tensorboard there are none either, and a warning says so.
             sinks: open; closed with the log.
             first_step: number of steps done so far.
         """
@@ -36,7 +41,7 @@ class MetricsLog:
             write_text(path, "".join(_lines_until(path, first_step)))
             self._stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._sinks = tuple(sinks)
-        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+        self._writer = _open_writer(tensorboard) if tensorboard else None
 
     def write(self, step: int, **values: Any) -> None:
         """Log `values` of a step."""
@@ -59,6 +64,21 @@ class MetricsLog:
             self._writer.close()
         for sink in self._sinks:
             sink.close()
+
+
+def _open_writer(directory: Path) -> Any:
+    """Return a writer of event files; None without TensorBoard, which TensorFlow needs for them.
+
+    TensorFlow brings it along up to 2.21. A training must not end because of its graphs.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        log.warning(
+            "tensorboard is not installed: no event files in %s, the numbers are in metrics.jsonl "
+            "all the same; pip install tensorboard, or set train.tensorboard=false",
+            directory,
+        )
+        return None
+    return tf.summary.create_file_writer(str(directory))
 
 
 def flat_numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.errors import ConfigError
+from edge_retina.decoders.writing import check_languages, check_targets
+from edge_retina.errors import ConfigError, ExportError
+from edge_retina.export.plan import PlannedFile, plan_files
 from edge_retina.export.precision import DEFAULT_PRECISIONS
+from edge_retina.export.targets.check import check_recipe
+from edge_retina.export.targets.table import DEFAULT_TARGET, TARGETS
+from edge_retina.export.targets.target import NMS
+from edge_retina.int8.recipe import recipe_from_dict
 from edge_retina.runtime.manifest import Manifest
 from edge_retina.workflow.context import RunContext
 
@@ -17,32 +24,55 @@ class ExportRequest:
 
     Attributes:
         out: the export directory.
-        precisions: of `export.precision.PRECISIONS`.
+        precisions: of `export.precision.PRECISIONS`, of the files for CPUs.
         method: of the int8 model, "ptq" or "qat"; None for the one there is, or the config's.
-        nms: put decoding and NMS into the files.
+        nms: put decoding and NMS into the files for CPUs.
+        targets: of `export.targets`: what the files are for.
+        decoders: of `decoders.table.LANGUAGES`: beside each file without NMS.
     """
 
     out: Path
     precisions: tuple[str, ...] = DEFAULT_PRECISIONS
     method: str | None = None
     nms: bool = True
+    targets: tuple[str, ...] = (DEFAULT_TARGET,)
+    decoders: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.targets if name not in TARGETS]
+        if unknown or not self.targets:
+            given = repr(unknown[0]) if unknown else "none"
+            raise ConfigError(f"target {given} is not one of {', '.join(TARGETS)}")
+        check_languages(self.decoders)
 
 
 def export_files(context: RunContext, request: ExportRequest) -> Manifest:
     """Write the files and compare them with the models they were made from.
 
     Raises:
-        ConfigError: the int8 model was not quantised for so low a score threshold.
-        ExportError: conversion or verification failed; the directory is as it was.
+        ConfigError: the int8 model was not quantised for so low a score threshold, or by a recipe
+            that a target can't serve.
+        ExportError: conversion or verification failed, a target can't run its file, or no decoder
+            can be written; the directory is as it was.
         RunError: the RUN was not quantised.
     """
     from edge_retina.export.artefact import export_run
     from edge_retina.quantization.state import available_method, load_record
 
     method = request.method or available_method(context.run, context.config.quantize.method)
-    if "int8" in request.precisions:
-        quantised_for = load_record(context.run, method).score_threshold
-        _check_threshold(context.config.export.score_threshold, quantised_for)
+    planned = plan_files(
+        context.config.name,
+        targets=request.targets,
+        precisions=request.precisions,
+        nms=request.nms,
+    )
+    if request.decoders:
+        _check_decoders(request, planned)
+    if any(file.precision == "int8" for file in planned):
+        record = load_record(context.run, method)
+        _check_threshold(context.config.export.score_threshold, record.score_threshold)
+        for file in planned:
+            check_recipe(file.target, recipe_from_dict(record.recipe))
     return export_run(
         context.run,
         request.out,
@@ -51,8 +81,22 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         method=method,
         pictures=context.data.verification_images(),
         nms=request.nms,
+        targets=request.targets,
+        decoders=request.decoders,
         trained=context.float_model,
     )
+
+
+def _check_decoders(request: ExportRequest, planned: Sequence[PlannedFile]) -> None:
+    """Refuse decoders that no file needs, and files of others in their places."""
+    without_nms = [file.name for file in planned if file.form != NMS]
+    if not without_nms:
+        raise ExportError(
+            f"decoding and NMS are inside {', '.join(file.name for file in planned)}, so there is "
+            "nothing to write a decoder for; add --no-nms or another --target, or leave out "
+            "--decoder"
+        )
+    check_targets(request.out, without_nms, request.decoders)
 
 
 def _check_threshold(wanted: float, quantised_for: float | None) -> None:

@@ -171,6 +171,9 @@ def tflite_files(model: Path) -> list[Path]:
 
 
 def _choose(model: Path, files: Sequence[Path]) -> Path:
+    if model.is_dir():  # a file of another target is for other processors than this one
+        layouts = load_manifest(model).layouts
+        files = [file for file in files if file.name not in layouts] or files
     chosen = next((file for file in files if file.stem.endswith("_int8")), files[0])
     if model.is_dir():
         log.info("using %s; name a .tflite file to use another", chosen)

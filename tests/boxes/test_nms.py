@@ -78,6 +78,22 @@ def test_detect(changes: dict[str, object], classes: list[int], scores: list[flo
     assert boxes.shape == (len(classes), 4)
 
 
+def test_a_box_at_the_threshold_is_dropped_as_by_the_tflite_kernel() -> None:
+    """Of two boxes, the one the left half of the other: their IoU is .5 without rounding."""
+    anchors = np.array([(0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 0.5)], np.float32)
+    for iou_threshold, expected in ((0.5, [2.0]), (0.5000001, [2.0, 1.0])):
+        _, _, scores = detect(
+            np.array([[2.0], [1.0]], np.float32),
+            np.zeros((2, 4), np.float32),
+            anchors,
+            score_threshold=0.05,
+            iou_threshold=iou_threshold,
+            max_detections=5,
+            candidates=5,
+        )
+        assert [round(logit(score), 4) for score in scores] == expected
+
+
 def test_detections_carry_the_box_of_their_anchor():
     _, _, boxes = run()
     np.testing.assert_allclose(boxes, ANCHORS[[0, 1, 2]], atol=1e-6)

@@ -18,3 +18,31 @@ def test_help_names_precisions_and_raw_files() -> None:
     assert "any of float32, float16, int8" in text
     assert "[default: float32,int8]" in text
     assert "NAME_raw_*.tflite" in text
+
+
+@pytest.mark.parametrize("given, named", [("tpu", "tpu"), ("cpu, dsp", "dsp"), ("", "")])
+def test_an_unknown_target_is_told_with_the_choices(given: str, named: str) -> None:
+    result = CliRunner().invoke(main, ["export", "run", "--out", "x", "--target", given])
+    assert result.exit_code == 2
+    assert f"{named!r} is not one of cpu, gpu, npu, edgetpu, ethos-u, micro" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (
+            ["--target", "cpu,npu,gpu", "--no-nms"],
+            "--no-nms changes the files for cpu only, and those for npu, gpu have no NMS anyway; "
+            "leave out --no-nms or --target",
+        ),
+        (
+            ["--target", "npu", "--precision", "int8"],
+            "--precision is of the files for cpu; those for npu have the one that suits it: leave "
+            "out --precision, or add cpu to --target",
+        ),
+    ],
+)
+def test_options_that_contradict_a_target(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, ["export", "run", "--out", "x", *options])
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {said}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_retina.runtime.manifest import MANIFEST_NAME, load_manifest
 from tests.clients.environments import ROOT, environment_python, web_directory
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +32,8 @@ class Client:
         resizes: it brings the picture to the network's size in its own way.
         whole_pixels: it cuts boxes to whole pixels.
         int8_backend: of `edge-retina predict`, whose int8 kernels are the nearest to the client's.
+        target: of `edge-retina export`, whose file it takes; "" for the files with NMS inside.
+        compiles_only: it compiles the file for a processor that is not here.
     """
 
     name: str
@@ -40,6 +43,12 @@ class Client:
     resizes: bool = False
     whole_pixels: bool = False
     int8_backend: str = "xnnpack"
+    target: str = ""
+    compiles_only: bool = False
+
+    def takes(self, model: Path) -> bool:
+        """Whether the file is one for this client."""
+        return self.target == target_of(model)
 
     @property
     def is_web(self) -> bool:
@@ -49,6 +58,14 @@ class Client:
     def backend(self, model: Path) -> str:
         """Return the backend to compare with; float kernels differ by rounding alone."""
         return self.int8_backend if model.stem.endswith("int8") else "xnnpack"
+
+
+def target_of(model: Path) -> str:
+    """Return the target that a file was exported for; "" if NMS is inside or nothing tells."""
+    if not (model.parent / MANIFEST_NAME).is_file():
+        return ""
+    layout = load_manifest(model.parent).layouts.get(model.name)
+    return layout.target if layout else ""
 
 
 def _task(name: str, script: str, environment: str, *options: str) -> Client:
@@ -73,6 +90,21 @@ CLIENTS = (
     _task("Task Library (tflite-support)", "with_task_library.py", "tflite-support-0.4.4"),
     _task("MediaPipe Tasks for the web", "with_web.mjs", "web", "mediapipe"),
     Client("LiteRT.js", "with_web.mjs", "web", ("litert",), resizes=True),
+    Client(
+        "TensorFlow Lite Micro",
+        "with_tflite_micro.py",
+        "compilers",
+        int8_backend="builtin",
+        target="micro",
+    ),
+    Client(
+        "Vela for Ethos-U55-128, compiled only",
+        "with_vela.py",
+        "compilers",
+        ("ethos-u55-128",),
+        target="ethos-u",
+        compiles_only=True,
+    ),
 )
 
 

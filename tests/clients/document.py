@@ -66,6 +66,9 @@ def _version(cells: Any) -> str:
 def _verdict(cell: Cell | None) -> str:
     if cell is None:
         return "–"
+    if "operators" in cell:
+        counts = cell["operators"]
+        return f"{cell['verdict']}: {counts['NPU']} of {sum(counts.values())} operators on the NPU"
     if "network" not in cell:
         return f"{cell['verdict']}: `{cell['error']}`"
     return f"{cell['verdict']}: {_agreement(cell['network'])}"

@@ -18,12 +18,12 @@ SCORE = 0.2  # rows below are not reported; the comparison is made higher, at SC
 
 
 def arguments(*options: str) -> argparse.Namespace:
-    """Parse MODEL, PICTURES and OUT; `options` are further positional ones."""
+    """Parse MODEL, PICTURES and OUT; `options` are further ones, with a "?" those to leave out."""
     parser = argparse.ArgumentParser()
     for name in ("model", "pictures", "out"):
         parser.add_argument(name, type=Path)
     for name in options:
-        parser.add_argument(name)
+        parser.add_argument(name.rstrip("?"), nargs="?" if name.endswith("?") else None)
     return parser.parse_args()
 
 

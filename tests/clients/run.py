@@ -22,7 +22,14 @@ from typing import Any
 from edge_retina.files import sha256_file, write_json
 from edge_retina.runtime.detector import TFLiteDetector
 from tests.clients.class_names import LABELS, draw_pictures, names_at, write_models
-from tests.clients.client import CLIENTS, Client, ClientError, run_client, written_command
+from tests.clients.client import (
+    CLIENTS,
+    Client,
+    ClientError,
+    run_client,
+    target_of,
+    written_command,
+)
 from tests.clients.comparison import compare
 from tests.clients.document import full_table, write_table
 from tests.clients.environments import NoEnvironmentError
@@ -42,26 +49,32 @@ def main() -> int:
         work = Path(temporary)
         gather([(Path(path), int(count)) for path, count in args.pictures], work / "original")
         for model in args.models:
+            clients = [client for client in CLIENTS if client.takes(model)]
+            if not clients:
+                print(f"no client here takes {model.name}, which is for {target_of(model)}")
+                continue
             stretched(work / "original", work / model.stem, TFLiteDetector(model).input_hw)
             sets = {"original": work / "original", "network": work / model.stem}
-            backends = {client.backend(model) for client in CLIENTS}
+            backends = {client.backend(model) for client in clients}
             expected = {
                 backend: {
                     name: _reference(model, path, work, backend) for name, path in sets.items()
                 }
                 for backend in sorted(backends)
             }
-            for client in CLIENTS:
+            for client in clients:
                 cells.append(_cell(client, model, sets, expected[client.backend(model)], work))
                 print(_line(cells[-1]), flush=True)
-        names = _class_names(work / "names")
-    document = {
+        names = [] if args.update else _class_names(work / "names")
+    document: dict[str, Any] = {
         "schema_version": 1,
         "models": {model.name: sha256_file(model) for model in args.models},
         "pictures": [[Path(path).name, int(count)] for path, count in args.pictures],
         "cells": cells,
         "class_names": names,
     }
+    if args.update:
+        document = _updated(json.loads(args.json.read_text()), document)
     if args.json:
         write_json(args.json, document)
     if args.doc:
@@ -81,8 +94,23 @@ def _arguments() -> argparse.Namespace:
         help="that many pictures of a directory, and one more, turned; may be given again",
     )
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="keep what the JSON file holds of other models, and of the known classes",
+    )
     parser.add_argument("--doc", type=Path, help="a Markdown file whose table is replaced")
     return parser.parse_args()
+
+
+def _updated(before: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document in which the models of the new one are replaced or added."""
+    kept = [cell for cell in before["cells"] if cell["model"] not in document["models"]]
+    return {
+        **before,
+        "models": {**before["models"], **document["models"]},
+        "cells": [*kept, *document["cells"]],
+    }
 
 
 def _reference(model: Path, pictures: Path, work: Path, backend: str) -> Rows:
@@ -105,6 +133,8 @@ def _cell(
 ) -> dict[str, Any]:
     """Run one client on one model."""
     cell: dict[str, Any] = {"client": client.name, "model": model.name, "version": ""}
+    if client.compiles_only:
+        return {**cell, **_compiled(client, model, sets["network"], work)}
     try:
         for name, pictures in sets.items():
             result = run_client(client, model, pictures, work)
@@ -118,12 +148,27 @@ def _cell(
     return {**cell, **_judge(client, model, cell)}
 
 
+def _compiled(client: Client, model: Path, pictures: Path, work: Path) -> dict[str, Any]:
+    """Let a compiler have the model; it is green if nothing is left to the CPU."""
+    try:
+        result = run_client(client, model, pictures, work)
+    except (NoEnvironmentError, ClientError) as error:
+        return _failure(error)
+    operators = result["operators"]
+    return {
+        "version": result["version"],
+        "operators": operators,
+        "command": written_command(client, model),
+        "verdict": "green" if operators["NPU"] and not operators["CPU"] else "red",
+    }
+
+
 def _class_names(work: Path) -> list[dict[str, Any]]:
     """Run every client on the detector whose classes are known; return a cell for each file."""
     objects = draw_pictures(work / "pictures")
     cells = []
     for model in write_models(work):
-        for client in CLIENTS:
+        for client in (client for client in CLIENTS if client.takes(model)):
             cells.append(_names_cell(client, model, objects, work))
             print(f"{cells[-1]['verdict']:9}{model.name:26}{client.name:32}", end="")
             print(cells[-1].get("error") or ", ".join(cells[-1]["printed"]), flush=True)

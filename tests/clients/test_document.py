@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients.document import BEGIN, END, full_table, write_table
+from tests.clients.run import _updated
 
 
 def cell(model: str, verdict: str, **more: Any) -> dict[str, Any]:
@@ -47,6 +48,25 @@ def test_wrong_names_in_one_file_are_seen() -> None:
     document = {**DOCUMENT, "class_names": [DOCUMENT["class_names"][0], OFF_BY_ONE]}
     assert "| red: `printed: bus` |" in full_table(document)
     assert "| red: `no metadata` | – |" in full_table({**DOCUMENT, "class_names": []})
+
+
+def test_a_compiler_s_cell_counts_operators() -> None:
+    counts = {"NPU": 97, "CPU": 2}
+    document = {"cells": [cell("m_int8.tflite", "red", operators=counts)], "class_names": []}
+    assert full_table(document).splitlines()[2] == (
+        "| C | 1.0 | – | red: 97 of 99 operators on the NPU | – | – | – |"
+    )
+
+
+def test_an_update_keeps_other_models_and_the_known_classes() -> None:
+    before = {**DOCUMENT, "models": {"m_float32.tflite": "a", "m_int8.tflite": "b"}}
+    new = cell("m_int8.tflite", "green", network=agreement(4, 4), original=agreement(4, 4))
+    document = {"models": {"m_int8.tflite": "c"}, "cells": [new], "class_names": []}
+    assert _updated(before, document) == {
+        "models": {"m_float32.tflite": "a", "m_int8.tflite": "c"},
+        "cells": [DOCUMENT["cells"][0], new],
+        "class_names": DOCUMENT["class_names"],
+    }
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""LiteRT's `CompiledModel`, which new apps are told to use instead of the interpreter."""
+"""LiteRT's `CompiledModel`, which new apps are told to use instead of the interpreter.
+
+After OUT it may be told `gpu` or `gpu+cpu`. See docs/clients.md for a GPU in software.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,30 @@ from importlib.metadata import version
 import cv2
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
+from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+from levels_decoder import LevelsDecoder
 from protocol import arguments, read_pictures, rows_of_tensors, write
 
 SIGNATURE = "serving_default"
+NMS_OUTPUTS = ("boxes", "classes", "scores", "count")
+ACCELERATORS = {
+    None: HardwareAccelerator.CPU,
+    "gpu": HardwareAccelerator.GPU,
+    "gpu+cpu": HardwareAccelerator.GPU | HardwareAccelerator.CPU,
+}
 
 
 def main() -> None:
-    args = arguments()
-    model = CompiledModel.from_file(str(args.model))
+    args = arguments("accelerators?")
+    model = CompiledModel.from_file(str(args.model), ACCELERATORS[args.accelerators])
     labels = zipfile.ZipFile(args.model).read("labels.txt").decode().splitlines()
     details = model.get_input_tensor_details(SIGNATURE)["image"]
     _, height, width, _ = details["shape"]
     shapes = {
         name: tensor["shape"] for name, tensor in model.get_output_tensor_details(SIGNATURE).items()
     }
+    decoder = None if "boxes" in shapes else LevelsDecoder(args.model)
+    names = NMS_OUTPUTS if decoder is None else [output["name"] for output in decoder.outputs]
     (source,) = model.create_input_buffers(0)
     targets = {name: model.create_output_buffer_by_name(SIGNATURE, name) for name in shapes}
     found = {}
@@ -35,8 +48,10 @@ def main() -> None:
             targets[output]
             .read(int(np.prod(shapes[output])), np.float32)
             .reshape(shapes[output])[0]
-            for output in ("boxes", "classes", "scores", "count")
+            for output in names
         ]
+        if decoder is not None:
+            values = decoder.decode(values)
         found[name] = rows_of_tensors(values, labels, image.shape[:2])
     write(args.out, version("ai-edge-litert"), found)
 

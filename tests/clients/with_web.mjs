@@ -1,6 +1,6 @@
 // MediaPipe Tasks for the web or LiteRT.js, in Chromium without network.
-// Called as `node with_web.mjs MODEL PICTURES OUT mediapipe|litert`, from the directory that has
-// node_modules. See protocol.py for OUT.
+// Called as `node with_web.mjs MODEL PICTURES OUT mediapipe|litert|litert-webgpu`, from the directory
+// that has node_modules. See protocol.py for OUT. WebGPU runs on SwiftShader, a GPU in software.
 import {createServer} from "node:http";
 import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from "node:fs";
 import {createRequire} from "node:module";
@@ -14,7 +14,11 @@ const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(process.cwd(), "node_modules");
 const {chromium} = createRequire(join(modules, "x.js"))("playwright-core");
 const TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"};
-const PACKAGES = {mediapipe: "@mediapipe/tasks-vision", litert: "@litertjs/core"};
+const LITERT = "@litertjs/core";
+const PACKAGES = {mediapipe: "@mediapipe/tasks-vision", litert: LITERT, "litert-webgpu": LITERT};
+const GPU = client === "litert-webgpu"
+  ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan", "--ignore-gpu-blocklist"]
+  : ["--disable-gpu", "--enable-unsafe-swiftshader"];
 
 // labels.txt is the only entry of the zip archive at the model's end, stored as it is
 function labelsOf(file) {
@@ -53,7 +57,7 @@ const browser = await chromium.launchPersistentContext(profile, {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   headless: true,
   args: [
-    "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
+    ...GPU, "--no-sandbox", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
   ],
 });
@@ -61,6 +65,7 @@ try {
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   page.on("pageerror", (error) => console.error(String(error)));
+  if (client === "litert-webgpu") page.on("console", (message) => console.log(message.text()));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.waitForFunction(() => window.ready);
   const names = readdirSync(pictures).sort();

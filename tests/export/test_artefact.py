@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,7 @@ def exports(
                 precisions=precisions,
                 pictures=pictures,
                 nms=nms,
+                decoders=() if nms else ("python", "swift"),
                 trained=model,
             )
 
@@ -151,6 +153,17 @@ def test_outputs_of_the_manifest(exports: SimpleNamespace) -> None:
     ]
 
 
+def test_layouts_are_of_the_files_without_nms(exports: SimpleNamespace) -> None:
+    assert exports.with_nms.layouts == exports.int8.layouts == {}
+    (layout,) = exports.raw.layouts.values()
+    assert list(exports.raw.layouts) == ["tiny_raw_float32.tflite"]
+    assert (layout.target, layout.form, layout.input.shape) == ("cpu", "flat", (1, *IMAGE_HW, 3))
+    assert [dataclasses.astuple(output) for output in layout.outputs] == [
+        ("boxes", 0, (1, ANCHORS, 4), "float32", 1.0, 0, "codes", None),
+        ("scores", 1, (1, ANCHORS, 3), "float32", 1.0, 0, "scores", None),
+    ]
+
+
 def test_a_device_can_decode_with_the_manifest_alone(exports: SimpleNamespace) -> None:
     """Written from the manifest's words, with nothing of this package but its first output."""
     manifest = load_manifest(exports.root / "raw").to_dict()
@@ -193,6 +206,22 @@ def test_without_nms_the_same_is_found(exports: SimpleNamespace) -> None:
         np.testing.assert_array_equal(one.classes, other.classes)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
         np.testing.assert_allclose(one.boxes_norm, other.boxes_norm, atol=1e-4)
+
+
+def test_the_decoder_beside_a_raw_file_finds_the_same(exports: SimpleNamespace) -> None:
+    """Imported as an app would import it, and given what the interpreter hands over."""
+    path = exports.root / "raw" / "tiny_raw_float32_decoder.py"
+    module = runpy.run_path(str(path))
+    assert module["is_model"](exports.root / "raw" / "tiny_raw_float32.tflite")
+    assert module["LABELS"] == LABELS
+    detector = TFLiteDetector(exports.root / "raw" / "tiny_raw_float32.tflite")
+    picture = cv2.imread(str(exports.pictures[0]))[..., ::-1]
+    expected = detector.predict(picture)
+    found = module["decode"](detector.invoke(detector.preprocess(picture)))
+    assert [item.class_index for item in found] == expected.classes.tolist()
+    np.testing.assert_allclose([item[:4] for item in found], expected.boxes_norm, atol=1e-6)
+    assert (path.parent / "TinyRawFloat32Decoder.swift").is_file()
+    assert not any("ecoder" in name for name in exports.raw.files)
 
 
 def test_every_file_takes_images_that_are_not_square(exports: SimpleNamespace) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,20 @@ def test_numbers_go_to_tensorboard(tmp_path: Path):
         (20, "positives_by_level/1"): 0.5,
         (20, "probe/val/cls_loss"): 0.25,
     }
+
+
+def test_without_tensorboard_training_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from edge_retina.training.metrics_log import MetricsLog
+
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it weren't installed
+    with caplog.at_level(logging.WARNING):
+        log = MetricsLog(tmp_path / "metrics.jsonl", tensorboard=tmp_path / "events")
+    log.write(20, loss=1.5)
+    log.close()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 20, "loss": 1.5}
+    assert not (tmp_path / "events").exists()
+    (record,) = caplog.records
+    assert "tensorboard is not installed" in record.getMessage()
+    assert "pip install tensorboard" in record.getMessage()

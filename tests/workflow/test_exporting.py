@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_retina.config import Config
-from edge_retina.errors import ConfigError
+from edge_retina.errors import ConfigError, ExportError, RunError
 from edge_retina.files import write_json, write_text
+from edge_retina.int8.recipe import load_recipe
 from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.exporting import ExportRequest, export_files
 from edge_retina.workflow.prepare import open_run, prepare_run
@@ -60,3 +62,67 @@ def test_other_thresholds_are_exported(
     context = open_run(run, overrides=[f"export.score_threshold={threshold}"], decode=False)
     export_files(context, ExportRequest(tmp_path / "out", precisions=precisions, method="ptq"))
     assert exported == [(tmp_path / "out", precisions)]
+
+
+def test_a_target_that_a_recipe_cannot_serve_is_refused_before_any_work(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    """There are no weights to load: whatever did would fail with another error."""
+    path = run.quantized_dir("ptq") / "quantization.json"
+    recipe = load_recipe("int16x8").to_dict()
+    write_json(
+        path, {"method": "ptq", "calibration": {}, "steps": 0, "ranges": {}, "recipe": recipe}
+    )
+    context = open_run(run, overrides=[], decode=False)
+    request = ExportRequest(tmp_path / "out", method="ptq", targets=("gpu", "micro"))
+    with pytest.raises(ConfigError) as caught:
+        export_files(context, request)
+    assert str(caught.value) == (
+        "target micro takes int8 from end to end, but the recipe of the int8 model has "
+        'activations = "int16"; quantise again with the default recipe, or leave the target out'
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_int8_target_of_a_run_without_an_int8_model(run: RunDirectory, tmp_path: Path) -> None:
+    context = open_run(run, overrides=[], decode=False)
+    request = ExportRequest(tmp_path / "out", method="qat", targets=("npu",))
+    with pytest.raises(RunError, match="quantize --method qat"):
+        export_files(context, request)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("targets, named", [(("cpu", "dsp"), "'dsp'"), ((), "none")])
+def test_an_unknown_target(tmp_path: Path, targets: tuple[str, ...], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ExportRequest(tmp_path / "out", targets=targets)
+    assert str(caught.value) == (
+        f"target {named} is not one of cpu, gpu, npu, edgetpu, ethos-u, micro"
+    )
+
+
+def test_decoders_are_refused_before_any_work(run: RunDirectory, tmp_path: Path) -> None:
+    context = open_run(run, overrides=[], decode=False)
+    name = context.config.name
+    nothing = ExportRequest(tmp_path / "out", precisions=("float32",), decoders=("cpp",))
+    with pytest.raises(ExportError) as caught:
+        export_files(context, nothing)
+    assert str(caught.value) == (
+        f"decoding and NMS are inside {name}_float32.tflite, so there is nothing to write a "
+        "decoder for; add --no-nms or another --target, or leave out --decoder"
+    )
+    foreign = tmp_path / "out" / f"{name}_raw_float32_decoder.hpp"
+    write_text(foreign, "mine")
+    with pytest.raises(ExportError) as caught:
+        export_files(context, replace(nothing, nms=False))
+    assert str(caught.value) == (
+        f"{foreign} already exists and is no decoder of {name}_raw_float32.tflite; move it away, "
+        "or choose another --out"
+    )
+    assert [path.name for path in foreign.parent.iterdir()] == [foreign.name]
+    assert foreign.read_text() == "mine"
+
+
+def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"^decoder language 'kotlyn': did you mean 'kotlin'\?$"):
+        ExportRequest(tmp_path / "out", nms=False, decoders=("cpp", "kotlyn"))

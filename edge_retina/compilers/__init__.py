@@ -1,0 +1,1 @@
+"""Compilers and interpreters of other vendors, each run in a Python environment of its own."""
