@@ -61,7 +61,7 @@ def test_what_a_workflow_calls_exists(path: Path) -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
     commands = [step["run"] for step in steps(path) if "run" in step]
     assert [name for text in commands for name in made(text) if name not in targets] == []
-    scripts = [text.split()[0] for text in commands if text.startswith((".", "/"))]
+    scripts = [text.split()[0] for text in commands if text.startswith((".ci/", "./"))]
     assert [name for name in scripts if not os.access(ROOT / name, os.X_OK)] == []
 
 
