@@ -43,7 +43,7 @@ MODEL = "/tmp/tiny_uint8.tflite"
 SMOKE = {
     "device": (
         (("--version",), "edge-retina, version"),
-        (("inspect", MODEL), "square"),
+        (("inspect", MODEL), "serving_default_image:0"),
         (("train", "/tmp/none"), 'pip install "edge-retina[train]"'),
     ),
     "train": ((("--version",), "edge-retina, version"), (DEMO, "int8")),

@@ -247,8 +247,8 @@ class Bench:
             run(TOOLS / "uv", "pip", "check", "--python", fresh.python)
             model = self.source / "tests/golden/tiny_uint8.tflite"
             answer = run(fresh.directory / "bin/edge-retina", "inspect", model, cwd=self.work)
-            if "square" not in answer:
-                raise StepError("inspect doesn't show the class of tests/golden/tiny_uint8.tflite")
+            if "serving_default_image:0" not in answer:
+                raise StepError(f"inspect doesn't name the input of {model.name}")
             return "passed: the wheel's files, no conflict, inspect", mb
 
     def test(self, python: str, package: Path) -> tuple[str, None]:
