@@ -48,6 +48,7 @@ _COMPILERS = (
 )
 _TARGETS = ("ethos-u", "micro")
 _NOISE_PICTURES, _SEED = 8, 0
+_FEWEST_VALUES = 10  # of an output, for a comparison to mean something
 _BEGIN, _END = "<!-- compilers: begin -->", "<!-- compilers: end -->"
 
 
@@ -224,45 +225,60 @@ def _difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> 
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return one row for each file and compiler."""
-    head = ("network", "MACs", "file", "compiled for", "operators, MACs", "estimate", "memory")
+    """Return a table of Ethos-U systems and one of the arena."""
+    return f"{_npu_table(rows)}\n{_arena_table(rows)}"
+
+
+def _npu_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = ("network", "compiled for", "clock", "on the NPU", "estimated ms", "memory in bytes")
     return markdown_table(
         head,
         [
             (
-                f"{row['name']}, {row['side_px']} px",
-                f"{row['macs'] / 1e6:.0f} M",
-                f"{row['bytes'][_target(report)] / 1e3:.0f} kB",
-                _system(report),
-                f"{report['operators']} of {report['operators_total']}, {report['macs_share']:.0%}",
-                _estimate(report, row["outputs"]),
+                _network(row),
+                f"{report['configuration'].partition(',')[0]}, {report['settings']['system']}",
+                report["settings"]["clock"],
+                f"{report['operators']} of {report['operators_total']} operators, "
+                f"{report['macs_share']:.0%} of MACs",
+                milliseconds(report["estimated_ms"]),
                 ", ".join(f"{name} {size:,}" for name, size in report["memory_bytes"].items()),
             )
             for row in rows
             for report in row["reports"]
+            if report["compiler"] == "vela"
         ],
     )
 
 
-def _target(report: Mapping[str, Any]) -> str:
-    return "micro" if report["compiler"] == "tflite-micro" else "ethos-u"
-
-
-def _system(report: Mapping[str, Any]) -> str:
-    accelerator = report["configuration"].partition(",")[0]
-    what = f"{report['package']} {report['version']}"
-    return ", ".join([accelerator, *report["settings"].values()]) if accelerator else what
-
-
-def _estimate(report: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    if report["estimated_ms"] is not None:
-        return f"{milliseconds(report['estimated_ms'])} ms"
-    exact, phone = outputs["reference"], outputs["xnnpack"]
-    return (
-        f"{exact['unequal']:,} of {exact['values']:,} values differ from LiteRT's reference "
-        f"kernels; from XNNPACK by {phone['mean_steps']:.1f} steps, {phone['most_steps']} at the "
-        f"most ({outputs['on']})"
+def _arena_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = ("network", "file", "arena", "activations in it", "values unequal to LiteRT's reference")
+    return markdown_table(
+        head,
+        [
+            (
+                _network(row),
+                f"{row['bytes']['micro']:,}",
+                f"{report['memory_bytes']['arena']:,}",
+                f"{report['memory_bytes']['activations in it']:,}",
+                _unequal(row["outputs"]),
+            )
+            for row in rows
+            for report in row["reports"]
+            if report["compiler"] == "tflite-micro"
+        ],
     )
+
+
+def _unequal(outputs: Mapping[str, Any]) -> str:
+    """Return how many values differ; equality of outputs that are constant proves nothing."""
+    if outputs["distinct_values"] < _FEWEST_VALUES:
+        return "not counted: an output is constant"
+    found = outputs["reference"]
+    return f"{found['unequal']:,} of {found['values']:,} ({outputs['on']})"
+
+
+def _network(row: Mapping[str, Any]) -> str:
+    return f"{row['side_px']} px, {row['name']}"
 
 
 def _replace(doc: Path, table: str) -> None:

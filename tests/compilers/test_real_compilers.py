@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge_retina.compilers.micro import run_litert, run_micro
+from edge_retina.compilers.micro import _CHILD, run_litert, run_micro
 from edge_retina.compilers.other_python import OtherPython
 from edge_retina.compilers.table import prepare
 from edge_retina.runtime.graph import read_graph
@@ -57,9 +58,23 @@ def test_micro_runs_two_convolutions_as_litert_does(tmp_path: Path) -> None:
     assert report.memory_bytes["activations in it"] == 512
 
 
-def test_micro_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None:
-    import numpy as np
+def test_the_arena_that_is_told_is_the_smallest_that_works(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(network("wide", "narrow"))
+    pictures = np.zeros((1, *read_graph(path).input_tensors[0].shape), np.int8)
+    told = run_micro(path, [pictures], OtherPython(PYTHON)).memory_bytes
+    assert told is not None
+    np.savez(tmp_path / "in.npz", pictures)
+    works = []
+    # While it starts, a network as small as this takes some hundred bytes more for a moment
+    for more in (1024, -64):
+        call = ["-c", _CHILD.read_text(encoding="utf-8"), str(path), str(told["arena"] + more)]
+        call += [str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), "1"]
+        works.append(OtherPython(PYTHON).run(call, directory=tmp_path).returncode == 0)
+    assert works == [True, False]
 
+
+def test_micro_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(network("wide"))
     shape = read_graph(path).input_tensors[0].shape

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edge_retina.run_directory import RunDirectory
-from tests.test_json_schemas import validate
+from tests.test_json_documents import validate
 
 pytestmark = [pytest.mark.slow, pytest.mark.tf]
 
