@@ -9,8 +9,9 @@ in the newest versions that the metadata allows: constraints.txt is not used. Th
 the sdist, without its copy of the package, so they can only import the package that is installed.
 
 Resumable: every row is written at once. One that passed is kept as long as the built package and
-the tests are the same. `--only` chooses rows by their text, `--train` adds a real install of the training extra
-and a short demo. To leave a machine's own pip settings out, set PIP_CONFIG_FILE=/dev/null.
+the tests are the same. `--only` chooses rows by their text, `--train` adds a real install of the
+training extra and a short demo. Sizes are without compiled modules. To leave a machine's own pip
+settings out, set PIP_CONFIG_FILE=/dev/null.
 """
 
 from __future__ import annotations
