@@ -39,7 +39,7 @@ def made(command: str) -> list[str]:
 
 
 def test_the_workflows_are_there() -> None:
-    assert {"ci", "release"} <= {path.stem for path in WORKFLOWS}
+    assert {"ci", "nightly", "release"} <= {path.stem for path in WORKFLOWS}
 
 
 @pytest.mark.parametrize(
