@@ -10,6 +10,7 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast test-slow test-faults fuzz test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
+.PHONY: release-tools requirements check-tag package sbom audit lint-workflows test-package images
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -112,6 +113,80 @@ references: setup  ## rewrite the generated pages and schemas in docs/ from the 
 docs-site: .venv-docs/stamp  ## build the documentation as a website, into build/docs-site
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo build/docs-site/index.html
+
+# Everything from here to `clean` is for releases. Its tools are pinned with their hashes, in an environment of their own.
+RELEASE := .venv-release/bin
+
+.venv-release/stamp: requirements/release.txt
+	$(PYTHON) -m venv .venv-release
+	$(RELEASE)/pip install --quiet --require-hashes --requirement requirements/release.txt
+	touch $@
+
+release-tools: .venv-release/stamp  ## install the tools for releases into .venv-release
+
+# device.txt and train.txt are for the Python of the Dockerfile, the others for every Python.
+COMPILE := ../$(RELEASE)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
+FOR_IMAGES := --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --constraint ../constraints.txt ../pyproject.toml
+
+requirements: release-tools  ## write requirements/*.txt anew: exact versions with hashes
+	cd requirements && $(COMPILE) $(FOR_IMAGES) --output-file device.txt
+	cd requirements && $(COMPILE) $(FOR_IMAGES) --extra train --output-file train.txt
+	cd requirements && $(COMPILE) --universal --python-version 3.10 build.in --output-file build.txt
+	cd requirements && $(COMPILE) --universal --python-version 3.10 release.in --output-file release.txt
+
+check-tag:  ## check that TAG is v and the version of the package
+	@version=$$(sed -nE 's/^__version__ = "(.*)"/\1/p' edge_retina/__init__.py); \
+	  [ "$(TAG)" = "v$$version" ] || { echo "TAG is '$(TAG)', but the package is $$version: tag v$$version" >&2; exit 1; }
+
+# The same commit gives the same bytes: every time in the files is that of the commit. setuptools would
+# give the sdist the times, owners and modes of the checkout, so it is packed again. The wheel is built from that.
+COMMITTED = $$(git log -1 --format=%ct)
+package: release-tools  ## build wheel and sdist into dist, with checksums
+	rm -rf dist
+	$(RELEASE)/python -m build --sdist --no-isolation .
+	cd dist && for sdist in *.tar.gz; do \
+	  tar -xzf $$sdist; \
+	  tar --sort=name --mtime=@$(COMMITTED) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+	    -cf - "$${sdist%.tar.gz}" | gzip -9n > $$sdist.new; \
+	  rm -r "$${sdist%.tar.gz}"; \
+	  mv $$sdist.new $$sdist; \
+	done
+	umask 022 && SOURCE_DATE_EPOCH=$(COMMITTED) $(RELEASE)/pip wheel --quiet --no-deps --no-build-isolation \
+	  --wheel-dir dist dist/*.tar.gz
+	$(RELEASE)/twine check --strict dist/*
+	cd dist && sha256sum -- * > SHA256SUMS
+
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+test-package: release-tools  ## install wheel and sdist with each of PYTHONS, and run the device tests on what is installed
+	PYTHONPATH=. $(RELEASE)/python benchmarks/packaging.py $(addprefix --python=,$(PYTHONS))
+
+# PYTHON must be the one that device.txt and train.txt are for.
+SBOM_OF ?= device train
+sbom: package  ## add to dist what each image's environment consists of, as CycloneDX JSON
+	for name in $(SBOM_OF); do \
+	  $(PYTHON) -m venv --clear build/sbom; \
+	  build/sbom/bin/pip install --quiet --require-hashes --requirement requirements/$$name.txt; \
+	  build/sbom/bin/pip install --quiet --no-deps --no-index dist/*.whl; \
+	  build/sbom/bin/pip uninstall --quiet --yes pip setuptools; \
+	  $(RELEASE)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	    --output-file dist/edge-retina-$$name.cdx.json build/sbom/bin/python; \
+	  rm -r build/sbom; \
+	done
+	cd dist && rm SHA256SUMS && sha256sum -- * > SHA256SUMS
+
+audit: release-tools  ## look for known vulnerabilities in everything that is pinned with hashes
+	for name in device train release; do \
+	  $(RELEASE)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements/$$name.txt; \
+	done
+
+lint-workflows: release-tools  ## look for mistakes and unsafe habits in .github
+	$(RELEASE)/zizmor --offline .github
+
+images: ## build both container images with docker, and start each once
+	for name in device train; do \
+	  docker build --target $$name --tag edge-retina:$$name .; \
+	  docker run --rm --network none edge-retina:$$name --version; \
+	done
 
 clean:  ## remove caches and builds; keep .venv and runs
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

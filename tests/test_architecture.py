@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.checkout
+
 PACKAGE = Path(__file__).resolve().parent.parent / "edge_retina"
 TENSORFLOW = {"tensorflow", "tf_keras", "tensorflow_model_optimization"}
 WITH_TENSORFLOW = {

@@ -150,6 +150,7 @@ def anchors_of(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("path", WITH_LINKS, ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
     prose = _CODE.sub("", _FENCE.sub("", path.read_text(encoding="utf-8")))

@@ -23,8 +23,14 @@ PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TARGETS = (
     *("setup", "demo", "test", "test-fast", "test-slow", "fmt", "lint", "type", "arch"),
-    *("test-faults", "golden", "bench", "profile", "docs", "references", "docs-site", "clean"),
+    *("test-faults", "fuzz", "golden", "bench", "profile", "docs", "references", "docs-site"),
+    *("release-tools", "requirements", "package", "test-package", "sbom", "audit", "images"),
+    "clean",
 )
+REQUIREMENTS = ROOT / "requirements"
+IMAGE_PYTHON = "3.11"  # of the Dockerfile, and so of device.txt and train.txt
+
+pytestmark = pytest.mark.checkout
 
 
 def pins() -> list[Requirement]:
@@ -113,10 +119,10 @@ def test_no_pin_is_for_a_python_that_is_not_supported() -> None:
     "name",
     [
         *(f"presets/{preset}.toml" for preset in PRESETS),
-        *(
+        *sorted(
             path.relative_to(PACKAGE).as_posix()
-            for path in PACKAGE.rglob("templates/*")
-            if path.is_file()
+            for path in PACKAGE.rglob("*")
+            if path.is_file() and path.suffix not in {".py", ".pyc"}
         ),
     ],
 )
@@ -158,9 +164,134 @@ def test_ci_runs_make_test() -> None:
     assert re.search(r"^exec make test$", script.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_device_image_installs_no_extra() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    device = text.split("AS device")[1].split("FROM")[0]
-    assert "[train]" not in device
-    assert "USER retina" in device
-    assert "[train]" in text.split("AS train")[1]
+def hashed(name: str) -> dict[str, Requirement]:
+    """The pins of a file in requirements/, by name; each has its hashes."""
+    text = (REQUIREMENTS / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    found = {}
+    for line in text.splitlines():
+        pin, *hashes = re.split(r"\s+--hash=", line.strip())
+        assert hashes, f"{name}: {pin} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes), pin
+        requirement = Requirement(pin)
+        assert [spec.operator for spec in requirement.specifier] == ["=="], pin
+        found[canonicalize_name(requirement.name)] = requirement
+    return found
+
+
+@pytest.mark.parametrize("name", ["device.txt", "train.txt"])
+def test_images_have_the_versions_of_the_constraints(name: str) -> None:
+    """Else: make requirements."""
+    of_image = {"python_version": IMAGE_PYTHON, "python_full_version": f"{IMAGE_PYTHON}.0"}
+    constraints = {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in pins()
+        # setuptools: the environments of constraints.txt have Python 3.11's own, the images none.
+        if pin.name == "setuptools" or pin.marker is None or pin.marker.evaluate(of_image)
+    }
+    found = {key: next(iter(pin.specifier)).version for key, pin in hashed(name).items()}
+    assert found == {key: constraints.get(key) for key in found}
+
+
+def test_images_have_what_the_package_needs() -> None:
+    def names(texts: list[str]) -> set[str]:
+        wanted = [Requirement(text) for text in texts]
+        return {
+            canonicalize_name(one.name)
+            for one in wanted
+            if one.marker is None or one.marker.evaluate({"python_version": IMAGE_PYTHON})
+        }
+
+    device, train = hashed("device.txt"), hashed("train.txt")
+    assert names(PROJECT["dependencies"]) <= device.keys() <= train.keys()
+    assert names(EXTRAS["train"]) <= train.keys()
+    assert "tensorflow" not in device
+    assert f"python:{IMAGE_PYTHON}-" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["build", "release"])
+def test_release_tools_are_pinned_with_hashes(name: str) -> None:
+    lines = (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    wanted = {
+        canonicalize_name(Requirement(line).name)
+        for line in lines
+        if line and not line.startswith(("#", "-r"))
+    }
+    assert wanted <= hashed(f"{name}.txt").keys()
+    assert hashed("build.txt").keys() <= hashed("release.txt").keys()
+
+
+def test_the_notice_names_every_dependency() -> None:
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    wanted = [*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["tune"]]
+    names = [Requirement(text).name for text in wanted]
+    assert [name for name in names if not re.search(rf"\b{name}  ", notice)] == []
+    assert set(PROJECT["license-files"]) == {"LICENSE", "NOTICE"}
+
+
+def test_types_are_shipped() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def stages() -> dict[str, str]:
+    """The text of each stage of the Dockerfile, by its name."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    parts = re.split(r"^FROM (\S+) AS (\S+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[2::3], parts[3::3], strict=True))
+
+
+@pytest.mark.parametrize("name", ["device", "train"])
+def test_images_run_as_nobody_special_and_have_a_health_check(name: str) -> None:
+    image = stages()[name]
+    user = re.search(r"^USER (\d+):\d+$", image, re.MULTILINE)
+    assert user is not None  # a number: Kubernetes can't tell whether a name is root
+    assert int(user[1]) > 0
+    assert re.search(r'^HEALTHCHECK .*CMD \["edge-retina", "--version"\]$', image, re.MULTILINE)
+    assert "pip" not in image
+
+
+def test_only_the_train_image_has_tensorflow() -> None:
+    found = {
+        name: set(re.findall(r"--requirement requirements/(\w+)\.txt", text))
+        for name, text in stages().items()
+    }
+    assert (found["device-packages"], found["train-packages"]) == ({"device"}, {"train"})
+    for name in ("device", "train"):
+        copied = set(re.findall(r"COPY --from=(\S+)", stages()[name]))
+        assert copied == {f"{name}-packages", "wheel"}
+
+
+def test_images_install_only_what_has_a_known_hash() -> None:
+    installs = [
+        line
+        for text in stages().values()
+        for line in re.split(r"&&|^RUN", text, flags=re.MULTILINE)
+        if " install " in line
+    ]
+    assert len(installs) == 4
+    assert [line for line in installs if not re.search("--require-hashes|--no-index", line)] == []
+
+
+def test_the_build_context_has_what_is_copied() -> None:
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line[1:] for line in ignore if line.startswith("!")}
+    sources = {
+        source
+        for text in stages().values()
+        for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    assert {source.partition("/")[0] for source in sources} == kept
+
+
+def test_the_sdist_has_every_directory_of_the_repository() -> None:
+    """benchmarks/packaging.py compares the files; this finds a new directory at once."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout, so git can't list its files")
+    listed = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True, timeout=30
+    )
+    names = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    manifest = set((ROOT / "MANIFEST.in").read_text(encoding="utf-8").split())
+    # What setuptools takes by itself, and what an sdist needs not.
+    by_itself = {"edge_retina", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"}
+    assert names - manifest - by_itself == {".ci", ".gitignore"}

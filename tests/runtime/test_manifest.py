@@ -124,3 +124,12 @@ def test_files_are_beside_the_manifest(manifest: Manifest, tmp_path: Path, name:
     with pytest.raises(ModelError) as error:
         load_manifest(tmp_path)
     assert f"files has the name {name!r}, expected that of a file beside" in str(error.value)
+
+
+@pytest.mark.parametrize("side", [0, -1, 8193, 400_000])
+def test_a_manifest_can_not_ask_for_any_size(manifest: Manifest, tmp_path: Path, side: int) -> None:
+    document = manifest.to_dict()
+    document["input"]["height"] = side
+    (tmp_path / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=rf"input\.height is {side}, expected 1\.\.8192"):
+        load_manifest(tmp_path)
