@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_retina.datasets.schema import Dataset as Dataset
     from edge_retina.datasets.schema import Example as Example
     from edge_retina.errors import BenchmarkError as BenchmarkError
+    from edge_retina.errors import CompilerError as CompilerError
     from edge_retina.errors import ConfigError as ConfigError
     from edge_retina.errors import DatasetError as DatasetError
     from edge_retina.errors import DeviceLostError as DeviceLostError
@@ -50,6 +51,7 @@ _ERRORS = (
     "ExportError",
     "BenchmarkError",
     "DeviceLostError",
+    "CompilerError",
 )
 # The public names and the modules that define them, in the order in which a new user needs them.
 _PUBLIC = {

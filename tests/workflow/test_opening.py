@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edge_retina.cli.models import open_predictor
 from edge_retina.runtime.manifest import FileEntry
+from edge_retina.workflow.opening import open_predictor
 from tests.runtime.levels_model import NAME, levels_manifest, write_levels
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tiny_uint8.tflite"
