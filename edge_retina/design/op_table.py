@@ -90,7 +90,8 @@ def load_table(path: Path, empty: OpTable) -> OpTable:
         return empty
     try:
         tree = load_json(path)
-        reader = Reader(str(path), BenchmarkError, remedy="name another file with --op-table")
+        where = f"{path}: not an op table of 'edge-retina design'"
+        reader = Reader(where, BenchmarkError, remedy="name another file with --op-table")
         table = dataclasses.replace(
             empty,
             environment=reader.read(Environment, tree["environment"]),
