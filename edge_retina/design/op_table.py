@@ -92,7 +92,8 @@ def load_table(path: Path, empty: OpTable) -> OpTable:
         tree = load_json(path)
         if tree["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema_version {tree['schema_version']!r}, not {SCHEMA_VERSION}")
-        reader = Reader(str(path), BenchmarkError, remedy="name another file with --op-table")
+        where = f"{path}: not an op table of 'edge-retina design'"
+        reader = Reader(where, BenchmarkError, remedy="name another file with --op-table")
         table = dataclasses.replace(
             empty,
             environment=reader.read(Environment, tree["environment"]),

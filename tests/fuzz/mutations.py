@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import struct
@@ -9,7 +10,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-MOST_BYTES = 4_000_000  # of a mutated file
+MOST_BYTES = 400_000  # of a mutated file: of more, the mutations themselves take seconds
+_WINDOW = 20_000  # characters that an edit looks for its place in
 _NUMBERS = (0, 1, -1, 2, 7, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, -(2**31), 2**32 - 1, 2**63 - 1)
 _WORDS = (
     *("nan", "-inf", "1e400", "1e-400", "0x1F", "1_000", "-1", "0", "2.5", "99999999", "1" * 5000),
@@ -47,15 +49,19 @@ _WORDS = (
 )
 _WORD = re.compile(r"\w[\w.\-]*")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_LINE = re.compile(r"[^\n]*\n")
-_QUOTED = re.compile(r'(?<=")[^"\n]*(?=")|(?<=>)[^<>]+(?=<)|<(\w+)>[^<>]*</\1>')
+_LINE = re.compile(r"(?m)^[^\n]*\n")
+# Bounded: without an end, text that has none is gone through from each of its characters
+_QUOTED = re.compile(
+    r'(?<=")[^"\n]{0,200}(?=")|(?<=>)[^<>]{1,200}(?=<)|<(\w{1,50})>[^<>]{0,200}</\1>'
+)
 
 
 def mutate(data: bytes, random: Random, others: Sequence[bytes]) -> bytes:
     """Return a mutation of `data`; `others` are files of the same kind, to take pieces from."""
     changes = _changes(data)
     for _ in range(1 + min(int(random.expovariate(0.7)), 7)):
-        data = random.choice(changes)(data, random, others)[:MOST_BYTES]
+        with contextlib.suppress(RecursionError):  # a tree that is nested too deeply to change
+            data = random.choice(changes)(data, random, others)[:MOST_BYTES]
     return data
 
 
@@ -145,7 +151,8 @@ def _fill(data: bytes, random: Random, _: Sequence[bytes]) -> bytes:
 def _edit(pattern: re.Pattern[str], words: Sequence[str]) -> _Change:
     def change(data: bytes, random: Random, others: Sequence[bytes]) -> bytes:
         text = data.decode("utf-8", "surrogatepass")
-        found = list(pattern.finditer(text))
+        start = random.randrange(max(len(text) - _WINDOW, 0) + 1)
+        found = list(pattern.finditer(text, start, start + _WINDOW))
         if not found:
             return _noise(data, random, others)
         match, other = random.choice(found), random.choice(found)
