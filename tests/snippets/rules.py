@@ -64,6 +64,7 @@ RULES = (
     _not_run(r"--require-delegate", "fails by intent: not all of the file is for the delegate"),
     _not_run(r"single-stream", "takes a minute for each backend; tests/benchmark has the scenario"),
     _not_run(r"--init ", "needs the trained detector that it starts from; tests/workflow has it"),
+    _not_run(r"raccoons|examples/android", "needs pictures; benchmarks/thirty_pictures.py runs it"),
     _not_run(r"--source 0", "needs a camera; tests/examples runs it on a video"),
     _not_run(r" decoder ", "needs a file without NMS; tests/decoders makes and decodes some"),
     _not_run(r"detector/cells_npu", "needs the export above it; tests/export makes such files"),
