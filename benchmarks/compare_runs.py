@@ -1,4 +1,4 @@
-"""The validation mAP of trainings that differ by one thing: mean and deviation over seeds.
+"""Validation mAP and last loss of trainings that differ by one thing: mean and deviation.
 
     python benchmarks/compare_runs.py "before=RUN,RUN" "after=RUN,RUN" --name NAME
 
@@ -30,7 +30,7 @@ def main(groups: tuple[str, ...], name: str, note: tuple[str, ...]) -> None:
     rows = [_row(label, runs.split(",")) for label, _, runs in (g.partition("=") for g in groups)]
     write_json(_RESULTS / f"{name}.json", {"schema_version": 1, "notes": note, "groups": rows})
     table = markdown_table(
-        ["group", "steps", "mAP by seed", "mAP", "mAP50"],
+        ["group", "steps", "mAP by seed", "mAP", "mAP50", "training loss"],
         [
             [
                 row["label"],
@@ -38,6 +38,7 @@ def main(groups: tuple[str, ...], name: str, note: tuple[str, ...]) -> None:
                 ", ".join(f"{seed}: {mAP:.3f}" for seed, mAP in row["mAP"].items()),
                 _spread(list(row["mAP"].values())),
                 _spread(list(row["mAP50"].values())),
+                _spread(list(row["loss"].values())),
             ]
             for row in rows
         ],
@@ -53,14 +54,16 @@ def main(groups: tuple[str, ...], name: str, note: tuple[str, ...]) -> None:
 
 def _row(label: str, runs: list[str]) -> dict[str, Any]:
     """Return the last evaluation of each RUN by its seed."""
-    found: dict[str, Any] = {"label": label, "mAP": {}, "mAP50": {}}
+    found: dict[str, Any] = {"label": label, "mAP": {}, "mAP50": {}, "loss": {}}
     for run in map(Path, runs):
         config = read_toml(run / "config.toml")
         lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
+        logged = [json.loads(line) for line in lines]
+        last = [line for line in logged if "mAP" in line][-1]
         found["steps"] = last["step"]
         for key in ("mAP", "mAP50"):
             found[key][str(config["seed"])] = last[key]
+        found["loss"][str(config["seed"])] = [line for line in logged if "loss" in line][-1]["loss"]
     return found
 
 
