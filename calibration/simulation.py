@@ -58,7 +58,7 @@ def main(run: Path, method: str, pictures: int, out: Path) -> None:
     config, data = context.config, context.data
     size = config.model.image_hw
     images = [stretch(load_image(example.path), size) for example in data.test[:pictures]]
-    quantized, record = load_quantized(directory, method)
+    quantized, record = load_quantized(directory, method, engine=config.quantize.engine)
     function = detection_function(quantized.model, anchors=context.grid, export=config.export)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:

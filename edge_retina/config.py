@@ -416,6 +416,12 @@ class QuantizeConfig:
     """int8."""
 
     method: str = option("qat", "quantization-aware or post-training", choices=("qat", "ptq"))
+    engine: str = option(
+        "tfmot",
+        'who fake-quantises: "tfmot" = tensorflow-model-optimization, "own" = layers of this '
+        "package, for where that can't be installed; the files are the same",
+        choices=("tfmot", "own"),
+    )
     recipe: str = option(
         "",
         'what is quantised how: a shipped recipe or a TOML file; "" = everything to int8',

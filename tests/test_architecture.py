@@ -26,6 +26,7 @@ WITH_TENSORFLOW = {
     "cli",  # inside functions of commands only, see test_help_needs_no_tensorflow
 }
 KERAS_MODULE = "model/keras.py"
+TFMOT_MODULE = "quantization/tfmot_layers.py"
 CONVERTER_MODULE = "edge_retina/export/convert.py"
 # The private parts of Keras that only this module may touch
 INTERNALS_MODULE = "edge_retina/model/keras_internals.py"
@@ -132,10 +133,14 @@ def test_one_module_knows_the_internals_of_keras() -> None:
     assert users == {INTERNALS_MODULE}
 
 
-def test_nobody_needs_tfmot() -> None:
-    """It is a peer of the studies and tests, which developers install."""
-    users = [path for path in modules() if "tensorflow_model_optimization" in imported_names(path)]
-    assert users == []
+def test_one_module_imports_tfmot() -> None:
+    """And that one only for `quantize.engine = "tfmot"`."""
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if "tensorflow_model_optimization" in imported_names(path)
+    }
+    assert users == {TFMOT_MODULE}
 
 
 def test_tensorflow_is_not_imported_below_the_input_pipeline() -> None:

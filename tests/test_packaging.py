@@ -75,17 +75,7 @@ def test_base_install_is_for_a_device() -> None:
 
 def test_train_extra_has_tensorflow() -> None:
     names = {Requirement(text).name for text in EXTRAS["train"]}
-    assert {"tensorflow", "tf-keras"} <= names
-
-
-def test_only_developers_need_tfmot() -> None:
-    """It is frozen: what it did for this package is in `quantization.fake_quant_layers`."""
-    users = {
-        extra
-        for extra, texts in EXTRAS.items()
-        if "tensorflow-model-optimization" in {Requirement(text).name for text in texts}
-    }
-    assert users == {"dev"}
+    assert {"tensorflow", "tf-keras", "tensorflow-model-optimization"} <= names
 
 
 def test_constraints_are_exact_versions_and_nothing_else() -> None:

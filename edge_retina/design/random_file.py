@@ -83,7 +83,7 @@ def _output(image: tf.Tensor, head: str, size: int, level: int, grid: AnchorGrid
 def _int8_file(
     deploy: keras.Model, config: Config, grid: AnchorGrid, labels: Sequence[str]
 ) -> bytes:
-    quantized = build_quantized_model(deploy)
+    quantized = build_quantized_model(deploy, engine="own")  # nothing is trained: needs no tfmot
     quantized.set_activation_ranges(dict.fromkeys(quantized.activation_ranges(), _RANGE))
     quantized.round_biases()
     return file_content(

@@ -72,6 +72,7 @@ def export_run(
         ExportError: conversion or verification failed, or a target can't run its file; `out` is as
             it was.
         RunError: the RUN lacks a stage.
+        ConfigError: `quantize.engine` is not installed.
     """
     if not precisions or not set(precisions) <= set(PRECISIONS):
         raise ExportError(f"precision {', '.join(precisions)}: allowed are {', '.join(PRECISIONS)}")
@@ -81,7 +82,12 @@ def export_run(
         write_text(staging / "labels.txt", "".join(f"{label}\n" for label in labels))
         planned = plan_files(config.name, targets=targets, precisions=precisions, nms=nms)
         models, quantization = _models(
-            run, trained or load_float_model(run), planned, method, pictures
+            run,
+            trained or load_float_model(run),
+            planned,
+            method,
+            pictures,
+            engine=config.quantize.engine,
         )
         is_dynamic = quantization.get("recipe_rules", {}).get("activations") == "dynamic"
         planned = [file.for_dynamic_range() if is_dynamic else file for file in planned]
@@ -138,6 +144,8 @@ def _models(
     planned: Sequence[PlannedFile],
     method: str,
     pictures: Sequence[Path],
+    *,
+    engine: str,
 ) -> tuple[dict[ModelKey, keras.Model], dict[str, Any]]:
     """Return the models that files are made of, and what the manifest says of the int8 one."""
     models: dict[ModelKey, keras.Model] = {}
@@ -145,7 +153,7 @@ def _models(
     quantization: dict[str, Any] = {"method": "none"}
     for precision, upsampling in dict.fromkeys(file.model for file in planned):
         if precision == "int8":
-            models[precision, upsampling], quantization = _int8_model(run, trained, method)
+            models[precision, upsampling], quantization = _int8_model(run, trained, method, engine)
             continue
         if upsampling not in deploys:
             deploy = build_deploy_graph(trained, resize=upsampling == RESIZE)
@@ -156,10 +164,10 @@ def _models(
 
 
 def _int8_model(
-    run: RunDirectory, trained: keras.Model, method: str
+    run: RunDirectory, trained: keras.Model, method: str, engine: str
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Return the fake-quantised model and what the manifest says of how it was made."""
-    quantized, record = load_quantized(run, method, trained=trained)
+    quantized, record = load_quantized(run, method, trained=trained, engine=engine)
     return quantized.model, {
         "method": record.method,
         "recipe": record.recipe["description"],

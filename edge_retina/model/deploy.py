@@ -1,7 +1,7 @@
 """The deploy graph: the float model with every BatchNorm folded and every level on its own.
 
 QAT and PTQ start here. It is what the converter sees, so that simulation and TFLite agree, and
-what tfmot accepts too, with which studies compare it: no shared convolutions, no BatchNorm.
+what tfmot accepts: no shared convolutions, no BatchNorm.
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ def ablate_layers(
 
 
 def _switchable_copy(deploy: keras.Model, quantized: QuantizedModel) -> QuantizedModel:
-    model = build_quantized_model(deploy, quantized.recipe, switchable=True)
+    model = build_quantized_model(
+        deploy, quantized.recipe, switchable=True, engine=quantized.engine
+    )
     model.set_weights(quantized.weights())
     model.set_activation_ranges(quantized.activation_ranges())
     return model

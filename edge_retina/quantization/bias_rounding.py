@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import call_of, layer_calls
-from edge_retina.quantization.fake_quant_layers import FakeQuantized, FakeQuantizedInput
+from edge_retina.quantization.fake_quant_layers import FakeQuantizedInput, is_fake_quantized
 from edge_retina.quantization.kernels import channel_axis
 
 _WEIGHT_LEVELS = 127  # of int8 weights on either side of 0
@@ -24,7 +24,7 @@ def round_biases(model: keras.Model) -> None:
     """
     for call in layer_calls(model):
         wrapper = call.layer
-        if not isinstance(wrapper, FakeQuantized) or channel_axis(wrapper.layer) is None:
+        if not is_fake_quantized(wrapper) or channel_axis(wrapper.layer) is None:
             continue
         step = _step_of(call.inputs[0])
         if step is None or wrapper.kernel_quantizer is None:
@@ -41,7 +41,7 @@ def _step_of(tensor: tf.Tensor) -> float | None:
     layer = call.layer
     if isinstance(layer, FakeQuantizedInput):
         return layer.quantizer.step
-    if isinstance(layer, FakeQuantized):
+    if is_fake_quantized(layer):
         output = layer.output_quantizer
         return output.step_of(layer.output_variables) if output is not None else None
     if isinstance(layer, keras.layers.InputLayer) or channel_axis(layer) is not None:

@@ -1,13 +1,13 @@
 """Layers that compute with fake-quantised numbers.
 
 They do what the wrappers of tensorflow-model-optimization (tfmot) do, and no more than is needed
-here. tfmot builds on Keras 2 and has had no release since 2024, so nothing in this package depends
-on it; tests prove that networks wrapped by either become the same .tflite file.
+here. The product trains with tfmot's unless `quantize.engine` says otherwise, see `engines.py`;
+tests prove that networks wrapped by either become the same .tflite file.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from edge_retina.layer_names import WRAPPED
 from edge_retina.model.keras import keras, tf
@@ -21,10 +21,8 @@ from edge_retina.quantization.quantizers import (
 )
 
 
-class FakeQuantized(keras.layers.Wrapper):
-    """A layer whose kernel and output are quantised, each if it has a quantiser.
-
-    The layer keeps its float kernel, which is what training changes.
+class FakeQuantizing:
+    """What all code may know of a fake-quantised layer, whoever quantises it.
 
     Attributes:
         layer: what is wrapped.
@@ -32,6 +30,19 @@ class FakeQuantized(keras.layers.Wrapper):
         output_quantizer: None for an output that stays float.
         kernel_variables: of the kernel's quantiser; empty without one.
         output_variables: of the output's quantiser; empty without one.
+    """
+
+    layer: keras.layers.Layer
+    kernel_quantizer: PerChannelWeights | Switchable | None
+    output_quantizer: CalibratedRange | Switchable | None
+    kernel_variables: dict[str, tf.Variable]
+    output_variables: dict[str, tf.Variable]
+
+
+class FakeQuantized(FakeQuantizing, keras.layers.Wrapper):
+    """A layer whose kernel and output are quantised, each if it has a quantiser.
+
+    The layer keeps its float kernel, which is what training changes.
     """
 
     def __init__(
@@ -44,8 +55,8 @@ class FakeQuantized(keras.layers.Wrapper):
         """Wrap a layer that is not used elsewhere."""
         super().__init__(layer, name=f"{WRAPPED}{layer.name}")
         self.kernel_quantizer, self.output_quantizer = kernel, output
-        self.kernel_variables: dict[str, tf.Variable] = {}
-        self.output_variables: dict[str, tf.Variable] = {}
+        self.kernel_variables = {}
+        self.output_variables = {}
 
     def build(self, input_shape: Any) -> None:
         """Build the layer, then the variables of its quantisers."""
@@ -85,6 +96,11 @@ class FakeQuantizedInput(keras.layers.Layer):
         return self.quantizer(inputs, False, {})
 
 
-def wrappers(model: keras.Model) -> dict[str, FakeQuantized]:
+def is_fake_quantized(layer: keras.layers.Layer) -> TypeGuard[FakeQuantizing]:
+    """Whether a layer is a wrapper that quantises, of this package or of tfmot."""
+    return isinstance(layer, FakeQuantizing)
+
+
+def wrappers(model: keras.Model) -> dict[str, FakeQuantizing]:
     """Return the wrappers of a quantised model by the name of the layer inside."""
-    return {layer.layer.name: layer for layer in model.layers if isinstance(layer, FakeQuantized)}
+    return {layer.layer.name: layer for layer in model.layers if is_fake_quantized(layer)}

@@ -19,7 +19,7 @@ from edge_retina.int8.layer_error import (
 )
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import call_of, layer_calls
-from edge_retina.quantization.fake_quant_layers import FakeQuantized, wrappers
+from edge_retina.quantization.fake_quant_layers import FakeQuantizing, is_fake_quantized, wrappers
 from edge_retina.quantization.file_tensors import FileTensors
 from edge_retina.quantization.fusion import class_logit_layers, fused_convolution
 from edge_retina.quantization.kernels import channel_axis
@@ -128,7 +128,7 @@ def _probe(
 
 
 def _each_alone(
-    deploy: keras.Model, wrapped: dict[str, FakeQuantized], names: Sequence[str]
+    deploy: keras.Model, wrapped: dict[str, FakeQuantizing], names: Sequence[str]
 ) -> Callable[[tf.Tensor, dict[str, Any]], dict[str, tf.Tensor]]:
     """Return a function that simulates each layer on what those before it are said to give.
 
@@ -167,7 +167,7 @@ def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
     return {
         call.layer.layer.name: call.output
         for call in layer_calls(model)
-        if isinstance(call.layer, FakeQuantized)
+        if is_fake_quantized(call.layer)
     }
 
 

@@ -20,6 +20,7 @@ from edge_retina.model.keras import keras
 from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.quantization.bias_correction import correct_biases
+from edge_retina.quantization.engines import wrap_of
 from edge_retina.quantization.equalization import equalize
 from edge_retina.quantization.fusion import computing_layers
 from edge_retina.quantization.qat import train_quantized
@@ -56,7 +57,8 @@ def quantize_run(
         trained: the RUN's float model, if it is built already; it is left as it is.
 
     Raises:
-        ConfigError: the recipe or the pinned calibration set doesn't fit.
+        ConfigError: the recipe or the pinned calibration set doesn't fit, or the engine is not
+            installed.
     """
     quantized, record = quantize_model(
         trained or load_float_model(run),
@@ -96,7 +98,8 @@ def quantize_model(
         metrics_file: where QAT logs its losses; None for nowhere.
 
     Raises:
-        ConfigError: the recipe or the pinned calibration set doesn't fit.
+        ConfigError: the recipe or the pinned calibration set doesn't fit, or the engine is not
+            installed.
     """
     settings = config.quantize
     recipe = load_recipe(settings.recipe)
@@ -106,7 +109,7 @@ def quantize_model(
     deploy = deploy_graph(trained, recipe, relu=settings.relu)
     if settings.equalize:
         log.info("equalised %d pairs of layers", equalize(deploy))
-    quantized = build_quantized_model(deploy, recipe)
+    quantized = build_quantized_model(deploy, recipe, engine=settings.engine)
     ranges = measure_ranges(
         deploy,
         batches,
@@ -146,8 +149,8 @@ def quantize_model(
     )
 
 
-def check_recipe(config: Config, *, grid: AnchorGrid, num_classes: int) -> None:
-    """Refuse a recipe that doesn't fit the network, before an hour is spent on training it.
+def check_quantization(config: Config, *, grid: AnchorGrid, num_classes: int) -> None:
+    """Refuse what can't be quantised with these settings, before an hour is spent on training.
 
     Args:
         config: of the run.
@@ -155,8 +158,10 @@ def check_recipe(config: Config, *, grid: AnchorGrid, num_classes: int) -> None:
         num_classes: K.
 
     Raises:
-        ConfigError: the recipe can't be read, or names a layer that doesn't exist.
+        ConfigError: the recipe can't be read, or names a layer that doesn't exist; or the engine
+            is not installed.
     """
+    wrap_of(config.quantize.engine)
     recipe = load_recipe(config.quantize.recipe)
     if recipe.layers:
         model = build_retinanet(config.model, num_classes=num_classes, anchors=grid)

@@ -11,7 +11,7 @@ from edge_retina.int8.activation_ranges import Range
 from edge_retina.int8.recipe import Recipe
 from edge_retina.model.keras import keras, tf
 from edge_retina.quantization.bias_rounding import round_biases
-from edge_retina.quantization.fake_quant_layers import FakeQuantized, wrappers
+from edge_retina.quantization.fake_quant_layers import is_fake_quantized, wrappers
 from edge_retina.quantization.kernels import channel_axis, kernel_of
 
 
@@ -27,12 +27,14 @@ class QuantizedModel:
         recipe: by which it was built.
         switches: by layer that computes something, 1 or 0: whether it is quantised; empty unless
             the model was built to be switched.
+        engine: who fake-quantises: "tfmot" or "own".
     """
 
     model: keras.Model
     range_rate: tf.Variable
     recipe: Recipe
     switches: dict[str, tf.Variable]
+    engine: str
 
     def set_activation_ranges(self, ranges: Mapping[str, Range]) -> None:
         """Set the ranges of every quantised output, by layer."""
@@ -66,7 +68,7 @@ class QuantizedModel:
         """Return the float variables of kernels and biases."""
         variables = {}
         for layer in self.model.layers:
-            inner = layer.layer if isinstance(layer, FakeQuantized) else layer
+            inner = layer.layer if is_fake_quantized(layer) else layer
             if channel_axis(inner) is None:
                 continue
             variables[f"{inner.name}/kernel"] = kernel_of(inner)

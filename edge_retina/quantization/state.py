@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_retina.config import QuantizeConfig
 from edge_retina.errors import RunError, first_line
 from edge_retina.files import atomic_path, load_json, write_json
 from edge_retina.int8.recipe import Recipe, recipe_from_dict
@@ -95,7 +96,11 @@ def deploy_graph(trained: keras.Model, recipe: Recipe, *, relu: str) -> keras.Mo
 
 
 def load_quantized(
-    run: RunDirectory, method: str, *, trained: keras.Model | None = None
+    run: RunDirectory,
+    method: str,
+    *,
+    trained: keras.Model | None = None,
+    engine: str = QuantizeConfig.engine,
 ) -> tuple[QuantizedModel, QuantizationRecord]:
     """Rebuild the quantised model of a RUN.
 
@@ -103,14 +108,16 @@ def load_quantized(
         run: quantised by `method`.
         method: "ptq" or "qat".
         trained: the RUN's float model, if it is built already; it is left as it is.
+        engine: who fake-quantises; not necessarily who did when the RUN was quantised.
 
     Raises:
         RunError: the RUN was not quantised by this method, or its weights are damaged.
+        ConfigError: the engine is not installed.
     """
     record = load_record(run, method)
     recipe = recipe_from_dict(record.recipe)
     deploy = deploy_graph(trained or load_float_model(run), recipe, relu=_relu(record))
-    quantized = build_quantized_model(deploy, recipe)
+    quantized = build_quantized_model(deploy, recipe, engine=engine)
     weights = run.require_unchanged(
         run.quantized_dir(method) / _WEIGHTS,
         stage=f"quantize-{method}",

@@ -6,11 +6,13 @@ quantised is what is written here.
 
 from __future__ import annotations
 
+from edge_retina.config import QuantizeConfig
 from edge_retina.int8.recipe import Recipe
 from edge_retina.layer_names import INT8_MODEL
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import layer_calls
-from edge_retina.quantization.fake_quant_layers import FakeQuantized, FakeQuantizedInput
+from edge_retina.quantization.engines import Wrap, wrap_of
+from edge_retina.quantization.fake_quant_layers import FakeQuantizedInput
 from edge_retina.quantization.fusion import (
     class_logit_layers,
     computing_layers,
@@ -37,6 +39,7 @@ def build_quantized_model(
     recipe: Recipe = DEFAULT_RECIPE,
     *,
     switchable: bool = False,
+    engine: str = QuantizeConfig.engine,
 ) -> QuantizedModel:
     """Wrap every layer of a deploy graph that computes something; weights are copied.
 
@@ -45,17 +48,22 @@ def build_quantized_model(
         recipe: what is quantised how.
         switchable: make `switches`, to try what single layers cost; such a model can't be
             converted.
+        engine: who fake-quantises, as in the config.
 
     Raises:
-        ConfigError: the recipe names a layer that doesn't exist.
+        ConfigError: the recipe names a layer that doesn't exist, or the engine is not installed.
     """
     recipe.check_layers(computing_layers(deploy))
-    wrapping = _Wrapping(deploy, recipe, switchable=switchable)
+    wrapping = _Wrapping(deploy, recipe, switchable=switchable, wrap=wrap_of(engine))
     image = keras.Input(deploy.input_shape[1:], name="image")
     body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
     outputs = _rewire(body, _quantised_image(image, recipe.activations))
     quantised = QuantizedModel(
-        keras.Model(image, outputs, name=INT8_MODEL), wrapping.rate, recipe, wrapping.switches
+        keras.Model(image, outputs, name=INT8_MODEL),
+        wrapping.rate,
+        recipe,
+        wrapping.switches,
+        engine,
     )
     quantised.set_weights(
         {
@@ -75,10 +83,12 @@ class _Wrapping:
         switches: by layer.
     """
 
-    def __init__(self, deploy: keras.Model, recipe: Recipe, *, switchable: bool) -> None:
+    def __init__(
+        self, deploy: keras.Model, recipe: Recipe, *, switchable: bool, wrap: Wrap
+    ) -> None:
         self.rate = tf.Variable(0.0, trainable=False, name="range_rate")
         self.switches: dict[str, tf.Variable] = {}
-        self._recipe, self._switchable = recipe, switchable
+        self._recipe, self._switchable, self._wrap = recipe, switchable, wrap
         self._logits = class_logit_layers(deploy)
         self._fused = {x.name: maker.name for x in deploy.layers if (maker := fused_convolution(x))}
 
@@ -95,7 +105,7 @@ class _Wrapping:
             active = self._switch(layer.name)
             weights = Switchable(weights, active) if weights else None
             output = Switchable(output, active) if output else None
-        return FakeQuantized(copy, kernel=weights, output=output)
+        return self._wrap(copy, kernel=weights, output=output)
 
     def _weights(self, layer: keras.layers.Layer) -> PerChannelWeights | None:
         axis = channel_axis(layer)

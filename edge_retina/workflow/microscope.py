@@ -52,7 +52,9 @@ def examine_quantization(
     run, export = context.run, context.config.export
     method = method or available_method(run, context.config.quantize.method)
     load_record(run, method)  # first: what is missing is told before a network is built
-    quantized, record = load_quantized(run, method, trained=context.float_model)
+    quantized, record = load_quantized(
+        run, method, trained=context.float_model, engine=context.config.quantize.engine
+    )
     if not quantized.activation_ranges():
         return None
     deploy = float_twin(run, quantized, record, trained=context.float_model)

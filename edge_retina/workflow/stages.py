@@ -42,6 +42,10 @@ _CALIBRATED_BY = (
     "correct_bias",
 )
 
+# The stage says the method. Both engines give the same numbers, so nothing is done again for
+# another one, nor for RUNs of versions that had no choice.
+_NO_MATTER_TO_QAT = ("method", "engine")
+
 
 def _train_inputs(context: RunContext) -> Any:
     tree = context.config.to_dict()
@@ -63,15 +67,15 @@ def _train_inputs(context: RunContext) -> Any:
 
 def _train(context: RunContext) -> dict[str, Any]:
     from edge_retina.input_pipeline.augmentation_effect import examine_augmentation
-    from edge_retina.quantization.quantize import check_recipe
+    from edge_retina.quantization.quantize import check_quantization
     from edge_retina.training.distribution import open_distribution
     from edge_retina.training.trainer import Trainer
 
     config = context.config
     distribution = open_distribution(config.train)  # before TensorFlow computes anything
     distribution.require_same(sha256_json(_train_inputs(context)), what="settings or data")
-    # A recipe that doesn't fit the network is refused before an hour of training.
-    check_recipe(context.config, grid=context.grid, num_classes=len(context.labels))
+    # A recipe that doesn't fit, or an engine that is missing, is told before an hour of training.
+    check_quantization(context.config, grid=context.grid, num_classes=len(context.labels))
     _, warnings = examine_augmentation(
         context.data.train, context.grid, config.augmentation, seed=config.seed
     )
@@ -98,7 +102,7 @@ def _quantize_inputs(method: str) -> Callable[[RunContext], Any]:
             settings = {key: settings[key] for key in _CALIBRATED_BY}
             export = {"score_threshold": export["score_threshold"]}  # class-logit ranges end there
         else:
-            settings = {key: value for key, value in settings.items() if key != "method"}
+            settings = {key: settings[key] for key in settings if key not in _NO_MATTER_TO_QAT}
         return [settings, export, context.recipe.to_dict(), context.calibration_sha256]
 
     return inputs

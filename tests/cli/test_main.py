@@ -65,6 +65,10 @@ def run_failing(monkeypatch: pytest.MonkeyPatch):
             'Error: this command needs the training extra: pip install "edge-retina[train]"',
         ),
         (
+            ModuleNotFoundError("No module", name="tensorflow_model_optimization.core"),
+            'Error: this command needs the training extra: pip install "edge-retina[train]"',
+        ),
+        (
             ModuleNotFoundError("No module named 'nonsense'", name="nonsense"),
             "Error: unexpected ModuleNotFoundError: No module named 'nonsense'; "
             "run again with --debug and report it",

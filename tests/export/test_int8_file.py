@@ -176,11 +176,11 @@ def real_values(made: Interpreter, tensor: dict[str, Any]) -> np.ndarray:
 def simulated_operators(quantized: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield every layer with a range of its own, with the convolution that it is fused with."""
     from edge_retina.model.keras_internals import call_of, layer_calls
-    from edge_retina.quantization.fake_quant_layers import FakeQuantized
+    from edge_retina.quantization.fake_quant_layers import is_fake_quantized
 
     for call in layer_calls(quantized.model):
         wrapper = call.layer
-        if not isinstance(wrapper, FakeQuantized) or wrapper.output_quantizer is None:
+        if not is_fake_quantized(wrapper) or wrapper.output_quantizer is None:
             continue
         before = call_of(call.inputs[0]).layer
         fused = type(wrapper.layer).__name__ == "ReLU"

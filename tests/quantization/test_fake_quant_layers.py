@@ -1,163 +1,158 @@
-"""Our fake-quantised layers beside tfmot's wrapper: same numbers, same gradients, same file."""
+"""Both engines, tfmot's wrapper and our own layers: same numbers, same gradients, same file."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edge_retina.errors import ConfigError
 from edge_retina.runtime.image import normalize
 
 pytestmark = pytest.mark.tf
 
-
-def by_tfmot(quantized: Any) -> Any:
-    """Return a copy of a quantised model, every layer of which is wrapped by tfmot."""
-    import tensorflow_model_optimization as tfmot
-
-    from edge_retina.layer_names import WRAPPED
-    from edge_retina.model.keras import keras
-    from edge_retina.model.keras_internals import layer_calls
-    from edge_retina.quantization.fake_quant_layers import FakeQuantized, FakeQuantizedInput
-    from edge_retina.quantization.kernels import kernel_name, kernel_of
-
-    class Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
-        def __init__(self, ours: Any) -> None:
-            self.ours = ours
-            self.variables: dict[str, Any] = {}
-
-        def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-            self.variables = self.ours.build(tensor_shape, name, layer)
-            return self.variables
-
-        def __call__(self, inputs: Any, training: bool, weights: Any, **_: Any) -> Any:
-            return self.ours(inputs, training, weights)
-
-        def get_config(self) -> dict[str, Any]:
-            return {}
-
-    class Config(tfmot.quantization.keras.QuantizeConfig):
-        def __init__(self, ours: FakeQuantized) -> None:
-            self.kernel = Quantizer(ours.kernel_quantizer) if ours.kernel_quantizer else None
-            self.output = Quantizer(ours.output_quantizer) if ours.output_quantizer else None
-            self.variable: Any = None
-
-        def get_weights_and_quantizers(self, layer: Any) -> list:
-            if self.kernel is None:
-                return []
-            self.variable = kernel_of(layer)
-            return [(self.variable, self.kernel)]
-
-        def set_quantize_weights(self, layer: Any, quantize_weights: list) -> None:
-            if self.kernel is not None:
-                setattr(layer, kernel_name(layer), quantize_weights[0])
-
-        def get_activations_and_quantizers(self, layer: Any) -> list:
-            return []
-
-        def set_quantize_activations(self, layer: Any, quantize_activations: list) -> None:
-            del layer, quantize_activations
-
-        def get_output_quantizers(self, layer: Any) -> list:
-            return [self.output] if self.output else []
-
-        def get_config(self) -> dict[str, Any]:
-            return {}
-
-    tensors: dict[int, Any] = {}
-    variables: dict[str, Any] = {}
-    for call in layer_calls(quantized.model):
-        layer = call.layer
-        if isinstance(layer, keras.layers.InputLayer):
-            tensors[id(call.output)] = keras.Input(layer.input_shape[0][1:], name=layer.name)
-            continue
-        inputs = [tensors[id(tensor)] for tensor in call.inputs]
-        inputs = inputs if len(inputs) > 1 else inputs[0]
-        if isinstance(layer, FakeQuantized):
-            config = Config(layer)
-            copy = type(layer.layer).from_config(layer.layer.get_config())
-            wrapper = tfmot.quantization.keras.QuantizeWrapperV2(copy, config, name_prefix=WRAPPED)
-            tensors[id(call.output)] = wrapper(inputs)
-            if config.variable is not None:
-                config.variable.assign(kernel_of(layer.layer))
-                copy.bias.assign(layer.layer.bias)
-                variables[f"{copy.name}/kernel"] = config.variable
-                variables[f"{copy.name}/bias"] = copy.bias
-            for theirs, ours in (
-                (config.kernel, layer.kernel_variables),
-                (config.output, layer.output_variables),
-            ):
-                for name, variable in ours.items():
-                    theirs.variables[name].assign(variable)
-        elif isinstance(layer, FakeQuantizedInput):
-            tensors[id(call.output)] = FakeQuantizedInput(layer.quantizer, name=layer.name)(inputs)
-        else:
-            tensors[id(call.output)] = type(layer).from_config(layer.get_config())(inputs)
-    outputs = [tensors[id(output)] for output in quantized.model.outputs]
-    image = tensors[id(quantized.model.inputs[0])]
-    model = keras.Model(image, outputs, name=quantized.model.name)
-    return SimpleNamespace(model=model, variables=variables)
+ENGINES = ("tfmot", "own")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def theirs(healthy: SimpleNamespace) -> Any:
-    healthy.restore()
-    healthy.quantized.round_biases()
-    return by_tfmot(healthy.quantized)
+def by_engine(healthy: SimpleNamespace) -> dict[str, Any]:
+    """The network of `healthy`, calibrated, by engine."""
+    from edge_retina.quantization.wrapping import build_quantized_model
+
+    made = {}
+    for engine in ENGINES:
+        quantized = build_quantized_model(healthy.deploy, engine=engine)
+        quantized.set_weights(healthy.weights)
+        quantized.set_activation_ranges(healthy.ranges)
+        quantized.round_biases()
+        made[engine] = quantized
+    return made
+
+
+def test_each_engine_wraps_by_its_own_layers(by_engine: dict[str, Any]) -> None:
+    """Otherwise the other tests would compare something with itself."""
+    import tensorflow_model_optimization as tfmot
+
+    from edge_retina.quantization.fake_quant_layers import FakeQuantized, wrappers
+
+    theirs, ours = (wrappers(by_engine[engine].model) for engine in ENGINES)
+    wrapper = tfmot.quantization.keras.QuantizeWrapperV2
+    assert theirs
+    assert list(theirs) == list(ours)
+    assert all(isinstance(layer, wrapper) for layer in theirs.values())
+    assert all(type(layer) is FakeQuantized for layer in ours.values())
 
 
 def test_the_file_is_the_same_byte_for_byte(
-    healthy: SimpleNamespace, healthy_file: Any, theirs: Any, to_file: Callable[..., Any]
+    by_engine: dict[str, Any], to_file: Callable[..., Any]
 ) -> None:
-    assert to_file(theirs).read_bytes() == healthy_file.read_bytes()
+    theirs, ours = (to_file(by_engine[engine]).read_bytes() for engine in ENGINES)
+    assert theirs == ours
 
 
 def test_outputs_and_gradients_are_the_same(
-    healthy: SimpleNamespace, theirs: Any, blurred_pictures: Callable[..., Any]
+    by_engine: dict[str, Any], blurred_pictures: Callable[..., Any]
 ) -> None:
-    """In training too, where ranges move and kernels get new bounds."""
+    """In training, where ranges move and kernels get new bounds; and afterwards."""
     from edge_retina.model.keras import tf
 
     images = tf.constant(normalize(blurred_pictures(4, 3)))
-    ours = healthy.quantized.variables()
-    assert set(ours) == set(theirs.variables)
 
-    def step(model: Any, variables: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def step(quantized: Any) -> tuple[list[Any], dict[str, Any], list[Any]]:
+        before = quantized.weights(), quantized.activation_ranges()
+        variables = quantized.variables()
+        quantized.range_rate.assign(0.3)
         with tf.GradientTape() as tape:
-            outputs = model(images, training=True)
+            outputs = quantized.model(images, training=True)
             loss = tf.add_n([tf.reduce_sum(tf.square(output)) for output in outputs])
-        return outputs, dict(
-            zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
-        )
+        gradients = tape.gradient(loss, list(variables.values()))
+        assert quantized.activation_ranges() != before[1]
+        after = quantized.model(images, training=False)
+        quantized.range_rate.assign(0.0)
+        quantized.set_weights(before[0])
+        quantized.set_activation_ranges(before[1])
+        return outputs, dict(zip(variables, gradients, strict=True)), after
 
-    healthy.quantized.range_rate.assign(0.3)  # shared by both: it is the quantisers'
-    try:
-        (found, gradients), (expected, expected_gradients) = (
-            step(healthy.quantized.model, ours),
-            step(theirs.model, theirs.variables),
-        )
-    finally:
-        healthy.quantized.range_rate.assign(0.0)
-        healthy.restore()
-    for a, b in zip(found, expected, strict=True):
+    (theirs, their_gradients, their_after), (ours, gradients, after) = (
+        step(by_engine[engine]) for engine in ENGINES
+    )
+    for a, b in zip([*ours, *after], [*theirs, *their_after], strict=True):
         np.testing.assert_array_equal(a, b)
+    assert set(gradients) == set(their_gradients)
     assert any(np.abs(gradient).max() > 0 for gradient in gradients.values())
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(gradient, expected_gradients[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(gradient, their_gradients[name], rtol=1e-5, atol=1e-6)
 
 
-def test_a_wrapped_layer_keeps_its_float_kernel(healthy: SimpleNamespace) -> None:
+def test_both_compute_with_the_same_operators(by_engine: dict[str, Any]) -> None:
+    """In training too, so that neither takes longer."""
+    from collections import Counter
+
+    from edge_retina.model.keras import tf
+
+    def operators(quantized: Any) -> Counter[str]:
+        call = tf.function(lambda images: quantized.model(images, training=True))
+        graph = call.get_concrete_function(tf.TensorSpec((2, 64, 64, 3), tf.float32)).graph
+        return Counter(operation.type for operation in graph.get_operations())
+
+    theirs, ours = (operators(by_engine[engine]) for engine in ENGINES)
+    assert theirs == ours
+    assert ours["FakeQuantWithMinMaxVarsPerChannel"] > 5
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wrapped_layer_keeps_its_float_kernel(by_engine: dict[str, Any], engine: str) -> None:
     """Also if the layer fails: the fake kernel is there for one call only."""
     from edge_retina.model.keras import tf
     from edge_retina.quantization.fake_quant_layers import wrappers
 
-    wrapper = wrappers(healthy.quantized.model)["block_1_depthwise"]
+    wrapper = wrappers(by_engine[engine].model)["block_1_depthwise"]
     kernel = wrapper.layer.depthwise_kernel
     assert isinstance(kernel, tf.Variable)
     with pytest.raises(tf.errors.InvalidArgumentError, match="block_1_depthwise"):
         wrapper(tf.zeros((1, 8, 8, 3)))
     assert wrapper.layer.depthwise_kernel is kernel
     assert any(kernel is weight for weight in wrapper.trainable_weights)
+
+
+def test_without_tfmot_the_remedies_are_named(
+    healthy: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_retina.quantization.wrapping import build_quantized_model
+
+    monkeypatch.delitem(sys.modules, "edge_retina.quantization.tfmot_layers", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
+    with pytest.raises(ConfigError) as caught:
+        build_quantized_model(healthy.deploy)
+    line = str(caught.value)
+    assert 'quantize.engine = "tfmot" needs tensorflow-model-optimization' in line
+    assert 'pip install "edge-retina[train]"' in line
+    assert 'set quantize.engine = "own"' in line
+    assert build_quantized_model(healthy.deploy, engine="own").engine == "own"
+
+
+def test_an_unknown_engine_is_refused(healthy: SimpleNamespace) -> None:
+    from edge_retina.quantization.wrapping import build_quantized_model
+
+    with pytest.raises(ConfigError, match=r"quantize\.engine: .*'tfmo'; did you mean 'tfmot'\?"):
+        build_quantized_model(healthy.deploy, engine="tfmo")
+
+
+def test_only_the_engine_tfmot_loads_tfmot() -> None:
+    code = (
+        "import sys\n"
+        "from edge_retina.quantization import quantize\n"
+        "from edge_retina.quantization.engines import wrap_of\n"
+        "wrap_of('own')\n"
+        "assert 'tensorflow_model_optimization' not in sys.modules\n"
+        "wrap_of('tfmot')\n"
+        "assert 'tensorflow_model_optimization' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

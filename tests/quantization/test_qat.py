@@ -429,3 +429,30 @@ def train(
         steps=STEPS,
         metrics_file=metrics_file,
     )
+
+
+def test_both_engines_train_to_the_same_file(
+    model: SimpleNamespace,
+    config: Config,
+    examples: tuple[Example, ...],
+    to_file: Callable[..., Any],
+) -> None:
+    """Ranges follow the batches meanwhile, so that they have to agree too."""
+    from edge_retina.quantization.wrapping import build_quantized_model
+
+    config = change(config, evaluations=0, learning_rate=0.001, freeze_ranges_at=1.0)
+    trained = {}
+    for engine in ("tfmot", "own"):
+        quantized = build_quantized_model(model.deploy, engine=engine)
+        quantized.set_weights(model.weights)
+        quantized.set_activation_ranges(model.ranges)
+        train(SimpleNamespace(**{**vars(model), "quantized": quantized}), config, examples)
+        quantized.round_biases()
+        trained[engine] = quantized
+    theirs, ours = trained["tfmot"], trained["own"]
+    assert ours.activation_ranges() == theirs.activation_ranges() != model.ranges
+    weights = theirs.weights()
+    assert any((weights[name] != model.weights[name]).any() for name in weights)
+    for name, value in ours.weights().items():
+        np.testing.assert_array_equal(value, weights[name])
+    assert to_file(ours).read_bytes() == to_file(theirs).read_bytes()

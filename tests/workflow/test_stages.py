@@ -96,7 +96,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "edge_retina.training.trainer": {"Trainer": Trainer},
         "edge_retina.quantization.quantize": {
             "quantize_run": quantize_run,
-            "check_recipe": lambda _config, grid, num_classes: None,
+            "check_quantization": lambda _config, grid, num_classes: None,
         },
     }
     for name, members in stand_ins.items():
@@ -202,6 +202,7 @@ def test_missing_and_damaged_files_are_made_again(
         ("export", {"nms_iou": 0.6}, ["quantize-qat", *EXPORTED, *MEASURED]),
         ("quantize", {"steps": 7}, ["quantize-qat", "export", "evaluate", "benchmark", "report"]),
         ("quantize", {"ranges": "mse"}, [*QUANTIZED, *EXPORTED, *MEASURED]),
+        ("quantize", {"engine": "own"}, []),
         ("metadata", {"author": "me"}, EXPORTED),
         ("data", {"test_split": "val"}, MEASURED),
         ("data", {"cache_mb": 1}, []),
@@ -363,7 +364,7 @@ def test_a_training_starts_with_what_its_augmentation_overdoes(
     warned: list[str],
 ) -> None:
     quantize, trainer = ModuleType("quantize"), ModuleType("trainer")
-    quantize.check_recipe = lambda *_, **__: None  # type: ignore[attr-defined]
+    quantize.check_quantization = lambda *_, **__: None  # type: ignore[attr-defined]
     trainer.Trainer = lambda *_, **__: SimpleNamespace(fit=dict)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "edge_retina.quantization.quantize", quantize)
     monkeypatch.setitem(sys.modules, "edge_retina.training.trainer", trainer)

@@ -260,7 +260,7 @@ def fake_training(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
 
     modules = {
         "edge_retina.training.trainer": {"Trainer": lambda *_, **__: SimpleNamespace(fit=fit)},
-        "edge_retina.quantization.quantize": {"check_recipe": lambda *_, **__: None},
+        "edge_retina.quantization.quantize": {"check_quantization": lambda *_, **__: None},
     }
     for name, members in modules.items():
         module = ModuleType(name)
