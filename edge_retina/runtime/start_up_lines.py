@@ -33,11 +33,11 @@ def without_start_up_lines() -> Iterator[None]:
     """Leave out announcements that are written to file descriptor 2 while the block runs.
 
     What is not an announcement is written there at the end of the block, whatever ends it. Without
-    a standard error, or without a place for a temporary file, nothing is held back.
+    a standard error, or without a place for a file, nothing is held back.
     """
     with _LOCK, ExitStack() as held:
         try:
-            written = held.enter_context(tempfile.TemporaryFile())
+            written = held.enter_context(_memory())
             terminal = os.dup(2)
         except OSError:
             yield
@@ -47,6 +47,13 @@ def without_start_up_lines() -> Iterator[None]:
         _flush()
         os.dup2(written.fileno(), 2)
         yield
+
+
+def _memory() -> IO[bytes]:
+    """Return a file for what is held back: in memory on Linux, where no directory is needed."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("start-up-lines"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _pass_on(written: IO[bytes], terminal: int) -> None:

@@ -61,7 +61,9 @@ def gather_evidence(
         missing |= {TRAIN: reason, VAL: reason}
     elif train_examples is not None and grid is not None:
         chosen = {config.data.train_split: spread(train_examples, TRAIN_IMAGES)}
-        if val_examples:
+        if val_name == config.data.train_split:
+            missing[VAL] = f"'{val_name}' is the split of the training too"
+        elif val_examples:
             chosen[val_name] = spread(val_examples, VAL_IMAGES)
         else:
             missing[VAL] = "the data set has no validation or test split"
@@ -75,7 +77,7 @@ def gather_evidence(
         grid=grid,
         train=outputs.get(config.data.train_split),
         rate_range=read_rate_range(run.rate_range_file),
-        val=outputs.get(val_name) if val_name != config.data.train_split else None,
+        val=None if VAL in missing else outputs.get(val_name),
         missing=missing,
     )
 

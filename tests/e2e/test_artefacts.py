@@ -71,6 +71,7 @@ def test_manifest_fields(manifest: dict[str, Any], config: Config, dataset: Data
         "files",
         "config",
         "verification",
+        "layouts",
     }
     assert manifest["input"] == {
         "height": 64,

@@ -109,7 +109,7 @@ def exports(
 
 def test_every_file_is_on_the_disk_before_it_is_published(exports: SimpleNamespace) -> None:
     files = [path for name in ("nms", "raw") for path in (exports.root / name).iterdir()]
-    assert len(files) == 4 + 3
+    assert len(files) == 4 + 5  # decoders are written beside the file without NMS
     assert {path.stat().st_ino for path in files} <= exports.synced
 
 

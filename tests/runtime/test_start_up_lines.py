@@ -72,10 +72,11 @@ def test_an_error_is_not_held_back(capfd: pytest.CaptureFixture[str]) -> None:
 def test_without_a_place_for_the_lines_nothing_is_held_back(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
+    monkeypatch.setattr("os.memfd_create", full, raising=False)
     with without_start_up_lines():
         os.write(2, LITERT)
     assert capfd.readouterr().err == LITERT.decode()

@@ -152,7 +152,7 @@ def thin_anchors(teacher: RunDirectory) -> str:
     tree = json.loads(teacher.anchors_file.read_text())
     tree["shapes"][1].pop()
     write_json(teacher.anchors_file, tree)
-    return "anchors.json: does not fit config.toml (input size [96, 96], [2, 1, 2] shapes by level"
+    return "anchors.json: damaged (its levels have [1, 2] shapes; expected equally many"
 
 
 def remove_labels(teacher: RunDirectory) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_retina.cli.models import tflite_files
 from edge_retina.errors import EdgeRetinaError
 from edge_retina.runtime.manifest import load_manifest
 from edge_retina.runtime.model_file import check_manifest_hash, read_labels
 from edge_retina.runtime.raw_outputs import load_raw_decoder
+from edge_retina.workflow.opening import tflite_files
 from tests.fuzz.target import Target
 
 
