@@ -56,6 +56,7 @@ from edge_retina.run_directory import RunDirectory
 from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.prepare import open_run
 
+_LEAST_LOSS = 0.01
 _PLAN = HERE / "quantization_cases.toml"
 _RESULTS = HERE / "results" / "quantization_cases.json"
 _LITERT = HERE / "litert_quantizer.py"
@@ -279,8 +280,12 @@ class Source:
 
 
 def won_back(value: float, *, ptq: float, reference: float) -> float | None:
-    """Return the share of PTQ's loss that another file doesn't have; None if PTQ loses nothing."""
-    return (value - ptq) / (reference - ptq) if reference > ptq else None
+    """Return the share of PTQ's loss that another file doesn't have.
+
+    None if PTQ loses less than 1 % of the float file's mAP: a share of noise means nothing.
+    """
+    lost = reference - ptq
+    return (value - ptq) / lost if lost >= _LEAST_LOSS * reference else None
 
 
 def _case_tables(

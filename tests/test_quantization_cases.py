@@ -108,6 +108,7 @@ def test_what_is_measured_left_out_and_not_done_again(
         (0.3, 0.4, 0.5, -1.0),
         (0.5, 0.5, 0.5, None),  # nothing was lost
         (0.6, 0.55, 0.5, None),
+        (0.6, 0.496, 0.5, None),  # less than 1 %
     ],
 )
 def test_the_share_that_is_won_back(
