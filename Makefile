@@ -125,7 +125,7 @@ RELEASE := .venv-release/bin
 release-tools: .venv-release/stamp  ## install the tools for releases into .venv-release
 
 # device.txt and train.txt are for the Python of the Dockerfile, the others for every Python.
-COMPILE := ../$(RELEASE)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
+COMPILE := ../$(RELEASE)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
 FOR_IMAGES := --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --constraint ../constraints.txt ../pyproject.toml
 
 requirements: release-tools  ## write requirements/*.txt anew: exact versions with hashes
