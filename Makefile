@@ -158,7 +158,7 @@ package: release-tools  ## build wheel and sdist into dist, with checksums
 
 PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 test-package: release-tools  ## install wheel and sdist with each of PYTHONS, and run the device tests on what is installed
-	PYTHONPATH=. $(RELEASE)/python benchmarks/packaging.py $(addprefix --python=,$(PYTHONS))
+	PYTHONPATH=. $(RELEASE)/python benchmarks/installs.py $(addprefix --python=,$(PYTHONS))
 
 # PYTHON must be the one that device.txt and train.txt are for.
 SBOM_OF ?= device train

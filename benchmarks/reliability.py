@@ -3,7 +3,7 @@
     python benchmarks/reliability.py
 
 Nothing is measured here. Findings come from benchmarks/findings.toml, and every test that is named
-there must exist. The tables come from results/kill_table.json, fuzz.json, load.json, packaging.json
+there must exist. The tables come from results/kill_table.json, fuzz.json, load.json, installs.json
 and image.json. A part that is missing is said to be missing.
 """
 
@@ -199,7 +199,7 @@ _PARTS = (
     ("Kills with stages that compute nothing", "kill_table_stand_in.json", kill_table),
     ("Fuzzing", "fuzz.json", fuzz_table),
     ("Load", "load.json", load_table),
-    ("Packaging", "packaging.json", packaging_table),
+    ("Packaging", "installs.json", packaging_table),
     ("Image sizes", "image.json", image_table),
 )
 

@@ -24,7 +24,7 @@ def reliability(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_missing_parts_are_said_and_all_named_tests_exist(reliability: Any, tmp_path: Path) -> None:
     text = reliability.render(tmp_path)
-    for name in ("kill_table", "kill_table_stand_in", "fuzz", "load", "packaging", "image"):
+    for name in ("kill_table", "kill_table_stand_in", "fuzz", "load", "installs", "image"):
         assert f"Missing: `{name}.json` has not been written yet." in text
     for number in range(1, 15):
         assert f"\n| {number} | " in text
@@ -62,7 +62,7 @@ def test_the_tables(reliability: Any, tmp_path: Path) -> None:
         "kill_table": {"network": "small", "kills": [kill, {**kill, "identical": False}]},
         "fuzz": {"rows": [{"target": "coco", "cases": 30000, "findings": 1, "seconds": 3600}]},
         "load": {"parts": {"doctor 10000": part}, "bytes_per_image": GROWTH},
-        "packaging": [
+        "installs": [
             {"python": "3.12", "os": "linux", "what": "wheel", "result": "passed", "seconds": 9.6}
         ],
         "image": {"images": [{"stage": "device", "mb": 321}]},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +101,11 @@ def test_samples_are_rounded_and_stand_on_one_line(suite: Any) -> None:
     text = suite.compact(suite.rounded(tree))
     assert '"samples": [ 1.2346, 2.0 ]' in text
     assert json.loads(text) == {**tree, "samples": [1.2346, 2.0]}
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda p: p.stem)
+def test_no_script_hides_a_package(path: Path) -> None:
+    """A script's directory comes first where it is run: `packaging.py` would be TensorFlow's."""
+    elsewhere = [place for place in sys.path if Path(place or ".").resolve() != path.parent]
+    assert importlib.machinery.PathFinder.find_spec(path.stem, elsewhere) is None
+    assert path.stem not in sys.stdlib_module_names
