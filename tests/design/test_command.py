@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def design(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def board(make_board: Any, monkeypatch: pytest.MonkeyPatch, no_conversion: None) -> None:
+    # The help names the kinds of devices when the command is imported, and so without this one.
+    importlib.import_module("edge_retina.cli.design")
     monkeypatch.setitem(RUNNERS, "board", DeviceKind("board", lambda *_: make_board()))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.tf
 
 
 def test_the_network_is_traced_once_and_its_weights_are_read_each_time(
-    make_retinanet: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_retinanet: Callable[..., Any], tmp_path: Path
 ) -> None:
     from edge_retina.model.keras import keras
     from edge_retina.training.validation import Validation
@@ -42,12 +41,11 @@ def test_the_network_is_traced_once_and_its_weights_are_read_each_time(
         anchors=grid,
         export=ExportConfig(score_threshold=0.05),
     )
-    with caplog.at_level(logging.WARNING):
-        before, _ = validation.measure(1, weights=None)
-        bias = network.get_layer("cls_out_pw").get_weights()
-        network.get_layer("cls_out_pw").set_weights([bias[0], np.full_like(bias[1], -20.0)])
-        after, _ = validation.measure(2, weights=None)
+    before, _ = validation.measure(1, weights=None)
+    bias = network.get_layer("cls_out_pw").get_weights()
+    network.get_layer("cls_out_pw").set_weights([bias[0], np.full_like(bias[1], -20.0)])
+    after, _ = validation.measure(2, weights=None)
+    # TensorFlow's own warning of retracing counts over all predictors of a process.
     assert len(traces) == 1
-    assert not [text for text in caplog.messages if "retracing" in text]
     assert after.mAP == 0.0
     assert before.mAP >= 0.0
