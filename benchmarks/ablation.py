@@ -124,7 +124,10 @@ def train_cell(
     overrides = [part for text in settings for part in ("--set", text)]
     run_command("train", config, "--out", run, *overrides, code=code)
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    last = [line for line in map(json.loads, lines) if "mAP" in line][-1]
+    measured = [line for line in map(json.loads, lines) if "mAP" in line]
+    if not measured:  # a set without a validation split
+        return {}
+    last = measured[-1]
     return {"steps": last["step"], "mAP": last["mAP"], "mAP50": last["mAP50"]}
 
 

@@ -37,7 +37,7 @@ from edge_retina.runtime.graph import read_graph
 from edge_retina.runtime.image import load_image, stretch
 
 _SIDES = (96, 160, 256)
-_LEVELS = {"min_level": 3, "max_level": 5}
+_LEVELS: dict[str, Any] = {"min_level": 3, "max_level": 5}
 _LABELS = ("a", "b", "c")
 _COMPILERS = (
     "vela:ethos-u55-128,Ethos_U55_Deep_Embedded,Shared_Sram",

@@ -135,7 +135,7 @@ def _suppressed(
 
 def _decode(codes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     """Return clipped boxes (N, 4) for `codes` (N, 4) relative to `anchors` (N, 4)."""
-    shift, growth = tf.split(codes / tf.constant(np.float32(CODE_SCALES)), 2, axis=1)
+    shift, growth = tf.split(codes / tf.constant(CODE_SCALES, tf.float32), 2, axis=1)
     low, high = tf.split(anchors, 2, axis=1)
     centre = shift * (high - low) + (low + high) * 0.5
     half = tf.exp(tf.minimum(growth, MAX_LOG_SIZE)) * (high - low) * 0.5

@@ -73,6 +73,7 @@ def head_outputs(anchors: np.ndarray, num_classes: int, seed: int) -> HeadOutput
 def _scene(rng: np.random.Generator) -> np.ndarray:
     """Return objects (G, 4) yxyx inside the image; they may overlap."""
     count = int(rng.integers(*_OBJECTS))
-    sides = np.exp(rng.uniform(*np.log(_SIDES), (count, 2)))
-    low = rng.uniform(0, 1 - sides)
+    smallest, largest = np.log(_SIDES)
+    sides = np.exp(rng.uniform(smallest, largest, (count, 2)))
+    low = rng.random(sides.shape) * (1 - sides)
     return np.concatenate([low, low + sides], axis=1).astype(np.float32)

@@ -229,7 +229,7 @@ class Source:
         command = [python, _LITERT, source, self.work / "calibration.npy", out]
         flags = ["--per-tensor"] if self.per_tensor else []
         subprocess.run([*map(str, command), *flags], check=True)
-        self._describe(out, nms=False)
+        self._describe(out, "int8", nms=False)
         return out
 
     def _write(
@@ -249,23 +249,26 @@ class Source:
         )
         path = self.work / f"{'' if nms else 'raw_'}{precision}.tflite"
         path.write_bytes(content)
-        self._describe(path, nms=nms)
+        self._describe(path, precision, nms=nms)
         return path
 
-    def _describe(self, path: Path, *, nms: bool) -> None:
+    def _describe(self, path: Path, precision: str, *, nms: bool) -> None:
         """Write labels and the manifest, which hold for one file at a time."""
         from edge_retina.export.description import describe_export
+        from edge_retina.export.plan import PlannedFile
+        from edge_retina.export.targets.table import TARGETS
+        from edge_retina.export.targets.target import NMS
+        from edge_retina.runtime.raw_layout import FLAT
 
         labels = self.context.labels
         write_text(self.work / "labels.txt", "".join(f"{label}\n" for label in labels))
         describe_export(
             self.work,
+            [PlannedFile(path.name, TARGETS["cpu"], NMS if nms else FLAT, precision, "float32")],
             config=self.config,
             labels=labels,
             grid=self.context.grid,
-            dtypes={path.name: "float32"},
             quantization={"method": "none"},
-            nms=nms,
         ).save(self.work)
 
     def _measure(self, path: Path) -> dict[str, Any]:

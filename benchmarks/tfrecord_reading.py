@@ -42,6 +42,7 @@ from edge_retina.datasets.generated import generate_dataset
 from edge_retina.datasets.saving import write_dataset
 from edge_retina.datasets.schema import Example
 from edge_retina.files import write_json
+from edge_retina.runtime.image import load_image
 
 _SCENES = 400
 _PER_DIRECTORY = 1000
@@ -191,7 +192,8 @@ def _generate(root: Path, images: int) -> None:
         generate_dataset(Path(temporary, "scenes"), images={"train": min(_SCENES, images)})
         scenes = load_dataset(Path(temporary, "scenes"))
         examples = scenes.split("train")
-        pixels = [cv2.imread(str(example.path)) for example in examples]
+        rgb = [load_image(example.path) for example in examples]
+        pixels = [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in rgb]
     made = []
     for number in range(images):
         which = number % len(examples)
