@@ -17,6 +17,7 @@ from edge_retina.model.keras import tf
 from edge_retina.progress import ProgressUpdate
 from edge_retina.training.loss_window import LossWindow
 from edge_retina.training.metrics_log import MetricsLog
+from edge_retina.training.save_timer import SaveTimer
 from edge_retina.training.schedule import Schedule
 from edge_retina.training.step import StepResult, TrainStep
 
@@ -32,8 +33,8 @@ class Hooks:
         before_step: before each step.
         evaluate: after each of `evaluation_steps`.
         evaluation_steps: numbers of steps done.
-        save: after each evaluation and, if `save_seconds` is above 0, so often in between.
-        save_seconds: time between two saves.
+        save: after each evaluation and, if `save_seconds` is above 0, in between.
+        save_seconds: the work that a kill may cost at the most, see `SaveTimer`.
         agree: returns what the chief of a cluster says; asked after every 20th step whether it is
             time to save, because clocks of machines differ.
     """
@@ -89,7 +90,7 @@ class TrainingLoop:
             TrainingError: a loss or the gradient is not finite; the step is named.
         """
         self._window.restart_clock()
-        self._saved = time.monotonic()
+        self._timer = SaveTimer(self._hooks.save_seconds)
         for step in range(first, last):
             if self._hooks.before_step is not None:
                 self._hooks.before_step(step)
@@ -99,6 +100,7 @@ class TrainingLoop:
             self._require_finite(result, done)
             self._window.add(result, images=self._batch_size)
             self._progress(done, self._window.note())
+            is_due = self._timer.after_step()
             evaluates = done in self._hooks.evaluation_steps
             # The first step's loss is that of a network that has learnt nothing yet.
             if done == 1 or done % LOG_EVERY_STEPS == 0 or evaluates or done == last:
@@ -106,7 +108,7 @@ class TrainingLoop:
             if evaluates and self._hooks.evaluate is not None:
                 self._hooks.evaluate(done)
                 self._window.restart_clock()
-            if evaluates or self._is_save_due(done):
+            if evaluates or self._all_agree(is_due, done):
                 self._save(done)
 
     def _require_finite(self, result: StepResult, step: int) -> None:
@@ -115,14 +117,13 @@ class TrainingLoop:
         if bad:
             raise TrainingError(f"step {step}: {', '.join(bad)}; {self._remedy}")
 
-    def _is_save_due(self, done: int) -> bool:
-        seconds = self._hooks.save_seconds
-        is_due = seconds > 0 and time.monotonic() - self._saved >= seconds
+    def _all_agree(self, is_due: bool, done: int) -> bool:
         if self._hooks.agree is None:
             return is_due
         return done % LOG_EVERY_STEPS == 0 and self._hooks.agree(is_due)
 
     def _save(self, done: int) -> None:
+        began = time.monotonic()
         if self._hooks.save is not None:
             self._hooks.save(done)
-        self._saved = time.monotonic()
+        self._timer.after_save(began)

@@ -87,9 +87,9 @@ def test_the_learning_rate_is_that_of_the_schedule():
 
 
 def test_saves_in_between_when_the_time_has_passed(monkeypatch: pytest.MonkeyPatch):
-    seconds = itertools.count(0, 10)  # of every look at the clock; two of them a step
+    seconds = itertools.count(0, 10)  # of every look at the clock
     recorder = Recorder()
-    loop = loop_of(recorder, hooks={"save_seconds": 60.0})
+    loop = loop_of(recorder, hooks={"save_seconds": 150.0})
     monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
     loop.run(0, 30)
     saves = recorder.of("save")
