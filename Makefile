@@ -85,8 +85,10 @@ arch: setup  ## check which package imports which
 golden: setup  ## rebuild the models and results in tests/golden; read the diff
 	$(BIN)/python tests/golden/make_tiny_detector.py
 
-bench: setup  ## measure training throughput against a bare train step
-	$(BIN)/python benchmarks/throughput.py
+DATA ?= ../shared/data/bccd
+
+bench: setup  ## measure training throughput on DATA against a bare train step
+	$(BIN)/python benchmarks/throughput.py $(DATA)
 
 profile: setup  ## profile the demo, into runs/profile.pstats
 	rm -rf runs/profile
