@@ -52,9 +52,11 @@ def make_world(root: Path) -> Path:
     (root / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
     for name, data in (("cells", "cells"), ("my", "mine"), ("config", "mine")):
         (root / f"{name}.toml").write_text(TINY_CONFIG.format(name=name, data=data))
-    (root / "photos").mkdir()
+    for directory in ("photos", "runs/demo/data/images/val"):
+        (root / directory).mkdir(parents=True)
     picture = next((root / "data" / "mine" / "images").glob("*.jpg"))
-    for target in ("photos/1.jpg", "photos/2.jpg", "photo.jpg"):
+    val = "runs/demo/data/images/val"
+    for target in ("photos/1.jpg", "photos/2.jpg", "photo.jpg", f"{val}/1.jpg"):
         shutil.copy(picture, root / target)
     write_clip(root / "clip.mov")
     write_benchmarks(root, export)
