@@ -27,6 +27,7 @@ class Interruption:
     def __init__(self) -> None:
         self._signal = 0
         self._ends = threading.Event()
+        self._unsaid = threading.Lock()
 
     def __bool__(self) -> bool:
         """Whether one has come."""
@@ -36,6 +37,10 @@ class Interruption:
     def exit_code(self) -> int:
         """128 plus its number, as shells count; SIGINT's if none has come."""
         return 128 + (self._signal or signal.SIGINT)
+
+    def is_first_to_say(self) -> bool:
+        """Return True once: the main thread may come back just when the other ends the process."""
+        return self._unsaid.acquire(blocking=False)
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -64,7 +69,8 @@ class Interruption:
             if received[0] in _SIGNALS:
                 self._signal = received[0]
                 if not self._ends.wait(GRACE_S):
-                    os.write(2, b"\nInterrupted.\n")
+                    if self.is_first_to_say():
+                        os.write(2, b"\nInterrupted.\n")
                     os._exit(self.exit_code)
         os.close(reader)
 

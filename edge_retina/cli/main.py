@@ -160,7 +160,8 @@ class Program(click.Group):
 
 
 def _interrupted(interruption: Interruption) -> int:
-    click.echo("Interrupted.", err=True)
+    if interruption.is_first_to_say():
+        click.echo("Interrupted.", err=True)
     return interruption.exit_code
 
 

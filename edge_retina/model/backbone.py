@@ -169,7 +169,8 @@ def _describe(backbone: str, width: float) -> str:
 
 def _download(backbone: str, width: float) -> keras.Model | None:
     try:
-        return _network(backbone, width, weights="imagenet")
+        # The size that the weights are published for; with another, Keras warns for nothing.
+        return _network(backbone, width, weights="imagenet", input_shape=(224, 224, 3))
     except Exception as error:  # Keras raises a bare Exception when the download fails
         if "URL fetch failure" not in str(error):
             raise

@@ -161,11 +161,13 @@ def prepare_run(
         "prepare", {"schema_version": SCHEMA_VERSION, "fingerprint": fingerprint, **others}
     )
     coverage = anchor_coverage(grid, prepared.train)
+    classes = len(prepared.dataset.labels)
     log.info(
-        "%s: %d training images, %d classes; %.1f %% of the objects have an anchor with IoU >= 0.5",
+        "%s: %d training images, %d %s; %.1f %% of the objects have an anchor with IoU >= 0.5",
         prepared.dataset.name,
         len(prepared.train),
-        len(prepared.dataset.labels),
+        classes,
+        "class" if classes == 1 else "classes",
         100 * coverage.best_possible_recall,
     )
     return context

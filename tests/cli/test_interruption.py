@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from edge_retina.cli.interruption import Interruption
+
 _PROGRAM = """
 import ctypes, sys, time, types
 import click
@@ -63,3 +65,8 @@ def test_an_error_without_a_signal_is_an_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert "Error: unexpected AssertionError: Concurrent access?" in done.stderr
+
+
+def test_two_threads_that_end_the_program_say_so_once() -> None:
+    both = Interruption()
+    assert [both.is_first_to_say() for _ in range(3)] == [True, False, False]

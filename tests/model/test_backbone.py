@@ -176,7 +176,10 @@ def test_a_failed_download_is_a_warning_that_names_the_network(
 ) -> None:
     from edge_retina.model.keras import keras
 
-    def fail(**_: Any) -> None:
+    shapes = []
+
+    def fail(**options: Any) -> None:
+        shapes.append(options["input_shape"])
         raise Exception("URL fetch failure on https://example.com/w.h5: None -- no route\nmore")
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
@@ -187,6 +190,7 @@ def test_a_failed_download_is_a_warning_that_names_the_network(
         "model.pretrained: could not download the ImageNet weights of MobileNetV2 of width 0.35 "
         "(URL fetch failure on https://example.com/w.h5: None -- no route). Training starts from"
     )
+    assert shapes[-1] == (224, 224, 3)  # of the published weights: Keras warns of any other
     for found, want in zip(mobilenet_v2.get_weights(), before, strict=True):
         np.testing.assert_array_equal(found, want)
 
