@@ -79,6 +79,7 @@ RULES = (
     Rule(r" (quantize|export) ", "slow"),
     Rule(r"benchmark runs/demo runs/demo/export", "slow", _QUICK),
     Rule(r"metrics.jsonl", "slow"),
+    Rule(r"benchmark runs/cells/export --data", "slow", _QUICK),
     Rule(r"benchmark .*--runs", more="--backend xnnpack"),
     Rule(r" benchmark ", more=_QUICK),
     Rule(r" convert .*tfrecord", more="--force"),
