@@ -94,9 +94,10 @@ def test_positives_go_to_their_level() -> None:
 
 def test_positives_of_many_boxes_are_those_of_each() -> None:
     rng = np.random.default_rng(0)
-    low = rng.uniform(0, 90, (700, 2))  # more than are compared at a time
-    boxes = np.concatenate([low, low + rng.uniform(8, 60, (700, 2))], axis=1)
-    grid = AnchorGrid((96, 96), 3, default_shapes((3, 4)))
+    low = rng.uniform(-20, 140, (9000, 2))  # more than are compared at a time; some are outside
+    boxes = np.concatenate([low, low + rng.uniform(8, 60, (9000, 2))], axis=1)
+    boxes[::2] = boxes[::2].round()  # whose IoU with round shapes may be 0.5 exactly
+    grid = AnchorGrid((96, 128), 3, (((16.0, 32.0), (20.3, 11.0)), ((32.0, 32.0), (64.0, 24.0))))
     split = grid.level_counts()[0]
     iou = pairwise_iou(grid.boxes_px(), boxes) >= 0.5
     expected = np.stack([iou[:split].sum(axis=0), iou[split:].sum(axis=0)], axis=1)
