@@ -68,7 +68,8 @@ is a RUN, a `.tflite` file or an export directory.
   changed, the document's version is raised.
 - Commands that use random numbers take `--seed`.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A failure prints one line that
-  says why and what to do. `--debug` adds the traceback.
+  says why and what to do. `--debug` adds the traceback. A value that an option can't take is a
+  failure. Unknown, missing and contradictory options are wrong usage, and print how to get help.
 """
 
 
