@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.site.findings_page import findings_page
 from docs.site.python_page import python_page
 from edge_retina.cli.main import COMMANDS, main
 from edge_retina.config import (
@@ -200,7 +201,16 @@ def _python_page() -> str:
     return python_page(NOTE.format(source="the docstrings of edge_retina"))
 
 
-PAGES = {"config.md": config_page, "cli.md": cli_page, "python.md": _python_page}
+def _findings_page() -> str:
+    return findings_page(NOTE.format(source="edge_retina/doctor"))
+
+
+PAGES = {
+    "config.md": config_page,
+    "cli.md": cli_page,
+    "findings.md": _findings_page,
+    "python.md": _python_page,
+}
 
 
 def write_pages() -> None:
