@@ -39,11 +39,10 @@ def sigmoid(x: float) -> float:
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.9])
-def test_the_least_logit_is_the_first_whose_score_reaches_the_threshold(threshold: float) -> None:
+def test_the_least_logit_is_that_of_the_threshold(threshold: float) -> None:
     least = least_passing(RawTensor("x", 0, (1,), "float32", content="logits"), threshold)
-    assert np.float32(sigmoid(least)) >= np.float32(threshold)
-    below = float(np.nextafter(np.float32(least), np.float32(-np.inf)))
-    assert np.float32(sigmoid(below)) < np.float32(threshold)
+    assert least == np.float32(math.log(threshold / (1 - threshold)))
+    assert sigmoid(least) == pytest.approx(threshold, rel=1e-7)
 
 
 def test_the_least_code_by_hand() -> None:
@@ -53,7 +52,8 @@ def test_the_least_code_by_hand() -> None:
     assert least_passing(replace(tensor, dtype="uint8"), 0.3) == 9
     scores = RawTensor("x", 0, (1,), "int8", 1 / 256, -128, "scores")
     assert least_passing(scores, 0.5) == 0  # (0 + 128) / 256
-    assert least_passing(scores, 0.0) == -128
+    # The files with NMS inside take 0 as a millionth, which a code of 0 doesn't reach
+    assert least_passing(scores, 0.0) == -127
     assert least_passing(scores, 1.0) == 128  # the largest code is 255/256
 
 
