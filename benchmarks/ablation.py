@@ -2,7 +2,8 @@
 
 A plan is a TOML file with `sets`, each a config in configs/ with settings of its own, and `studies`
 of `variants`: benchmarks/recipe.toml is one. A cell is one training: a variant on a set with a
-seed. Its figures are kept in a JSON file of results, to which several processes may add.
+seed. Its figures are kept in a JSON file of results, to which several processes may add. A script
+of such a plan has a `Script`, and commands that take `cells_options`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edge_retina.files import write_json
+from edge_retina.config import read_toml
+from edge_retina.files import write_json, write_text
 from edge_retina.report.markdown import markdown_table
 
 HERE = Path(__file__).parent
@@ -37,6 +39,11 @@ sets_option = click.option("--sets", default="", help="Only these sets, by comma
 seeds_option = click.option("--seeds", default="", help="Only these seeds, by commas.")
 
 
+def cells_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what chooses cells: `names`, and `runs`, `sets` and `seeds` as options."""
+    return names_argument(runs_option(sets_option(seeds_option(command))))
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training of the ablation."""
@@ -50,6 +57,55 @@ class Cell:
     def key(self) -> str:
         """Of its result."""
         return f"{self.study}/{self.variant}/{self.set_name}/{self.seed}"
+
+
+@dataclass
+class Script:
+    """The files of a script: its plan, its results, and the table of these.
+
+    Attributes:
+        plan_file: TOML.
+        results_file: JSON; the table is the .md file beside it.
+    """
+
+    plan_file: Path
+    results_file: Path
+
+    @classmethod
+    def named(cls, name: str) -> Script:
+        """Return the files of benchmarks/NAME.py."""
+        return cls(HERE / f"{name}.toml", HERE / "results" / f"{name}.json")
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The content of the plan."""
+        return read_toml(self.plan_file)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Figures by the key of their cell, as they are now."""
+        return read_results(self.results_file)
+
+    def add(
+        self, cell: Cell, figures: dict[str, Any], runs: Path, *, code: Path = HERE.parent
+    ) -> None:
+        """Add a result, with the commit of the code that made it."""
+        signed = {**figures, "commit": commit_of(code)}
+        add_result(self.results_file, cell, signed, lock=runs / "results.lock")
+
+    def write_table(
+        self, more_tables: Callable[[str, dict[str, Any]], Iterable[str]] | None = None
+    ) -> None:
+        """Write and print the Markdown of all results; `more_tables` as in `report`."""
+        more = () if more_tables is None else (more_tables,)
+        text = report(self.plan, self.results, *more)
+        write_text(self.results_file.with_suffix(".md"), text)
+        click.echo(text)
+
+
+def claim_cell(cell: Cell, runs: Path) -> AbstractContextManager[bool]:
+    """Hold a cell of RUNs in `runs` while it is trained; False if another process has it."""
+    return claim(runs / f"{cell.key}.lock")
 
 
 def chosen(plan: dict[str, Any], names: tuple[str, ...], sets: str, seeds: str) -> list[Cell]:

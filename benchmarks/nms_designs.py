@@ -22,7 +22,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from nms_graphs import DESIGNS, SHIPPED, Design
 from nms_inputs import HeadOutputs, anchors_norm, head_outputs
-from nms_report import markdown
+from nms_report import SHIPPED_FORM, markdown
 
 from edge_retina.benchmark.environment import read_environment
 from edge_retina.benchmark.statistics import interleaved_ratio
@@ -98,6 +98,7 @@ def main(runs: tuple[Path, ...], rounds: int, target: Path) -> None:
         "environment": dataclasses.asdict(environment),
         "settings": dataclasses.asdict(export),
         "shipped": SHIPPED.name,
+        "shipped_form": SHIPPED_FORM,
         "rounds": rounds,
         "runs": _RUNS,
         "inputs": _INPUTS,

@@ -32,23 +32,16 @@ import numpy as np
 from ablation import (
     HERE,
     Cell,
-    add_result,
+    Script,
+    cells_options,
     chosen,
-    claim,
-    commit_of,
-    names_argument,
-    read_results,
-    report,
-    runs_option,
-    seeds_option,
+    claim_cell,
     sets_of,
-    sets_option,
     settings_of,
     train_cell,
     variant_of,
 )
 
-from edge_retina.config import read_toml
 from edge_retina.files import write_text
 from edge_retina.int8.recipe import Recipe, load_recipe
 from edge_retina.report.markdown import markdown_table
@@ -57,8 +50,7 @@ from edge_retina.workflow.context import RunContext
 from edge_retina.workflow.prepare import open_run
 
 _LEAST_LOSS = 0.01
-_PLAN = HERE / "quantization_cases.toml"
-_RESULTS = HERE / "results" / "quantization_cases.json"
+_SCRIPT = Script.named("quantization_cases")
 _LITERT = HERE / "litert_quantizer.py"
 
 
@@ -69,60 +61,52 @@ def main() -> None:
 
 
 @main.command()
-@names_argument
-@runs_option
-@sets_option
-@seeds_option
+@cells_options
 def train(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
     """Train the float models that have no result yet."""
-    plan, runs = read_toml(_PLAN), runs.resolve()
+    plan, runs = _SCRIPT.plan, runs.resolve()
     for cell in chosen(plan, names, sets, seeds):
         if source_of(cell, plan):
             continue
-        with claim(runs / f"{cell.key}.lock") as free:
-            if free and cell.key not in read_results(_RESULTS):
+        with claim_cell(cell, runs) as free:
+            if free and cell.key not in _SCRIPT.results:
                 train_cell(cell, settings_of(cell, plan), runs / cell.key)
                 figures = Source(runs / cell.key, ()).measure_float()
-                add_result(_RESULTS, cell, _signed(figures), lock=runs / "results.lock")
+                _SCRIPT.add(cell, figures, runs)
 
 
 @main.command()
-@names_argument
-@runs_option
-@sets_option
-@seeds_option
+@cells_options
 @click.option("--litert-python", type=click.Path(path_type=Path), help="With ai-edge-quantizer.")
 def int8(
     names: tuple[str, ...], runs: Path, sets: str, seeds: str, litert_python: Path | None
 ) -> None:
     """Quantise and measure what was trained."""
-    plan, runs = read_toml(_PLAN), runs.resolve()
+    plan, runs = _SCRIPT.plan, runs.resolve()
     for cell in chosen(plan, names, sets, seeds):
         source = source_of(cell, plan)
-        if not source or cell.key in read_results(_RESULTS):
+        if not source or cell.key in _SCRIPT.results:
             continue
-        if source not in read_results(_RESULTS):
+        if source not in _SCRIPT.results:
             click.echo(f"{cell.key} left out: {source} is not trained yet")
             continue
         method = variant_of(cell, plan)["method"]
         if method == "litert" and litert_python is None:
             click.echo(f"{cell.key} left out: it needs --litert-python PYTHON")
             continue
-        with claim(runs / f"{cell.key}.lock") as free:
+        with claim_cell(cell, runs) as free:
             if free:
                 click.echo(f"{cell.key}: {' '.join(case_settings(cell, plan))}")
                 prepared = Source(runs / source, case_settings(cell, plan))
                 figures = prepared.measure_int8(method, litert_python=litert_python)
-                add_result(_RESULTS, cell, _signed(figures), lock=runs / "results.lock")
+                _SCRIPT.add(cell, figures, runs)
 
 
 @main.command()
 def table() -> None:
     """Write the table from the results."""
-    plan, results = read_toml(_PLAN), read_results(_RESULTS)
-    text = report(plan, results, lambda name, study: _case_tables(name, study, plan, results))
-    write_text(_RESULTS.with_suffix(".md"), text)
-    click.echo(text)
+    plan, results = _SCRIPT.plan, _SCRIPT.results
+    _SCRIPT.write_table(lambda name, study: _case_tables(name, study, plan, results))
 
 
 def source_of(cell: Cell, plan: dict[str, Any]) -> str:
@@ -321,10 +305,6 @@ def _text(figures: dict[str, Any] | None, reference: float, ptq: float | None) -
     text = f"{value:.3f} ({value / reference:.1%})"
     share = None if ptq is None else won_back(value, ptq=ptq, reference=reference)
     return text if share is None or value == ptq else f"{text}; {share:.0%}"
-
-
-def _signed(figures: dict[str, Any]) -> dict[str, Any]:
-    return {**figures, "commit": commit_of(HERE.parent)}
 
 
 if __name__ == "__main__":

@@ -29,29 +29,22 @@ import click
 from ablation import (
     HERE,
     Cell,
+    Script,
     add_result,
+    cells_options,
     chosen,
-    claim,
-    commit_of,
-    names_argument,
-    read_results,
-    report,
+    claim_cell,
     run_command,
-    runs_option,
-    seeds_option,
     sets_of,
-    sets_option,
     settings_of,
     train_cell,
     variant_of,
 )
 
-from edge_retina.config import read_toml
-from edge_retina.files import write_text
 from edge_retina.report.markdown import markdown_table
 from edge_retina.run_directory import RunDirectory
 
-_RESULTS = HERE / "results" / "recipe.json"
+_SCRIPT = Script.named("recipe")
 _METHODS = ("ptq", "qat")
 
 
@@ -61,10 +54,7 @@ def main() -> None:
 
 
 @main.command()
-@names_argument
-@runs_option
-@sets_option
-@seeds_option
+@cells_options
 @click.option("--checkout", "checkouts", multiple=True, metavar="COMMIT=DIR", help="Older code.")
 @click.option("--teachers", type=click.Path(path_type=Path), help="DIR with a RUN for each set.")
 def train(
@@ -76,7 +66,7 @@ def train(
     teachers: Path | None,
 ) -> None:
     """Train what has no result yet."""
-    plan = read_toml(HERE / "recipe.toml")
+    plan = _SCRIPT.plan
     code = {commit: Path(path) for commit, path in (text.split("=", 1) for text in checkouts)}
     for cell in chosen(plan, names, sets, seeds):
         commit = variant_of(cell, plan).get("commit", "")
@@ -92,43 +82,35 @@ def train(
                 )
                 continue
             settings.append(f"train.teacher={json.dumps(str(teacher.resolve()))}")
-        with claim(runs / f"{cell.key}.lock") as free:
-            if free and cell.key not in read_results(_RESULTS):
+        with claim_cell(cell, runs) as free:
+            if free and cell.key not in _SCRIPT.results:
                 root = code.get(commit, HERE.parent).resolve()
                 figures = train_cell(cell, settings, (runs / cell.key).resolve(), code=root)
-                add_result(
-                    _RESULTS,
-                    cell,
-                    {**figures, "commit": commit_of(root)},
-                    lock=runs / "results.lock",
-                )
+                _SCRIPT.add(cell, figures, runs, code=root)
 
 
 @main.command()
-@names_argument
-@runs_option
-@sets_option
-@seeds_option
+@cells_options
 def int8(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
     """Quantise and measure what was trained."""
-    plan = read_toml(HERE / "recipe.toml")
+    plan = _SCRIPT.plan
     for cell in chosen(plan, names, sets, seeds):
-        known = read_results(_RESULTS).get(cell.key)
+        known = _SCRIPT.results.get(cell.key)
         if known is None or "int8" in known or variant_of(cell, plan).get("commit"):
             continue
-        with claim(runs / f"{cell.key}.lock") as free:
+        with claim_cell(cell, runs) as free:
             if free:
                 figures = _quantise(cell, plan, (runs / cell.key).resolve())
-                add_result(_RESULTS, cell, {**known, "int8": figures}, lock=runs / "results.lock")
+                # The commit stays that of the training
+                both = {**known, "int8": figures}
+                add_result(_SCRIPT.results_file, cell, both, lock=runs / "results.lock")
 
 
 @main.command()
 def table() -> None:
     """Write the table from the results."""
-    plan, results = read_toml(HERE / "recipe.toml"), read_results(_RESULTS)
-    text = report(plan, results, lambda name, study: _int8_tables(name, study, plan, results))
-    write_text(_RESULTS.with_suffix(".md"), text)
-    click.echo(text)
+    plan, results = _SCRIPT.plan, _SCRIPT.results
+    _SCRIPT.write_table(lambda name, study: _int8_tables(name, study, plan, results))
 
 
 def _quantise(cell: Cell, plan: dict[str, Any], run: Path) -> dict[str, float]:

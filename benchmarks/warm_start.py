@@ -23,30 +23,20 @@ from typing import Any
 
 import click
 from ablation import (
-    HERE,
     Cell,
-    add_result,
+    Script,
     cells,
+    cells_options,
     chosen,
-    claim,
-    commit_of,
-    names_argument,
-    read_results,
-    report,
-    runs_option,
-    seeds_option,
-    sets_option,
+    claim_cell,
     settings_of,
     train_cell,
     variant_of,
 )
 
-from edge_retina.config import read_toml
-from edge_retina.files import write_text
 from edge_retina.run_directory import RunDirectory
 
-_PLAN = HERE / "warm_start.toml"
-_RESULTS = HERE / "results" / "warm_start.json"
+_SCRIPT = Script.named("warm_start")
 
 
 @click.group()
@@ -55,38 +45,31 @@ def main() -> None:
 
 
 @main.command()
-@names_argument
-@runs_option
-@sets_option
-@seeds_option
+@cells_options
 def train(names: tuple[str, ...], runs: Path, sets: str, seeds: str) -> None:
     """Train what has no result yet."""
-    plan, runs = read_toml(_PLAN), runs.resolve()
+    plan, runs = _SCRIPT.plan, runs.resolve()
     started_from = {start_of(cell, plan) for cell in cells(plan)}
     for cell in chosen(plan, names, sets, seeds):
         start = start_of(cell, plan)
         if start and not _is_trained(runs / start):
             click.echo(f"{cell.key} left out: {runs / start} is not trained yet")
             continue
-        with claim(runs / f"{cell.key}.lock") as free:
-            known = cell.key in read_results(_RESULTS)
+        with claim_cell(cell, runs) as free:
+            known = cell.key in _SCRIPT.results
             # A detector that others start from is needed itself, not only its result.
             missing = cell.key in started_from and not _is_trained(runs / cell.key)
             if free and (missing or not known):
                 settings = settings_of(cell, plan)
                 if start:
                     settings.append(f"train.init={json.dumps(str(runs / start))}")
-                figures = train_cell(cell, settings, runs / cell.key)
-                figures["commit"] = commit_of(HERE.parent)
-                add_result(_RESULTS, cell, figures, lock=runs / "results.lock")
+                _SCRIPT.add(cell, train_cell(cell, settings, runs / cell.key), runs)
 
 
 @main.command()
 def table() -> None:
     """Write the table from the results."""
-    text = report(read_toml(_PLAN), read_results(_RESULTS))
-    write_text(_RESULTS.with_suffix(".md"), text)
-    click.echo(text)
+    _SCRIPT.write_table()
 
 
 def start_of(cell: Cell, plan: dict[str, Any]) -> str:

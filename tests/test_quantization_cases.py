@@ -23,7 +23,7 @@ SOURCE = "float/plain/bccd/0"
 def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.syspath_prepend(BENCHMARKS)
     found = importlib.import_module("quantization_cases")
-    monkeypatch.setattr(found, "_RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(found._SCRIPT, "results_file", tmp_path / "results.json")
     return found
 
 
@@ -86,14 +86,14 @@ def test_what_is_measured_left_out_and_not_done_again(
         return done.output.splitlines()
 
     assert invoke()[0] == f"relu/ptq/bccd/0 left out: {SOURCE} is not trained yet"
-    write_json(study._RESULTS, {"schema_version": 1, "results": {SOURCE: {"mAP": 0.5}}})
+    write_json(study._SCRIPT.results_file, {"schema_version": 1, "results": {SOURCE: {"mAP": 0.5}}})
     assert "relu/litert/bccd/0 left out: it needs --litert-python PYTHON" in invoke()
     assert Source.asked == [("ptq", "quantize.relu=relu")]
     invoke("--litert-python", "python3")
     assert Source.asked[1:] == [("litert", "quantize.relu=relu")]
     invoke("--litert-python", "python3")
     assert len(Source.asked) == 2
-    assert set(json.loads(study._RESULTS.read_text())["results"]) == {
+    assert set(json.loads(study._SCRIPT.results_file.read_text())["results"]) == {
         SOURCE,
         "relu/ptq/bccd/0",
         "relu/litert/bccd/0",

@@ -58,7 +58,7 @@ def test_the_source_is_trained_first_and_once(
             write_text(RunDirectory(run).marker("train"), '{"outputs": {}}')
         return {"steps": 1, "mAP": 0.5, "mAP50": 0.7}
 
-    monkeypatch.setattr(study, "_RESULTS", results)
+    monkeypatch.setattr(study._SCRIPT, "results_file", results)
     monkeypatch.setattr(study, "train_cell", train_cell)
     arguments = ["train", "source", "steps_300", "--runs", str(runs), "--seeds", "0"]
 

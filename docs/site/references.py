@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from docs.site.findings_page import findings_page
 from docs.site.python_page import python_page
 from edge_retina.cli.main import COMMANDS, main
 from edge_retina.config import (
@@ -68,7 +69,8 @@ is a RUN, a `.tflite` file or an export directory.
   changed, the document's version is raised.
 - Commands that use random numbers take `--seed`.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A failure prints one line that
-  says why and what to do. `--debug` adds the traceback.
+  says why and what to do. `--debug` adds the traceback. A value that an option can't take is a
+  failure. Unknown, missing and contradictory options are wrong usage, and print how to get help.
 """
 
 
@@ -199,7 +201,16 @@ def _python_page() -> str:
     return python_page(NOTE.format(source="the docstrings of edge_retina"))
 
 
-PAGES = {"config.md": config_page, "cli.md": cli_page, "python.md": _python_page}
+def _findings_page() -> str:
+    return findings_page(NOTE.format(source="edge_retina/doctor"))
+
+
+PAGES = {
+    "config.md": config_page,
+    "cli.md": cli_page,
+    "findings.md": _findings_page,
+    "python.md": _python_page,
+}
 
 
 def write_pages() -> None:

@@ -171,7 +171,7 @@ def doctor() -> Schema:
             "image_hw": SIZE_HW,
             "images": map_of(INTEGER),
             "boxes": map_of(INTEGER),
-            "findings": list_of(schema_of(Finding)),
+            "findings": list_of(schema_of(Finding, help=TEXT, optional=("help",))),
             "objects": objects,
             "anchors": or_null(anchors),
             "advice": list_of(schema_of(Advice)),

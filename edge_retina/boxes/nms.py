@@ -6,6 +6,7 @@ import numpy as np
 
 from edge_retina.boxes.codec import decode
 from edge_retina.boxes.iou import pairwise_iou
+from edge_retina.boxes.score_threshold import least_logit, least_score
 
 # Of the image; a box with a shorter side, such as one that lies outside the image and was clipped,
 # is not an object. The TFLite kernel would repeat it in all rows that are left.
@@ -61,11 +62,70 @@ def detect(
     Returns:
         boxes (N, 4) float32 yxyx clipped to 0..1, classes (N,) int32, scores (N,) float32.
     """
-    flat = cls_logits.reshape(-1).astype(np.float32)
-    chosen = np.argsort(-flat, kind="stable")[:candidates]
-    scores = (1 / (1 + np.exp(-flat[chosen].astype(np.float64)))).astype(np.float32)
-    chosen, scores = chosen[scores >= score_threshold], scores[scores >= score_threshold]
-    anchor, label = np.divmod(chosen, cls_logits.shape[1])
+    logits = cls_logits.astype(np.float32).reshape(-1)
+    chosen = _best(logits, candidates=candidates, least=least_logit(score_threshold))
+    scores = (1 / (1 + np.exp(-logits[chosen].astype(np.float64)))).astype(np.float32)
+    return _suppressed(
+        chosen,
+        scores,
+        box_deltas,
+        anchors,
+        num_classes=cls_logits.shape[1],
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+        class_agnostic=class_agnostic,
+    )
+
+
+def detect_scored(
+    scores: np.ndarray,
+    box_deltas: np.ndarray,
+    anchors: np.ndarray,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+    candidates: int,
+    class_agnostic: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do what `detect` does, with scores (A, K) after the sigmoid, which are returned as they are.
+
+    A score is not turned back into its logit: near 0 and 1 float32 has not enough logits, or not
+    enough scores, for the way back to end where it began.
+    """
+    flat = scores.astype(np.float32).reshape(-1)
+    chosen = _best(flat, candidates=candidates, least=least_score(score_threshold))
+    return _suppressed(
+        chosen,
+        flat[chosen],
+        box_deltas,
+        anchors,
+        num_classes=scores.shape[1],
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+        class_agnostic=class_agnostic,
+    )
+
+
+def _best(values: np.ndarray, *, candidates: int, least: np.float32) -> np.ndarray:
+    """Return the indices of the best of `values` (N,) that are `least` or more, best first."""
+    chosen = np.argsort(-values, kind="stable")[:candidates]
+    return chosen[values[chosen] >= least]
+
+
+def _suppressed(
+    chosen: np.ndarray,
+    scores: np.ndarray,
+    box_deltas: np.ndarray,
+    anchors: np.ndarray,
+    *,
+    num_classes: int,
+    iou_threshold: float,
+    max_detections: int,
+    class_agnostic: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `detect` does, of the `chosen` (anchor, class) pairs (N,), best first."""
+    anchor, label = np.divmod(chosen, num_classes)
     boxes = np.clip(decode(box_deltas[anchor], anchors[anchor]), 0, 1)
     # Shifting each class to a place of its own keeps classes from suppressing one another.
     apart = boxes if class_agnostic else boxes + 2 * label[:, None].astype(np.float32)

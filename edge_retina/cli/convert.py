@@ -50,10 +50,14 @@ def command(
     Example: edge-retina convert data/bccd --to coco --out data/bccd-coco --skip-invalid
     """
     from edge_retina.datasets import load_dataset
+    from edge_retina.datasets.portability import portability_warnings
     from edge_retina.datasets.saving import write_dataset
 
     dataset = load_dataset(data, skip_invalid=skip_invalid, seed=seed or 0)
+    warnings = portability_warnings(dataset)
     lost = write_dataset(dataset, out, layout=layout, force=force)
+    for line in warnings:
+        click.echo(f"warning: {line}", err=True)
     counts = {name: len(examples) for name, examples in dataset.splits.items()}
     if json_target != STDOUT:
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -70,5 +74,6 @@ def command(
         "labels": list(dataset.labels),
         "not_kept": list(lost),
         "skipped": list(dataset.skipped),
+        "warnings": list(warnings),
     }
     emit_json(record, json_target)

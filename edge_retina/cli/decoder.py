@@ -9,6 +9,7 @@ import click
 from edge_retina.cli.options import STDOUT, debug_option, emit_json, json_option, out_option
 from edge_retina.decoders.table import LANGUAGES
 from edge_retina.errors import choices_hint
+from edge_retina.runtime.manifest import MANIFEST_NAME
 
 
 def split_languages(
@@ -50,7 +51,8 @@ def command(
     from edge_retina.decoders.writing import write_decoders
 
     plan = load_plan(model)
-    paths = write_decoders(plan, model.parent if out is None else out, languages)
+    directory = model.parent if out is None else out
+    paths = write_decoders(plan, directory, languages, manifest=model.parent / MANIFEST_NAME)
     if json_target != STDOUT:
         for path in paths:
             click.echo(path)

@@ -119,12 +119,10 @@ def command(
 
     Example: edge-retina export runs/mine --out detector --precision int8
     """
-    from edge_retina.decoders.writing import decoder_names
     from edge_retina.workflow.exporting import ExportRequest, export_files
     from edge_retina.workflow.prepare import open_run
 
     _check_together(targets, no_nms=no_nms)
-    context = open_run(RunDirectory(run), overrides=with_seed(overrides, seed), decode=False)
     request = ExportRequest(
         out,
         precisions=precision,
@@ -133,10 +131,9 @@ def command(
         targets=targets,
         decoders=decoders,
     )
+    context = open_run(RunDirectory(run), overrides=with_seed(overrides, seed), decode=False)
     manifest = export_files(context, request)
     for name, entry in manifest.files.items():
         click.echo(f"{out / name}  {entry.bytes} bytes")
-    for name in decoder_names(manifest.layouts, decoders):
-        click.echo(out / name)
     click.echo(f"next: edge-retina predict {out} IMAGE... --out drawn")
     emit_json(manifest.to_dict(), json_target)

@@ -5,7 +5,9 @@ a device without TensorFlow can run the commands that don't need it. The command
 for the same reason.
 
 Exit codes: 0 success; 1 failure, with one line on standard error; 2 wrong usage; 130 interrupted
-(Ctrl-C), 143 terminated.
+(Ctrl-C), 143 terminated. A command line that can't be understood is wrong usage: an unknown command
+or option, a missing one, options that exclude each other. A value that an option can't take is a
+failure like any other bad input, whether click refuses it or the library does.
 """
 
 from __future__ import annotations
@@ -142,8 +144,12 @@ class Program(click.Group):
             try:
                 code = super().main(args, name, complete_var, standalone_mode=False, **extra)
             except click.ClickException as error:
-                error.show()
-                code = error.exit_code
+                if _is_bad_value(error):
+                    click.echo(f"Error: {one_line(error.format_message())}", err=True)
+                    code = 1
+                else:
+                    error.show()
+                    code = error.exit_code
             except (KeyboardInterrupt, click.Abort):
                 code = _interrupted(interruption)
             except Exception as error:
@@ -157,6 +163,12 @@ class Program(click.Group):
         if interruption:
             leave(code)  # taking TensorFlow down in good order can take many seconds
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_bad_value(error: click.ClickException) -> bool:
+    """Tell a value that an option or argument can't take from a command line that is wrong."""
+    is_missing = isinstance(error, click.MissingParameter)  # which click counts among the former
+    return isinstance(error, click.BadParameter) and not is_missing
 
 
 def _interrupted(interruption: Interruption) -> int:

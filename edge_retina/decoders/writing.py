@@ -1,15 +1,21 @@
-"""Write decoders beside a model file, or elsewhere; files that are not ours are left alone."""
+"""Write decoders beside a model file, or elsewhere; files that are not ours are left alone.
+
+Beside the model they are listed in its manifest like the other files of the export. So one that was
+changed by hand is noticed, and not overwritten.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edge_retina.decoders.plan import DecoderPlan
 from edge_retina.decoders.render import file_name, head_of, render_decoder
 from edge_retina.decoders.table import LANGUAGES
-from edge_retina.errors import ExportError, choices_hint
-from edge_retina.files import write_text
+from edge_retina.errors import ExportError, ModelError, choices_hint
+from edge_retina.files import load_json, sha256_file, write_json, write_text
+from edge_retina.runtime.manifest import MANIFEST_NAME, FileEntry, load_manifest
+from edge_retina.schema import to_plain
 
 _HEAD_BYTES = 4096
 
@@ -25,17 +31,8 @@ def check_languages(names: Iterable[str]) -> None:
             raise ExportError(f"decoder language {name!r}: {choices_hint(name, LANGUAGES)}")
 
 
-def decoder_names(model_files: Iterable[str], languages: Sequence[str]) -> list[str]:
-    """Return the names of the files that are written for some model files."""
-    return [
-        file_name(model_file, LANGUAGES[language])
-        for model_file in model_files
-        for language in languages
-    ]
-
-
 def check_targets(directory: Path, model_files: Sequence[str], languages: Sequence[str]) -> None:
-    """Refuse to replace a file that is not a decoder of its model.
+    """Refuse to replace a file that is not a decoder of its model, or one that was changed.
 
     Args:
         directory: that the decoders are to be written into.
@@ -46,6 +43,7 @@ def check_targets(directory: Path, model_files: Sequence[str], languages: Sequen
         ExportError: names the file.
     """
     makers: dict[str, str] = {}
+    listed = _listed(directory)
     for model_file in model_files:
         for language in languages:
             name = file_name(model_file, LANGUAGES[language])
@@ -59,18 +57,26 @@ def check_targets(directory: Path, model_files: Sequence[str], languages: Sequen
                     f"{directory / name} already exists and is no decoder of {model_file}; "
                     "move it away, or choose another --out"
                 )
+            if _is_changed(directory / name, listed):
+                raise ExportError(
+                    f"{directory / name}: was changed after it was written (its SHA-256 isn't "
+                    f"that in {MANIFEST_NAME}); move it away, or choose another --out"
+                )
 
 
-def write_decoders(plan: DecoderPlan, directory: Path, languages: Sequence[str]) -> list[Path]:
+def write_decoders(
+    plan: DecoderPlan, directory: Path, languages: Sequence[str], *, manifest: Path | None = None
+) -> list[Path]:
     """Write the decoders of one model file; return their paths in the order of `languages`.
 
     Args:
         plan: what to fill in.
         directory: is made if it is missing.
         languages: of `LANGUAGES`.
+        manifest: of the model; the decoders are listed there if it lies in `directory`.
 
     Raises:
-        ExportError: a file that is not ours is in the way; nothing is written.
+        ExportError: a file that is not ours, or was changed, is in the way; nothing is written.
     """
     check_targets(directory, [plan.model_file], languages)
     texts = {
@@ -81,7 +87,32 @@ def write_decoders(plan: DecoderPlan, directory: Path, languages: Sequence[str])
     }
     for path, text in texts.items():
         write_text(path, text)
+    if manifest is not None and manifest.parent.resolve() == directory.resolve():
+        _list(texts, manifest)
     return list(texts)
+
+
+def _list(paths: Iterable[Path], manifest: Path) -> None:
+    """Put size and hash of some files into a manifest, and leave the rest of it as it is."""
+    tree = load_json(manifest)  # not a `Manifest`: a later version may have written more fields
+    tree["files"].update({path.name: to_plain(FileEntry.of(path)) for path in paths})
+    write_json(manifest, tree)
+
+
+def _listed(directory: Path) -> Mapping[str, FileEntry]:
+    """Return what a directory's manifest says of its files; nothing if there is none of ours."""
+    where = directory / MANIFEST_NAME
+    if not where.is_file():
+        return {}
+    try:
+        return load_manifest(where).files
+    except ModelError:  # such as the manifest.json of a web app, which the decoders are copied to
+        return {}
+
+
+def _is_changed(path: Path, listed: Mapping[str, FileEntry]) -> bool:
+    entry = listed.get(path.name)
+    return entry is not None and path.is_file() and sha256_file(path) != entry.sha256
 
 
 def _may_replace(path: Path, model_file: str) -> bool:

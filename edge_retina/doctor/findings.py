@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_retina.doctor.help_page import examples, help_of, help_url
+
 Severity = Literal["error", "warning", "note"]
 # error: it stops training or spoils it. warning: it costs accuracy, or a number that will be
 # believed is wrong. note: worth knowing.
@@ -51,9 +53,24 @@ class Finding:
     why: str
     remedy: str
 
+    @property
+    def help(self) -> str:
+        """The place in docs/ that explains it."""
+        return help_of(self.code)
+
+    @property
+    def help_url(self) -> str:
+        """The address of that place; empty where docs/ isn't there."""
+        return help_url(self.code)
+
+    @property
+    def example(self) -> str:
+        """What it looks like, with code in backticks; empty if there is none of this code."""
+        return examples().get(self.code, "")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
-        return asdict(self)
+        return {**asdict(self), "help": self.help}
 
 
 @dataclass(frozen=True)

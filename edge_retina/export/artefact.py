@@ -32,7 +32,7 @@ from edge_retina.model.predictor import KerasPredictor, load_float_model
 from edge_retina.quantization.state import load_quantized
 from edge_retina.run_directory import RunDirectory
 from edge_retina.runtime.detections import Predictor
-from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest
+from edge_retina.runtime.manifest import MANIFEST_NAME, Manifest, load_manifest
 from edge_retina.runtime.raw_layout import LEVELS
 from edge_retina.staging import staging_directory
 
@@ -132,8 +132,12 @@ def export_run(
             manifest.save(staging)
         for name in manifest.layouts if decoders else ():
             write_decoders(
-                plan_decoder(manifest, name, where=out / MANIFEST_NAME), staging, decoders
+                plan_decoder(manifest, name, where=out / MANIFEST_NAME),
+                staging,
+                decoders,
+                manifest=staging / MANIFEST_NAME,
             )
+        manifest = load_manifest(staging)  # with the decoders
         _publish(staging, out)
     return manifest
 

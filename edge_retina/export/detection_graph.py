@@ -9,7 +9,6 @@ left. `boxes.nms.detect` is the numpy reference.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.codec import CODE_SCALES
 from edge_retina.boxes.nms import SMALLEST_SIDE
+from edge_retina.boxes.score_threshold import least_logit
 from edge_retina.config import ExportConfig
 from edge_retina.model.box_codec import decode_unscaled
 from edge_retina.model.keras import keras, tf
@@ -72,7 +72,8 @@ def postprocess(
     codes = tf.concat([tf.reshape(level, [-1, 4]) / parts for level in box_levels], axis=0)
     # Top-k keeps a heap: each value above the worst one in it costs a walk through it, one that is
     # equal and comes later costs a comparison. So all values below the threshold are made equal.
-    lowest = _just_below(_logit(export.score_threshold))
+    # Above the float32 before the threshold's logit lies what reaches the threshold, nothing else.
+    lowest = float(np.nextafter(least_logit(export.score_threshold), np.float32(-np.inf)))
     margin = tf.concat(
         [tf.nn.relu(tf.reshape(x, [-1, num_classes]) - lowest) for x in cls_levels], axis=0
     )
@@ -138,13 +139,3 @@ def _decode(codes: tf.Tensor, anchors_norm: np.ndarray, chosen: tf.Tensor) -> tf
         sizes=tf.gather(tf.constant(sizes), chosen),
     )
     return tf.clip_by_value(boxes, 0.0, 1.0)
-
-
-def _just_below(value: float) -> float:
-    """Return the next smaller float32: no less than `value` is above it and nothing else is."""
-    return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
-
-
-def _logit(probability: float) -> float:
-    clipped = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(clipped / (1 - clipped))

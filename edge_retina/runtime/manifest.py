@@ -74,7 +74,7 @@ class Manifest:
         thresholds: score_threshold, nms_iou and the like, as baked into the graph.
         quantization: method, recipe, calibration (with the hash of the image ids).
         metrics: by file name: mAP, mAP50, images, split, data_sha256.
-        files: by file name.
+        files: by file name; all files of the export but this one, decoders too.
         config: the whole resolved config.
         verification: by file name: on how many images it was compared with its model in Keras
             and which share of the detections it found; empty where it was not compared.

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.nms import detect
+from edge_retina.boxes.nms import detect, detect_scored
 from edge_retina.config import ExportConfig
 from edge_retina.errors import ModelError
 from edge_retina.runtime.detections import Detections
@@ -25,9 +25,6 @@ from edge_retina.runtime.raw_layout import CODES, LEVELS, LOGITS, RawLayout, Raw
 from edge_retina.runtime.tensor_contract import shape_text
 from edge_retina.runtime.tensor_values import Tensor, dequantize
 
-# A score is turned back into the logit that it came from; float32 has none nearer to 0 or 1 that
-# would matter.
-_SMALLEST = 1e-7
 _CODE_NUMBERS = 4  # of a box
 _NOT_AS_EXPORTED = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -69,7 +66,7 @@ class RawDecoder:
 
     Attributes:
         anchors_norm: (A, 4) yxyx as fractions of the image.
-        settings: keyword arguments of `boxes.nms.detect`.
+        settings: keyword arguments of `boxes.nms.detect_scored`.
     """
 
     anchors_norm: np.ndarray
@@ -78,9 +75,7 @@ class RawDecoder:
     def decode(self, *outputs: np.ndarray) -> Detections:
         """Return the detections of box codes (1, A, 4) and scores (1, A, K)."""
         boxes, scores = outputs
-        probability = np.clip(scores[0].astype(np.float64), _SMALLEST, 1 - _SMALLEST)
-        logits = np.log(probability) - np.log1p(-probability)
-        return Detections(*detect(logits, boxes[0], self.anchors_norm, **self.settings))
+        return Detections(*detect_scored(scores[0], boxes[0], self.anchors_norm, **self.settings))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from contextlib import ExitStack
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,11 +76,11 @@ def open_sinks(names: str, run: Path, config: Mapping[str, Any]) -> list[MetricS
         config: of the RUN.
 
     Raises:
-        ConfigError: no installed package offers a sink of that name, or it can't be opened.
+        ConfigError: no installed package offers a sink of that name, or it can't be opened; those
+            that were opened before it are closed.
     """
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     found = {point.name: point for point in entry_points(group=GROUP)} if chosen else {}
-    sinks: list[MetricSink] = []
     for name in chosen:
         if name not in found:
             known = ", ".join(sorted(found)) or "none"
@@ -87,11 +88,21 @@ def open_sinks(names: str, run: Path, config: Mapping[str, Any]) -> list[MetricS
                 f"train.metric_sinks: no installed package offers {name!r} (installed: {known}); "
                 f"a package offers one by an entry point of the group {GROUP}"
             )
-        try:
-            sinks.append(GuardedSink(name, found[name].load()(run, config)))
-        except Exception as error:
-            raise ConfigError(
-                f"train.metric_sinks: {name} can't be opened: {type(error).__name__}: "
-                f"{first_line(error)}"
-            ) from error
+    sinks: list[MetricSink] = []
+    with ExitStack() as opened:  # closes them unless all could be opened
+        for name in chosen:
+            sink = _open(found[name], run, config)
+            opened.callback(sink.close)
+            sinks.append(sink)
+        opened.pop_all()
     return sinks
+
+
+def _open(point: EntryPoint, run: Path, config: Mapping[str, Any]) -> MetricSink:
+    try:
+        return GuardedSink(point.name, point.load()(run, config))
+    except Exception as error:  # other people's code, which may raise anything
+        raise ConfigError(
+            f"train.metric_sinks: {point.name} can't be opened: {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_retina.decoders.writing import check_languages, check_targets
 from edge_retina.errors import ConfigError, ExportError
-from edge_retina.export.plan import PlannedFile, plan_files
+from edge_retina.export.plan import plan_files
 from edge_retina.export.precision import DEFAULT_PRECISIONS
 from edge_retina.export.targets.check import check_recipe
 from edge_retina.export.targets.table import DEFAULT_TARGET, TARGETS
@@ -39,11 +38,23 @@ class ExportRequest:
     decoders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        """Refuse what no RUN could be exported to.
+
+        Raises:
+            ConfigError: no target, or an unknown one.
+            ExportError: an unknown language, or decoders although all files have NMS inside.
+        """
         unknown = [name for name in self.targets if name not in TARGETS]
         if unknown or not self.targets:
             given = repr(unknown[0]) if unknown else "none"
             raise ConfigError(f"target {given} is not one of {', '.join(TARGETS)}")
         check_languages(self.decoders)
+        if self.decoders and self.nms and all(TARGETS[name].form == NMS for name in self.targets):
+            raise ExportError(
+                f"decoding and NMS are inside the files for {', '.join(self.targets)}, so there is "
+                "nothing to write a decoder for; add --no-nms or another --target, or leave out "
+                "--decoder"
+            )
 
 
 def export_files(context: RunContext, request: ExportRequest) -> Manifest:
@@ -66,8 +77,8 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         precisions=request.precisions,
         nms=request.nms,
     )
-    if request.decoders:
-        _check_decoders(request, planned)
+    without_nms = [file.name for file in planned if file.form != NMS]
+    check_targets(request.out, without_nms, request.decoders)
     if any(file.precision == "int8" for file in planned):
         record = load_record(context.run, method)
         _check_threshold(context.config.export.score_threshold, record.score_threshold)
@@ -85,18 +96,6 @@ def export_files(context: RunContext, request: ExportRequest) -> Manifest:
         decoders=request.decoders,
         trained=context.float_model,
     )
-
-
-def _check_decoders(request: ExportRequest, planned: Sequence[PlannedFile]) -> None:
-    """Refuse decoders that no file needs, and files of others in their places."""
-    without_nms = [file.name for file in planned if file.form != NMS]
-    if not without_nms:
-        raise ExportError(
-            f"decoding and NMS are inside {', '.join(file.name for file in planned)}, so there is "
-            "nothing to write a decoder for; add --no-nms or another --target, or leave out "
-            "--decoder"
-        )
-    check_targets(request.out, without_nms, request.decoders)
 
 
 def _check_threshold(wanted: float, quantised_for: float | None) -> None:

@@ -108,5 +108,5 @@ def test_a_single_stream_has_its_own_numbers(tiny: list[Path]) -> None:
 
 def test_an_unknown_scenario_is_refused(tiny: list[Path]) -> None:
     result = run(tiny[0], "--scenario", "offline")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "'interleaved', 'single-stream'" in result.stderr

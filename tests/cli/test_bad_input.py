@@ -234,11 +234,8 @@ def test_an_output_directory_that_is_a_file(here: Path, command: str) -> None:
         ("traim coco", "no such command 'traim'; did you mean 'train'?"),
         ("train coco", "Missing option '--out'."),
         ("train coco --out out --epochs 3", "No such option '--epochs'."),
-        ("train coco --out out --seed -1", "Invalid value for '--seed': "),
-        ("quantize run --method int4", "Invalid value for '--method': 'int4' is not one of "),
-        ("convert coco --to pascal --out out", "Invalid value for '--to': 'pascal' is not one of "),
         ("evaluate model.tflite", "Missing argument 'DATA'."),
-        ("predict model.tflite a.jpg --out out --score 2", "Invalid value for '--score': "),
+        ("doctor coco --prove", "--prove goes with a RUN, without --quantization"),
     ],
 )
 def test_wrong_usage(here: Path, command: str, message: str) -> None:
@@ -247,4 +244,43 @@ def test_wrong_usage(here: Path, command: str, message: str) -> None:
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith(f"Error: {message}")
     assert result.stdout == ""
+    assert state(here) == before
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("train coco --out out --seed -1", "'--seed': -1 is not in the range 0<="),
+        ("quantize run --method int4", "'--method': 'int4' is not one of 'qat', 'ptq'."),
+        ("convert coco --to pascal --out out", "'--to': 'pascal' is not one of 'voc', 'coco', "),
+        ("predict m.tflite a.jpg --out out --score 2", "'--score': 2.0 is not in the range 0<="),
+        ("evaluate model.tflite coco --json coco", "'--json': File 'coco' is a directory."),
+        ("anchors coco --image-size 3.5", "'--image-size': '3.5' is neither a number nor "),
+        ("export run --out out --precision int4", "'--precision': 'int4' is not one of float32, "),
+        ("export run --out out --target tpu", "'--target': 'tpu' is not one of cpu, gpu, npu, "),
+        ("export run --out out --decoder java", "'--decoder': 'java' is no language; allowed: "),
+        ("decoder m.tflite --language c", "'--language': 'c' is no language; allowed: cpp, "),
+    ],
+)
+def test_a_value_that_an_option_cannot_take_is_one_line(
+    here: Path, command: str, message: str
+) -> None:
+    """Click would print three lines more and exit with 2, unlike the library's own checks."""
+    before = state(here)
+    result = invoke(command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: Invalid value for {message}")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert state(here) == before
+
+
+def test_a_decoder_for_files_with_nms_is_refused_before_the_run_is_opened(here: Path) -> None:
+    before = state(here)
+    result = invoke("export no-such-run --out out --decoder cpp")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: decoding and NMS are inside the files for cpu, so there is nothing to write a "
+        "decoder for; add --no-nms or another --target, or leave out --decoder\n"
+    )
     assert state(here) == before

@@ -67,6 +67,6 @@ def test_only_force_overwrites(voc: Path, tmp_path: Path):
     assert convert(*arguments, "--force").exit_code == 0
 
 
-def test_unknown_format_is_wrong_usage(voc: Path, tmp_path: Path):
+def test_an_unknown_format_is_refused(voc: Path, tmp_path: Path):
     result = convert(voc, "--to", "pdf", "--out", tmp_path / "x")
-    assert result.exit_code == 2
+    assert result.exit_code == 1

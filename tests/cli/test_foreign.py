@@ -219,5 +219,5 @@ def test_options_of_other_frameworks_are_not_for_runs(data: Path, tmp_path: Path
 
 def test_a_format_that_does_not_exist(model: Path, tmp_path: Path) -> None:
     result = run("predict", model, tmp_path, "--out", tmp_path / "out", "--format", "yolov99")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "'yolov99' is not one of 'task_library'" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -38,11 +39,10 @@ def sigmoid(x: float) -> float:
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.9])
-def test_the_least_logit_is_the_first_whose_score_reaches_the_threshold(threshold: float) -> None:
+def test_the_least_logit_is_that_of_the_threshold(threshold: float) -> None:
     least = least_passing(RawTensor("x", 0, (1,), "float32", content="logits"), threshold)
-    assert np.float32(sigmoid(least)) >= np.float32(threshold)
-    below = float(np.nextafter(np.float32(least), np.float32(-np.inf)))
-    assert np.float32(sigmoid(below)) < np.float32(threshold)
+    assert least == np.float32(math.log(threshold / (1 - threshold)))
+    assert sigmoid(least) == pytest.approx(threshold, rel=1e-7)
 
 
 def test_the_least_code_by_hand() -> None:
@@ -52,7 +52,8 @@ def test_the_least_code_by_hand() -> None:
     assert least_passing(replace(tensor, dtype="uint8"), 0.3) == 9
     scores = RawTensor("x", 0, (1,), "int8", 1 / 256, -128, "scores")
     assert least_passing(scores, 0.5) == 0  # (0 + 128) / 256
-    assert least_passing(scores, 0.0) == -128
+    # The files with NMS inside take 0 as a millionth, which a code of 0 doesn't reach
+    assert least_passing(scores, 0.0) == -127
     assert least_passing(scores, 1.0) == 128  # the largest code is 255/256
 
 
@@ -131,9 +132,49 @@ def test_all_languages_beside_the_model(tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
 
 
+def test_decoders_beside_the_model_are_listed_in_its_manifest(tmp_path: Path) -> None:
+    path = raw_file(tmp_path)
+    where = tmp_path / "manifest.json"
+    tree = json.loads(where.read_text()) | {"of_a_later_version": [1]}
+    where.write_text(json.dumps(tree))
+    assert decoder(path).exit_code == 0
+    sources = {path for path in tmp_path.iterdir() if "ecoder" in path.name}
+    assert len(sources) == 5
+    for source in sources:
+        content = source.read_bytes()
+        tree["files"][source.name] = {
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+    assert json.loads(where.read_text()) == tree, "all else is as it was"
+
+
+def test_a_decoder_that_was_changed_by_hand_stays(tmp_path: Path) -> None:
+    path = raw_file(tmp_path)
+    assert decoder(path).exit_code == 0
+    changed = tmp_path / "tiny_raw_float32_decoder.py"
+    text = changed.read_text().replace("MAX_DETECTIONS = ", "MAX_DETECTIONS = 1 or ")
+    changed.write_text(text)
+    assert refusal(path) == (
+        f"{changed}: was changed after it was written (its SHA-256 isn't that in manifest.json); "
+        "move it away, or choose another --out"
+    )
+    assert changed.read_text() == text
+    changed.unlink()
+    assert decoder(path).exit_code == 0
+    assert text != changed.read_text()
+
+
 def test_into_another_directory(tmp_path: Path) -> None:
-    assert decoder(raw_file(tmp_path), "--out", tmp_path / "app").exit_code == 0
-    assert len(list((tmp_path / "app").iterdir())) == 5
+    path = raw_file(tmp_path)
+    before = (tmp_path / "manifest.json").read_bytes()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text('{"name": "a web app"}')
+    for _ in range(2):
+        assert decoder(path, "--out", tmp_path / "app").exit_code == 0
+    assert len(list((tmp_path / "app").iterdir())) == 5 + 1
+    assert (tmp_path / "app" / "manifest.json").read_text() == '{"name": "a web app"}'
+    assert (tmp_path / "manifest.json").read_bytes() == before
 
 
 def test_a_foreign_file_stays(tmp_path: Path) -> None:
@@ -197,7 +238,7 @@ def test_an_unknown_language(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["decoder", str(tmp_path / "x.tflite"), "--language", "cpp,kotlyn"]
     )
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "'kotlyn' is no language; did you mean 'kotlin'?" in result.stderr
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edge_retina.boxes.nms import detect
+from edge_retina.boxes.nms import detect_scored
 from edge_retina.runtime.image import normalize
 
 pytestmark = pytest.mark.tf
@@ -41,9 +41,8 @@ def runner(content: bytes) -> Callable[..., dict[str, np.ndarray]]:
 
 def decoded(raw: dict[str, np.ndarray], detector: SimpleNamespace) -> tuple[np.ndarray, ...]:
     export, grid = detector.export, detector.grid
-    probability = raw["scores"][0].astype(np.float64)
-    return detect(
-        np.log(probability) - np.log1p(-probability),
+    return detect_scored(
+        raw["scores"][0],
         raw["boxes"][0],
         grid.boxes_norm(),
         score_threshold=export.score_threshold,

@@ -14,6 +14,9 @@ from edge_retina.errors import ConfigError
 pytestmark = pytest.mark.tf
 
 CODE = """
+import shutil
+
+
 class Sink:
     def __init__(self, run, config):
         self.file = run / "sink.txt"
@@ -35,18 +38,28 @@ class Sink:
 
 def broken(run, config):
     raise RuntimeError("no credentials")
+
+
+def stopped(run, config):
+    raise KeyboardInterrupt
+
+
+def removing(run, config):
+    shutil.rmtree(run)
+    raise OSError("gone")
 """
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Install a package with two sinks, as pip would."""
+    """Install a package with four sinks, as pip would."""
     (tmp_path / "sink_for_tests.py").write_text(CODE)
     meta = tmp_path / "sink_for_tests-1.0.dist-info"
     meta.mkdir()
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: sink-for-tests\nVersion: 1.0\n")
     (meta / "entry_points.txt").write_text(
-        "[edge_retina.metric_sinks]\nfile = sink_for_tests:Sink\nbroken = sink_for_tests:broken\n"
+        "[edge_retina.metric_sinks]\nfile = sink_for_tests:Sink\n"
+        + "".join(f"{name} = sink_for_tests:{name}\n" for name in ("broken", "stopped", "removing"))
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     invalidate_caches()
@@ -92,11 +105,14 @@ def test_a_sink_that_fails_is_named_once_and_the_log_goes_on(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("wandb", "no installed package offers 'wandb' (installed: broken, file)"),
-        ("file,broken", "broken can't be opened: RuntimeError: no credentials"),
+        (
+            "file,wandb",
+            "no installed package offers 'wandb' (installed: broken, file, removing, stopped)",
+        ),
+        ("broken,file", "broken can't be opened: RuntimeError: no credentials"),
     ],
 )
-def test_a_sink_that_is_not_there_ends_the_command(
+def test_a_sink_that_is_not_there_ends_the_command_before_any_is_opened(
     names: str, message: str, tmp_path: Path
 ) -> None:
     from edge_retina.training.metric_sinks import open_sinks
@@ -104,3 +120,35 @@ def test_a_sink_that_is_not_there_ends_the_command(
     with pytest.raises(ConfigError) as error:
         open_sinks(names, tmp_path, {"name": "mine"})
     assert message in str(error.value)
+    assert not (tmp_path / "sink.txt").exists()
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("names", "raised"),
+    [("file,file,broken", ConfigError), ("file,file,stopped", KeyboardInterrupt)],
+)
+def test_sinks_are_closed_if_a_later_one_cannot_be_opened(
+    names: str, raised: type[BaseException], tmp_path: Path
+) -> None:
+    from edge_retina.training.metric_sinks import open_sinks
+
+    with pytest.raises(raised):
+        open_sinks(names, tmp_path, {"name": "mine"})
+    lines = (tmp_path / "sink.txt").read_text().splitlines()
+    assert lines == ["open mine", "open mine", "closed", "closed"]
+
+
+@pytest.mark.usefixtures("package")
+def test_a_sink_that_cannot_be_closed_hides_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sink's directory is gone when it is closed; what ended the opening is told."""
+    from edge_retina.training.metric_sinks import open_sinks
+
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ConfigError, match="removing can't be opened: OSError: gone"):
+        open_sinks("file,removing", run, {"name": "mine"})
+    (warning,) = caplog.messages
+    assert "file failed at the end (FileNotFoundError" in warning

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,20 +100,30 @@ def test_an_unknown_target(tmp_path: Path, targets: tuple[str, ...], named: str)
     )
 
 
-def test_decoders_are_refused_before_any_work(run: RunDirectory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("targets", [("cpu",), ("cpu", "gpu"), ("gpu",)])
+@pytest.mark.parametrize("nms", [True, False])
+def test_decoders_need_a_file_without_nms(
+    tmp_path: Path, targets: tuple[str, ...], nms: bool
+) -> None:
+    if targets != ("cpu",) or not nms:
+        assert ExportRequest(tmp_path / "out", targets=targets, nms=nms, decoders=("cpp",))
+        return
+    with pytest.raises(ExportError) as caught:
+        ExportRequest(tmp_path / "out", targets=targets, nms=nms, decoders=("cpp",))
+    assert str(caught.value) == (
+        "decoding and NMS are inside the files for cpu, so there is nothing to write a decoder "
+        "for; add --no-nms or another --target, or leave out --decoder"
+    )
+
+
+def test_a_file_in_the_place_of_a_decoder_is_kept(run: RunDirectory, tmp_path: Path) -> None:
     context = open_run(run, overrides=[], decode=False)
     name = context.config.name
-    nothing = ExportRequest(tmp_path / "out", precisions=("float32",), decoders=("cpp",))
-    with pytest.raises(ExportError) as caught:
-        export_files(context, nothing)
-    assert str(caught.value) == (
-        f"decoding and NMS are inside {name}_float32.tflite, so there is nothing to write a "
-        "decoder for; add --no-nms or another --target, or leave out --decoder"
-    )
+    request = ExportRequest(tmp_path / "out", precisions=("float32",), nms=False, decoders=("cpp",))
     foreign = tmp_path / "out" / f"{name}_raw_float32_decoder.hpp"
     write_text(foreign, "mine")
     with pytest.raises(ExportError) as caught:
-        export_files(context, replace(nothing, nms=False))
+        export_files(context, request)
     assert str(caught.value) == (
         f"{foreign} already exists and is no decoder of {name}_raw_float32.tflite; move it away, "
         "or choose another --out"

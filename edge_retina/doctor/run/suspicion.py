@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge_retina.doctor.help_page import examples, help_of, help_url
 from edge_retina.doctor.run.evidence import RunEvidence
 
 # In this order the causes of a result act: a later one can look worse than it is because of an
@@ -48,9 +49,24 @@ class Suspicion:
     cost: float
     mend: Mend
 
+    @property
+    def help(self) -> str:
+        """The place in docs/ that explains it."""
+        return help_of(self.code)
+
+    @property
+    def help_url(self) -> str:
+        """The address of that place; empty where docs/ isn't there."""
+        return help_url(self.code)
+
+    @property
+    def example(self) -> str:
+        """What it looks like, with code in backticks; empty if there is none of this code."""
+        return examples().get(self.code, "")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
-        return asdict(self)
+        return {**asdict(self), "help": self.help}
 
 
 @dataclass(frozen=True)
