@@ -45,7 +45,12 @@ def doctor(
     with python_errors(f"{path}: the diagnosis of a run directory"):
         overrides = overrides_of(settings)
         if run.config_file.is_file():
-            return examine_run(run, overrides=overrides, with_page=page is not None)
+            return examine_run(
+                run,
+                overrides=overrides,
+                with_page=page is not None,
+                links_from=page and page.parent,
+            )
         return examine_data(
             Path(path),
             overrides=overrides,

@@ -179,7 +179,12 @@ def command(
         )
     elif quantization:
         report = examine_layers(
-            run, overrides=overrides, method=method, pictures=pictures, ablate=ablate
+            run,
+            overrides=overrides,
+            method=method,
+            pictures=pictures,
+            ablate=ablate,
+            links_from=html and html.parent,
         )
     elif is_run:
         report = examine_run(
@@ -188,6 +193,7 @@ def command(
             prove=prove or 0,
             steps=proof_steps,
             with_page=html is not None,
+            links_from=html and html.parent,
             announce=lambda text: click.echo(text, err=True),
         )
     else:

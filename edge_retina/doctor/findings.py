@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_retina.doctor.help_page import examples, help_of, help_url
+from edge_retina.doctor.help_page import examples, help_of
 
 Severity = Literal["error", "warning", "note"]
 # error: it stops training or spoils it. warning: it costs accuracy, or a number that will be
@@ -57,11 +57,6 @@ class Finding:
     def help(self) -> str:
         """The place in docs/ that explains it."""
         return help_of(self.code)
-
-    @property
-    def help_url(self) -> str:
-        """The address of that place; empty where docs/ isn't there."""
-        return help_url(self.code)
 
     @property
     def example(self) -> str:

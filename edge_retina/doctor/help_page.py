@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,10 +23,19 @@ def help_of(code: str) -> str:
     return f"{HELP_PAGE}#{code}"
 
 
-def help_url(code: str) -> str:
-    """Return the address of that place in the checkout of this package; "" if it is installed."""
+def help_link(links_from: Path | None) -> str:
+    """Return where the page is, as seen from a report; codes are headings in it.
+
+    Args:
+        links_from: the directory the report will lie in; None if that isn't known.
+
+    Returns:
+        A relative link; "" where the page isn't there, as with an installed package.
+    """
     page = _CHECKOUT / HELP_PAGE
-    return f"{page.as_uri()}#{code}" if page.is_file() else ""
+    if links_from is None or not page.is_file():
+        return ""
+    return quote(os.path.relpath(page, links_from).replace(os.sep, "/"))
 
 
 @functools.cache

@@ -157,6 +157,7 @@ def examine_run(
     prove: int = 0,
     steps: int = 300,
     with_page: bool = False,
+    links_from: Path | None = None,
     announce: Callable[[str], None] = log.info,
 ) -> Examination:
     """Say why a RUN's detector is poor, and prove it.
@@ -167,6 +168,7 @@ def examine_run(
         prove: mend so many of the suspected causes, one at a time, in short trainings.
         steps: of each of these trainings.
         with_page: make the HTML page too.
+        links_from: the directory the page will lie in; without it, nothing is linked.
         announce: told how long the proofs take and what comes next.
 
     Raises:
@@ -186,7 +188,12 @@ def examine_run(
             blocks.append(proofs_table(proofs))
     page = ""
     if with_page:
-        page = render_run_page(diagnosis, proofs=proofs, int8=int8_detections(run, evidence))
+        page = render_run_page(
+            diagnosis,
+            proofs=proofs,
+            int8=int8_detections(run, evidence),
+            links_from=links_from,
+        )
     document = {**diagnosis.to_dict(), "proofs": [proof.to_dict() for proof in proofs]}
     return Examination(document, blocks, page)
 
@@ -198,6 +205,7 @@ def examine_layers(
     method: str | None = None,
     pictures: int = 16,
     ablate: bool = False,
+    links_from: Path | None = None,
 ) -> Examination:
     """Compare an int8 model with its float model, layer by layer.
 
@@ -207,6 +215,7 @@ def examine_layers(
         method: "ptq" or "qat"; None for the one of its config.
         pictures: how many of its validation split to use.
         ablate: also keep each layer in float in turn.
+        links_from: the directory the page will lie in; without it, nothing is linked.
 
     Raises:
         RunError: not trained, not quantised, or without quantised activations.
@@ -225,5 +234,5 @@ def examine_layers(
             f"{run.root}: its int8 model has no quantised activations "
             f"({context.recipe.description}); there is nothing to compare"
         )
-    page = render_quantization_page(diagnosis, name=context.config.name)
+    page = render_quantization_page(diagnosis, name=context.config.name, links_from=links_from)
     return Examination(diagnosis.to_dict(), quantization_blocks(diagnosis), page)

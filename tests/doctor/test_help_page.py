@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 import re
 from collections import Counter
@@ -16,8 +17,7 @@ from click.testing import CliRunner
 import edge_retina.doctor
 from edge_retina.cli.main import main
 from edge_retina.doctor import help_page
-from edge_retina.doctor.data.checks.boxes import EMPTY
-from edge_retina.doctor.findings import Case, Kind
+from edge_retina.doctor.findings import Kind
 from edge_retina.doctor.run.causes import CAUSES
 from edge_retina.doctor.run.suspicion import Mend, Suspicion
 from edge_retina.report.pages import render_template
@@ -65,21 +65,24 @@ def test_each_help_leads_to_a_heading_of_a_page_in_docs() -> None:
         assert help_page.help_of(code) == f"docs/findings.md#{code}"
         # So that it is its own anchor, on GitHub and on the site
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)
-        assert help_page.help_url(code) == f"{page.as_uri()}#{code}"
+    # Relative, like the links to images, so that a page tells nothing of the machine
+    assert help_page.help_link(ROOT / "runs" / "mine") == "../../docs/findings.md"
+    assert help_page.help_link(ROOT.parent / "a b") == f"../{ROOT.name}/docs/findings.md"
+    assert help_page.help_link(None) == ""
+    assert page.is_file()
 
 
 def test_an_installed_package_has_no_docs_to_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(help_page, "_CHECKOUT", tmp_path)
-    (finding,) = EMPTY.found([Case("a.xml", "detail")])
-    assert finding.help_url == ""
-    page = page_of_run(finding.code)
+    assert help_page.help_link(tmp_path) == ""
+    page = page_of_run("zero-area-box", help_page.help_link(tmp_path))
     assert "See docs/findings.md#zero-area-box." in page
     assert "<a href" not in page
 
 
-def page_of_run(code: str) -> str:
+def page_of_run(code: str, help_link: str) -> str:
     """Return the page of a RUN with one suspicion."""
     suspicion = Suspicion(code, "Title", "fit", ("evidence",), 0.1, Mend("mend it"))
     return render_template(
@@ -90,6 +93,7 @@ def page_of_run(code: str) -> str:
         subtitle="",
         headline=[Figure("suspected", "1 cause", "")],
         suspicions=[(suspicion, "10", "")],
+        help_link=help_link,
         **dict.fromkeys(("proofs", "measured", "charts", "worst", "differing", "unjudged")),
     )
 
@@ -106,7 +110,7 @@ def test_a_page_and_the_json_of_data(tmp_path: Path) -> None:
     assert helps["zero-area-box"] == "docs/findings.md#zero-area-box"
     assert set(helps.values()) == {f"docs/findings.md#{code}" for code in helps}
     html = page.read_text()
-    address = (ROOT / "docs" / "findings.md").as_uri()
+    address = os.path.relpath(ROOT / "docs" / "findings.md", tmp_path)
     for code in helps:
         assert html.count(f'<a href="{address}#{code}">docs/findings.md#{code}</a>') == 1
     said = help_page.examples()["zero-area-box"].replace("`", "")
@@ -115,10 +119,9 @@ def test_a_page_and_the_json_of_data(tmp_path: Path) -> None:
 
 @pytest.mark.checkout
 def test_a_page_of_a_run() -> None:
-    page = page_of_run("learning-rate-high")
+    page = page_of_run("learning-rate-high", help_page.help_link(ROOT / "runs"))
     assert escape(help_page.examples()["learning-rate-high"]) in page
-    address = (ROOT / "docs" / "findings.md").as_uri()
-    assert f'<a href="{address}#learning-rate-high">' in page
+    assert '<a href="../docs/findings.md#learning-rate-high">' in page
 
 
 def test_the_json_of_a_suspicion_names_the_heading() -> None:

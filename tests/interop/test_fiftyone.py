@@ -1,11 +1,12 @@
 """`Detections` and `Dataset` to and from the real FiftyOne; see `make test-interop`.
 
 FiftyOne keeps data sets in MongoDB. Its samples and labels are the same classes without one, so all
-but the last test need no database; that one says why it is skipped where none can be started.
+but the last two tests need no database; these say why they are skipped where none can be started.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ import numpy as np
 import pytest
 
 import edge_retina as er
+from edge_retina.datasets.generated import generate_dataset
 
 fo = pytest.importorskip("fiftyone", reason="FiftyOne is only in make test-interop")
+import bson  # noqa: E402 - they come with FiftyOne
+from fiftyone.core.odm import get_db_conn  # noqa: E402
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_uint8.tflite"
 WHITE = np.full((40, 60, 3), 255, np.uint8)
@@ -172,14 +176,112 @@ def test_a_box_outside_of_its_image_is_refused_or_skipped(tmp_path: Path) -> Non
     assert len(er.Dataset.from_fiftyone(samples, skip_invalid=True).skipped) == 1
 
 
-def test_a_data_set_in_the_database(tmp_path: Path) -> None:
+@pytest.fixture
+def stored() -> Iterator[Any]:
+    """An empty data set in FiftyOne's database."""
     try:
         dataset = fo.Dataset("edge_retina_interop", overwrite=True)
     except Exception as error:  # of FiftyOne's own kinds, by what is missing
-        pytest.skip(f"FiftyOne can't start its database here: {str(error).splitlines()[0]}")
-    dataset.add_samples(list(make_samples(tmp_path, 3, ("train",))))
-    same = er.Dataset.from_fiftyone(dataset)
+        why = str(error).strip().splitlines() or [type(error).__name__]
+        pytest.skip(
+            f"FiftyOne can't start its database here: {why[0]} (it needs mongod, from the package "
+            "fiftyone-db or on PATH, or a server that FIFTYONE_DATABASE_URI names)"
+        )
+    yield dataset
+    dataset.delete()
+
+
+def test_a_data_set_in_the_database(stored: Any, tmp_path: Path) -> None:
+    stored.add_samples(list(make_samples(tmp_path, 3, ("train",))))
+    same = er.Dataset.from_fiftyone(stored)
     assert same.name == "edge_retina_interop"
     assert len(same.split("train")) == 3
-    assert len(er.Dataset.from_fiftyone(dataset.limit(2)).split("train")) == 2
-    dataset.delete()
+    assert len(er.Dataset.from_fiftyone(stored.limit(2)).split("train")) == 2
+
+
+class TenImages:
+    """Ten generated images in a data set with splits, and what the golden detector finds in them.
+
+    Attributes:
+        dataset: with the labels.
+        predictions: by the name of an image's file.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        counts = {"train": 5, "val": 3, "test": 2}
+        generate_dataset(directory, images=counts, image_hw=(96, 128), seed=4)
+        self.dataset = er.load_dataset(directory)
+        detector = er.Detector(TINY)
+        self.predictions = {
+            example.path.name: detector(example.path)
+            for examples in self.dataset.splits.values()
+            for example in examples
+        }
+        assert sum(map(len, self.predictions.values())) >= 10
+
+    def samples(self) -> Iterator[Any]:
+        """Yield a FiftyOne sample of each image: split, labels and predictions."""
+        for split, examples in self.dataset.splits.items():
+            for example in examples:
+                boxes = example.boxes_norm.astype(float).tolist()
+                objects = [
+                    fo.Detection(
+                        label=self.dataset.labels[label],
+                        bounding_box=[xmin, ymin, xmax - xmin, ymax - ymin],
+                    )
+                    for (ymin, xmin, ymax, xmax), label in zip(boxes, example.classes, strict=True)
+                ]
+                yield fo.Sample(
+                    filepath=str(example.path),
+                    tags=[split],
+                    ground_truth=fo.Detections(detections=objects),
+                    predictions=self.predictions[example.path.name].to_fiftyone(),
+                )
+
+    def check(self, samples: Any) -> None:
+        """Compare what comes back from FiftyOne with what went in."""
+        seen = set()
+        for sample in samples:
+            name = Path(sample["filepath"]).name
+            seen.add(name)
+            found = self.predictions[name]
+            back = er.Detections.from_fiftyone(
+                sample["predictions"], labels=found.labels, image_hw=found.image_hw
+            )
+            assert back.classes.tolist() == found.classes.tolist()
+            assert back.scores.tolist() == found.scores.tolist()
+            np.testing.assert_allclose(back.boxes_norm, found.boxes_norm, atol=1e-7)
+        assert seen == set(self.predictions)
+        again = er.Dataset.from_fiftyone(samples, labels=self.dataset.labels)
+        assert set(again.splits) == set(self.dataset.splits)
+        for split, examples in self.dataset.splits.items():
+            by_path = {example.path: example for example in again.split(split)}
+            assert set(by_path) == {example.path for example in examples}
+            for example in examples:
+                same = by_path[example.path]
+                assert same.classes.tolist() == example.classes.tolist()
+                assert same.image_hw == example.image_hw
+                np.testing.assert_allclose(same.boxes_px, example.boxes_px, atol=1e-4)
+
+
+@pytest.fixture
+def ten(tmp_path: Path) -> TenImages:
+    return TenImages(tmp_path / "data")
+
+
+def test_labels_and_predictions_come_back_from_the_documents_of_the_database(
+    ten: TenImages,
+) -> None:
+    """In the form in which MongoDB keeps and sends them, without a server."""
+    stored = [bson.encode(sample.to_mongo_dict()) for sample in ten.samples()]
+    ten.check([fo.Sample.from_dict(bson.decode(document)) for document in stored])
+
+
+def test_labels_and_predictions_come_back_from_the_database(stored: Any, ten: TenImages) -> None:
+    stored.add_samples(list(ten.samples()))
+    documents = list(get_db_conn()[stored._sample_collection_name].find())
+    counts = {Path(x["filepath"]).name: len(x["predictions"]["detections"]) for x in documents}
+    assert counts == {name: len(found) for name, found in ten.predictions.items()}
+    gc.collect()  # FiftyOne hands out the same objects again as long as they are there
+    stored.reload()
+    ten.check(stored)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from edge_retina.doctor.help_page import help_link
 from edge_retina.doctor.int8.diagnosis import QuantizationDiagnosis, recipe_rule
 from edge_retina.report.layer_errors import layer_chart, layer_table
 from edge_retina.report.pages import render_template
 from edge_retina.report.tables import Column, Figure, Table
 
 
-def render_quantization_page(diagnosis: QuantizationDiagnosis, *, name: str) -> str:
-    """Return the diagnosis of the run `name` as an HTML document."""
+def render_quantization_page(
+    diagnosis: QuantizationDiagnosis, *, name: str, links_from: Path | None = None
+) -> str:
+    """Return the diagnosis of the run `name` as an HTML document.
+
+    Args:
+        diagnosis: what to show.
+        name: of the run.
+        links_from: the directory the page will lie in; links are relative to it.
+    """
     ranked = diagnosis.ranked
     return render_template(
         "int8.html.j2",
@@ -19,6 +30,7 @@ def render_quantization_page(diagnosis: QuantizationDiagnosis, *, name: str) -> 
         subtitle=f"int8 by {diagnosis.method}, examined on {diagnosis.pictures} real pictures.",
         headline=_headline(diagnosis),
         findings=diagnosis.findings,
+        help_link=help_link(links_from),
         layer_chart=layer_chart(diagnosis.layers),
         layer_table=layer_table(diagnosis.layers),
         ablation=_ablation(diagnosis),

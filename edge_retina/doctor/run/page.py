@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from edge_retina.doctor.finding_text import plural
+from edge_retina.doctor.help_page import help_link
 from edge_retina.doctor.run.diagnosis import RunDiagnosis
 from edge_retina.doctor.run.pictures import worst_images
 from edge_retina.doctor.run.proof import Proof
@@ -27,6 +29,7 @@ def render_run_page(
     *,
     proofs: Sequence[Proof] = (),
     int8: Sequence[Detections] | None = None,
+    links_from: Path | None = None,
 ) -> str:
     """Return the page.
 
@@ -34,6 +37,7 @@ def render_run_page(
         diagnosis: of the RUN.
         proofs: what counter-proofs gave.
         int8: detections of the RUN's int8 file on the pictures of `evidence.val`.
+        links_from: the directory the page will lie in; links are relative to it.
     """
     run = diagnosis.evidence
     outputs = run.val or run.train
@@ -52,6 +56,7 @@ def render_run_page(
             (item, f"{100 * item.cost:.0f}", mend_command(item, run=run.name))
             for item in diagnosis.suspicions
         ],
+        help_link=help_link(links_from),
         nothing_found=NOTHING_FOUND,
         proofs=proofs_table(proofs) if proofs else None,
         measured=measured_table(measured) if measured else None,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_retina.doctor.help_page import examples, help_of, help_url
+from edge_retina.doctor.help_page import examples, help_of
 from edge_retina.doctor.run.evidence import RunEvidence
 
 # In this order the causes of a result act: a later one can look worse than it is because of an
@@ -53,11 +53,6 @@ class Suspicion:
     def help(self) -> str:
         """The place in docs/ that explains it."""
         return help_of(self.code)
-
-    @property
-    def help_url(self) -> str:
-        """The address of that place; empty where docs/ isn't there."""
-        return help_url(self.code)
 
     @property
     def example(self) -> str:

@@ -19,6 +19,7 @@ from edge_retina.doctor.data.report.plots import histogram, shape_scatter
 from edge_retina.doctor.data.report.text import coverage_notes, coverage_table
 from edge_retina.doctor.finding_text import plural
 from edge_retina.doctor.findings import SEVERITIES, of_severity
+from edge_retina.doctor.help_page import help_link
 from edge_retina.report.charts import BarGroup, Chart, Series, bar_chart, line_chart
 from edge_retina.report.pages import render_template
 from edge_retina.report.sections import OPEN_CLASSES
@@ -33,7 +34,7 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
 
     Args:
         diagnosis: what to show.
-        links_from: the directory the page will lie in; links to pictures are relative to it.
+        links_from: the directory the page will lie in; links are relative to it.
     """
     known, study = diagnosis.survey, diagnosis.anchors
     name = os.path.basename(os.path.abspath(known.root))
@@ -50,6 +51,7 @@ def render_page(diagnosis: Diagnosis, *, links_from: Path) -> str:
         headline=_headline(diagnosis),
         findings=diagnosis.findings,
         links=_links(diagnosis, links_from),
+        help_link=help_link(links_from),
         advice=_advice(diagnosis),
         distributions=_distributions(diagnosis),
         coverage=study and coverage_table(study),
