@@ -11,7 +11,9 @@ from random import Random
 
 import pytest
 
+from tests.fuzz.engine import Finding
 from tests.fuzz.mutations import MOST_BYTES, mutate
+from tests.fuzz.run import keep
 from tests.fuzz.target import CORPUS, Target, original_name
 from tests.fuzz.targets.table import TARGETS
 
@@ -106,6 +108,20 @@ def test_mutations_change_what_they_get_and_stay_small() -> None:
         found = {mutate(data, Random(number), [b"other"]) for number in range(60)}
         assert len(found) > 20
         assert max(map(len, found)) <= MOST_BYTES
+
+
+def test_the_files_of_findings_are_those_of_their_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("tests.fuzz.target", "tests.fuzz.run"):
+        monkeypatch.setattr(f"{module}.CORPUS", tmp_path)
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "b.txt").write_text("one 1\ntwo 2\n" * 9)
+    target = Target("some", lambda content, name, directory: None)
+    expected = [target.case(7, number)[1] for number in (4, 5, 6)]
+    paths = keep(target, 7, [Finding(number, "") for number in (4, 5, 6)])
+    assert [path.read_bytes() for path in paths] == expected
+    assert all(original_name(path) == "b.txt" for path in paths)
 
 
 def test_names_of_found_files() -> None:
