@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _CASES = 60  # of each target; the corpus comes first, with all files that were ever found
 
 
-def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
-    """In a process of its own: this one may have threads, and can't be copied."""
-    counts = tmp_path / "counts.json"
+def fuzzed(counts: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Fuzz in a process of its own: this one may have threads, and can't be copied."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.run", "--cases", str(_CASES), "--json", str(counts)],
+        [sys.executable, "-m", "tests.fuzz.run", *arguments, "--json", str(counts)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -33,11 +33,21 @@ def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(counts.read_text())["targets"]
+    return json.loads(counts.read_text())["targets"]
+
+
+def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
+    rows = fuzzed(tmp_path / "counts.json", "--cases", str(_CASES))
     assert [row["target"] for row in rows] == [
         name for name, target in TARGETS.items() if not target.tensorflow
     ]
     assert all(row["cases"] >= len(TARGETS[row["target"]].files()) for row in rows)
+
+
+@pytest.mark.tf
+def test_weights_and_checkpoints_of_the_corpus_break_nothing(tmp_path: Path) -> None:
+    rows = fuzzed(tmp_path / "counts.json", "checkpoints", "--cases", "200")
+    assert [(row["target"], row["cases"]) for row in rows] == [("checkpoints", 200)]
 
 
 _BAD = """
