@@ -1,10 +1,10 @@
-"""Write results/reliability.md: findings, kills, fuzzing, load, packaging and image sizes.
+"""Write results/reliability.md: findings, kills, fuzzing, hostile files, load, packaging, images.
 
     python benchmarks/reliability.py
 
 Nothing is measured here. Findings come from benchmarks/findings.toml, and every test that is named
-there must exist. The tables come from results/kill_table.json, fuzz.json, load.json, installs.json
-and image.json. A part that is missing is said to be missing.
+there must exist. The tables come from results/kill_table.json, fuzz.json, hostile_annotations.json,
+load.json, installs.json and image.json. A part that is missing is said to be missing.
 """
 
 from __future__ import annotations
@@ -124,6 +124,38 @@ def fuzz_table(document: Any) -> str:
     return f"{total:,} cases in {hours:.1f} hours.\n\n{table}"
 
 
+def hostile_table(document: Mapping[str, Any]) -> str:
+    """Return what hostile annotation files cost, and cost before where that was measured."""
+    rows = document["results"]
+    asked = document["asked"]
+    within = sum(row["within"] for row in rows)
+    head = (
+        f"{within} of {len(rows)} are within {asked['cpu_seconds']} s of processor time and "
+        f"{asked['peak_mb']:,} MB, the interpreter and its packages included."
+    )
+    table = markdown_table(
+        ("file", "", "MB", "before", "now", "answer"),
+        [
+            (
+                row["case"],
+                row["command"],
+                f"{row['bytes'] / 1e6:.2f}",
+                _cost(row["before"]) if "before" in row else "",
+                _cost(row) if row["within"] else f"**{_cost(row)}**",
+                row["answer"].partition(":")[0],
+            )
+            for row in rows
+        ],
+    )
+    return f"{head}\n\n{table}"
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    if row["cpu_seconds"] is None:
+        return str(row["answer"])
+    return f"{row['cpu_seconds']:.1f} s, {row['peak_mb']:,} MB"
+
+
 def load_table(document: Mapping[str, Any]) -> str:
     """Return the table of large data, and what a further picture costs."""
     rows = list(document["parts"].values())
@@ -198,6 +230,7 @@ _PARTS = (
     ("Kills", "kill_table.json", kill_table),
     ("Kills with stages that compute nothing", "kill_table_stand_in.json", kill_table),
     ("Fuzzing", "fuzz.json", fuzz_table),
+    ("Hostile annotation files", "hostile_annotations.json", hostile_table),
     ("Load", "load.json", load_table),
     ("Packaging", "installs.json", packaging_table),
     ("Image sizes", "image.json", image_table),

@@ -18,11 +18,14 @@ Each message is one line: what is wrong, where, what was found, what is allowed 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Literal
 
 _LONGEST_LINE = 2000  # characters of a message; a class name or a path may have thousands
 _END = 500  # of them, at the end, where the remedy is
+_MOST_SHOWN = 50  # names of a list in a message
+_MOST_LETTERS = 100  # of a name that others are compared with: that takes the square of them
 ImageCode = Literal["missing-image", "empty-file", "truncated-image", "unreadable-image"]
 
 
@@ -121,8 +124,16 @@ def choices_hint(got: str, allowed: Iterable[str]) -> str:
         ``did you mean 'x'?`` if one is similar, else ``allowed: a, b, c``.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(got, names, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(names)}"
+    compared = [name for name in names if len(name) <= _MOST_LETTERS]
+    near = difflib.get_close_matches(got[:_MOST_LETTERS], compared, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"allowed: {shortened_list(names)}"
+
+
+def shortened_list(names: Collection[str]) -> str:
+    """Return names for a message: all of them, or the first ones and how many more there are."""
+    shown = ", ".join(name[:_MOST_LETTERS] for name in islice(names, _MOST_SHOWN))
+    more = len(names) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def first_line(error: Exception) -> str:

@@ -41,3 +41,10 @@ def test_a_very_long_line_keeps_its_start_and_its_remedy() -> None:
     assert " [... 18040 characters ...] " in found
     assert len(found) < 2050
     assert errors.one_line("x" * 2000) == "x" * 2000
+
+
+def test_a_long_list_of_choices_is_shortened() -> None:
+    names = [f"n{number:02}" for number in range(53)]
+    assert errors.shortened_list(names) == ", ".join(names[:50]) + " and 3 more"
+    assert errors.shortened_list(names[:50]) == ", ".join(names[:50])
+    assert errors.choices_hint("x", names).endswith(", n49 and 3 more")

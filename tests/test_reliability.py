@@ -37,6 +37,22 @@ def test_a_test_that_is_not_there_is_told(reliability: Any) -> None:
     assert not reliability.test_exists("tests/no_such_file.py::test_a")
 
 
+def test_the_table_of_hostile_files(reliability: Any) -> None:
+    fast = {"cpu_seconds": 0.04, "peak_mb": 66, "within": True, "answer": "read"}
+    killed = {"cpu_seconds": None, "peak_mb": None, "within": False, "answer": "ended by signal 24"}
+    slow = {"cpu_seconds": 11.26, "peak_mb": 1200, "within": False, "answer": "refused: no: a"}
+    rows = [
+        {"case": "wide", "command": "load", "bytes": 240_000, **fast, "before": killed},
+        {"case": "deep", "command": "doctor", "bytes": 5_000, **slow},
+    ]
+    table = reliability.hostile_table(
+        {"asked": {"cpu_seconds": 10, "peak_mb": 1024}, "results": rows}
+    )
+    assert "1 of 2 are within 10 s of processor time and 1,024 MB" in table
+    assert "| wide | load | 0.24 | ended by signal 24 | 0.0 s, 66 MB | read |" in table
+    assert "| deep | doctor | 0.01 |  | **11.3 s, 1,200 MB** | refused |" in table
+
+
 def test_the_tables(reliability: Any, tmp_path: Path) -> None:
     kill = {
         "run": 1,

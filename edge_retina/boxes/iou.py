@@ -30,23 +30,39 @@ def pairwise_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def overlapping_pairs(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def overlapping_pairs(
+    boxes: np.ndarray, *, most_partners: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of boxes that overlap: indices (P, 2), the lower first, and their IoU (P,).
 
     Memory grows with the boxes and with what is found, not with the square of the boxes.
 
     Args:
         boxes: (N, 4) yxyx.
+        most_partners: of the boxes before it, each box is paired with so many that it overlaps
+            most; by default with all. It bounds what is found where thousands lie on one place.
     """
     found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
     rows = max(1, _BLOCK // max(len(boxes), 1))
     for start in range(0, len(boxes), rows):
-        # Of a block the boxes before it were compared with it already.
-        iou = np.triu(pairwise_iou(boxes[start : start + rows], boxes[start:]), 1)
+        later = boxes[start : start + rows]
+        iou = np.tril(pairwise_iou(later, boxes[: start + len(later)]), start - 1)
+        if most_partners is not None:
+            _keep_highest(iou, most_partners)
         row, column = np.nonzero(iou)
-        found.append(np.stack([row, column], axis=1) + start)
+        found.append(np.stack([column, row + start], axis=1))
         values.append(iou[row, column])
-    return np.concatenate(found), np.concatenate(values)
+    pairs = np.concatenate(found)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    return pairs[order], np.concatenate(values)[order]
+
+
+def _keep_highest(values: np.ndarray, most: int) -> None:
+    """Set all but the `most` highest values of each row of (R, C) to 0, in place."""
+    crowded = np.flatnonzero(np.count_nonzero(values, axis=1) > most)
+    if len(crowded):
+        lowest = np.argpartition(values[crowded], -most, axis=1)[:, :-most]
+        values[crowded[:, None], lowest] = 0
 
 
 def shape_iou(shapes_a: np.ndarray, shapes_b: np.ndarray) -> np.ndarray:

@@ -19,6 +19,30 @@ from edge_retina.errors import DatasetError, ImageError, choices_hint
 ROUNDING_PX = 1.0
 # Boxes are kept to 0.01 px; a thinner one has no area, and none in float32 on the largest images.
 _THINNEST_PX = 0.005
+_MOST_HINTS = 20  # unknown classes that are compared with all known ones
+
+
+class ClassIndex:
+    """The class names that are allowed.
+
+    Attributes:
+        numbers: each one's number, by name.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.numbers = {label: number for number, label in enumerate(labels)}
+        self._hints: dict[str, str] = {}
+
+    def describe_unknown(self, label: str) -> str:
+        """Return what to say of an object whose class is none of them.
+
+        Only the first ones get a hint: with 20,000 objects and 2,000 classes the comparisons would
+        take minutes, and nobody reads that many.
+        """
+        if label not in self._hints and len(self._hints) < _MOST_HINTS:
+            self._hints[label] = choices_hint(label, self.numbers)
+        hint = self._hints.get(label, f"the list has {len(self.numbers)} names")
+        return f"class '{label}' is not in the list; {hint}"
 
 
 def check_annotations(
@@ -42,7 +66,7 @@ def check_annotations(
     Returns:
         An example for each annotation, None where the image can't be used.
     """
-    index = {label: number for number, label in enumerate(labels)}
+    index = ClassIndex(labels)
     headers = _read_headers([item.path for item in annotations], root)
     return [
         _check_image(annotation, header, index, problems)
@@ -92,7 +116,7 @@ def _try_header(path: Path, boundary: Boundary | None) -> ImageHeader | ImageErr
 def _check_image(
     annotation: ImageAnnotation,
     header: ImageHeader | ImageError,
-    index: dict[str, int],
+    index: ClassIndex,
     problems: Problems,
 ) -> Example | None:
     if isinstance(header, ImageError):
@@ -125,18 +149,16 @@ def _check_image(
 def _check_objects(
     annotation: ImageAnnotation,
     frame_hw: tuple[int, int],
-    index: dict[str, int],
+    index: ClassIndex,
     problems: Problems,
 ) -> list[tuple[tuple[float, ...], int, ObjectAnnotation]]:
     """Return the usable objects, each with its box in pixels of the frame and its class."""
     kept: list[tuple[tuple[float, ...], int, ObjectAnnotation]] = []
     for item in annotation.objects:
-        label = index.get(item.label)
+        label = index.numbers.get(item.label)
         where = f"{annotation.source}, {item.name}"
         if label is None:
-            hint = choices_hint(item.label, index)
-            what = f"class '{item.label}' is not in the list; {hint}"
-            problems.add("unknown-class", where, what)
+            problems.add("unknown-class", where, index.describe_unknown(item.label))
             continue
         box, flaw = _check_box(item, frame_hw, annotation.normalized)
         if flaw is not None:

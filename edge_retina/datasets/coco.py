@@ -31,6 +31,8 @@ from edge_retina.errors import DatasetError
 
 _ANNOTATION_PATTERNS = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 _PARTS = ("images", "annotations", "categories")
+_LONGEST_NAME = 4096  # characters of a file name; no system has a longer path
+_LARGEST_ID = 2**63  # ids are 64-bit numbers to every tool
 
 
 def detect_coco(given: Path) -> AnnotationFiles | None:
@@ -147,6 +149,11 @@ def _read_categories(tree: Any, path: Path) -> dict[int, str]:
             or not item.get("name")
         ):
             raise DatasetError(f"{where}: got {item!r}, expected an id (a whole number) and a name")
+        if not -_LARGEST_ID <= item["id"] < _LARGEST_ID:
+            raise DatasetError(
+                f"{where}: its id has more than 64 bits; number the categories from 1, in "
+                "category_id too"
+            )
         if item["id"] in categories:
             raise DatasetError(f"{where}: id {item['id']} is duplicated")
         categories[item["id"]] = str(item["name"]).strip()
@@ -185,6 +192,11 @@ def _read_images(
         if image["id"] in files:
             raise DatasetError(f"{path}, image {number}: id {image['id']!r} is duplicated")
         files[image["id"]] = str(image["file_name"])
+        if len(files[image["id"]]) > _LONGEST_NAME:  # every problem of a box would quote it
+            raise DatasetError(
+                f"{path}, image {number}: file_name has {len(files[image['id']])} characters, but "
+                f"no path has more than {_LONGEST_NAME}; write the file's name"
+            )
         objects[image["id"]] = []
     annotations = tree["annotations"]
     for number in range(len(annotations)):

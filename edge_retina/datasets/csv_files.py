@@ -38,12 +38,13 @@ from edge_retina.errors import DatasetError
 _HEADER = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 _HEADERLESS = ("filename", "xmin", "ymin", "xmax", "ymax", "class")
+_READ = (*_HEADER, "width", "height")
 _FORMS = f"a header with {','.join(_HEADER)}, or lines path,x1,y1,x2,y2,class"
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One line: its number in the file, and its fields by column name."""
+    """One line: its number in the file, and the fields that are read of it by column name."""
 
     number: int
     fields: dict[str, str]
@@ -126,7 +127,7 @@ def _columns(first: list[str]) -> tuple[tuple[str, ...], bool] | None:
 
 
 def _read_rows(path: Path) -> Iterator[_Row]:
-    columns: tuple[str, ...] | None = None
+    columns: dict[str, int] | None = None
     for number, line in _read_lines(path, read_text(path).splitlines()):
         if not any(field.strip() for field in line):
             continue
@@ -136,12 +137,19 @@ def _read_rows(path: Path) -> Iterator[_Row]:
                 raise DatasetError(
                     f"{path}, line {number}: got '{','.join(line)[:200]}', expected {_FORMS}"
                 )
-            columns, is_header = form
+            names, is_header = form
+            # Only what is read: a line of nearly nothing under a header of 20,000 columns would
+            # take as many fields.
+            columns = {name: place for place, name in enumerate(names) if name in _READ}
             if is_header:
                 continue
-        padded = line + [""] * (len(columns) - len(line))
-        fields = {name: text.strip() for name, text in zip(columns, padded, strict=False)}
-        yield _Row(number, fields)
+        yield _Row(
+            number,
+            {
+                name: line[place].strip() if place < len(line) else ""
+                for name, place in columns.items()
+            },
+        )
 
 
 def _read_file(

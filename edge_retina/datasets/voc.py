@@ -9,6 +9,7 @@ few others.
 from __future__ import annotations
 
 import posixpath
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -36,6 +37,15 @@ from edge_retina.datasets.voc_writer import write_voc
 from edge_retina.errors import DatasetError
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
+# What lets a small file unfold into gigabytes: entities, attributes that every element gets by
+# default, and the name of a name space, which is put before that of every element.
+_UNFOLDING = {
+    "declares XML entities": re.compile("<!ENTITY"),
+    "declares default attributes": re.compile("<!ATTLIST"),
+    "has a name space of over 1,000 characters": re.compile(
+        r"xmlns[^=<>]{0,200}=\s*(?:\"[^\"]{1000}|'[^']{1000})"
+    ),
+}
 _Annotations = dict[Path, "ImageAnnotation | None"]  # by XML file; None: left out, noted already
 
 
@@ -108,8 +118,9 @@ def _read_image(
     path: Path, base: Path, images: Images, problems: Problems
 ) -> ImageAnnotation | None:
     text = read_text(path)
-    if "<!ENTITY" in text:  # a few lines of them can unfold into gigabytes
-        what = "declares XML entities, which annotations have no use for"
+    what = next((words for words, found in _UNFOLDING.items() if found.search(text)), "")
+    if what:
+        what += ", which annotations have no use for"
         problems.add("malformed-annotation", str(path), what)
         return None
     try:

@@ -27,7 +27,7 @@ from edge_retina.datasets.yolo_files import (
     read_labels,
 )
 from edge_retina.datasets.yolo_writer import write_yolo
-from edge_retina.errors import DatasetError
+from edge_retina.errors import DatasetError, shortened_list
 
 
 def detect_yolo(given: Path) -> AnnotationFiles | None:
@@ -124,22 +124,26 @@ def _read_images(
 ) -> list[ImageAnnotation]:
     """Read (image, label file) pairs; an image's id is its path below `base`."""
 
-    def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation, Problems]:
-        image, path = file
+    def read(path: Path) -> tuple[tuple[ObjectAnnotation, ...] | None, Problems]:
+        """Return the objects of a label file, None where there is no file."""
         own = Problems(problems.skip_invalid)
         labelled = os.path.isfile(path)
-        annotation = ImageAnnotation(
+        return _read_lines(boundary.check(path), labels, own) if labelled else None, own
+
+    # Each file once, however often a list repeats its image or names others that would share it
+    paths = list(dict.fromkeys(path for _, path in files))
+    found = dict(zip(paths, map_in_threads(read, paths), strict=True))
+    problems.gather(own for _, own in found.values())
+    return [
+        ImageAnnotation(
             image_id=image_id_of(image, base),
             path=image,
-            source=str(path if labelled else image),
-            objects=_read_lines(boundary.check(path), labels, own) if labelled else (),
+            source=str(image if found[path][0] is None else path),
+            objects=found[path][0] or (),
             normalized=True,
         )
-        return annotation, own
-
-    found = map_in_threads(read, files)
-    problems.gather(own for _, own in found)
-    return [annotation for annotation, _ in found]
+        for image, path in files
+    ]
 
 
 def _read_lines(
@@ -166,7 +170,7 @@ def _read_object(
         problems.add("malformed-annotation", f"{path}, {name}", what)
         return None
     if numbers[0] not in range(len(labels)):
-        allowed = f"0..{len(labels) - 1} ({', '.join(labels)})"
+        allowed = f"0..{len(labels) - 1} ({shortened_list(labels)})"
         what = f"class {fields[0]} is not in the list; allowed: {allowed}"
         problems.add("unknown-class", f"{path}, {name}", what)
         return None

@@ -17,6 +17,7 @@ from edge_retina.datasets.image_files import (
 )
 from edge_retina.datasets.splits import SPLITS, split_name
 from edge_retina.errors import DatasetError
+from edge_retina.yaml_text import parse_yaml
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _YAML_SPLITS = ("train", "val", "valid", "test")
@@ -33,12 +34,10 @@ def load_yaml(path: Path, boundary: Boundary | None) -> dict[str, Any]:
     Raises:
         DatasetError: malformed.
     """
-    import yaml  # only this one file of one layout is YAML; devices do without
-
     try:
-        tree = yaml.safe_load(read_text(path, boundary=boundary))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: day 2024-99-99
-        raise DatasetError(f"{path}: malformed YAML ({' '.join(str(error).split())})") from None
+        tree = parse_yaml(read_text(path, boundary=boundary))
+    except ValueError as error:
+        raise DatasetError(f"{path}: malformed YAML ({error}); fix the file") from None
     if not isinstance(tree, dict):
         raise DatasetError(f"{path}: not a YOLO data file; expected keys names, train, val")
     return tree
@@ -128,8 +127,11 @@ def _yaml_splits(root: Path, tree: dict[str, Any], boundary: Boundary) -> dict[s
         if not entries:
             continue
         images: list[Path] = []
-        for entry in entries if isinstance(entries, list) else [entries]:
-            place = _locate(_text(entry), root, _text(tree.get("path")))
+        places = [
+            _locate(_text(entry), root, _text(tree.get("path")))
+            for entry in (entries if isinstance(entries, list) else [entries])
+        ]
+        for place in dict.fromkeys(places):  # each once: a line of text may repeat one 1,000 times
             if place is None:
                 return {}
             images += (

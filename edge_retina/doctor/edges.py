@@ -95,9 +95,9 @@ def edge_offset(examples: Sequence[Example]) -> EdgeOffset:
         if len(profiles["x"]) >= _MOST_OBJECTS:
             break
         grey = cv2.cvtColor(load_image(example.path), cv2.COLOR_RGB2GRAY).astype(np.float32)
-        for box in example.boxes_px[~example.ignored]:
-            if min(box[2:] - box[:2]) < _SMALLEST:
-                continue
+        boxes = example.boxes_px[~example.ignored]
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= _SMALLEST]
+        for box in boxes[: _MOST_OBJECTS - len(profiles["x"])]:
             crop = _crop(grey, box)
             profiles["x"].append(_profile(crop))
             profiles["y"].append(_profile(crop.T))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.backbones.table import BACKBONES
-from edge_retina.errors import ModelError
+from edge_retina.errors import ModelError, first_line
 from edge_retina.layer_names import RELU
+from edge_retina.model.hdf5_check import DAMAGED_HDF5, check_weights_file
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.keras_internals import layer_calls, rename_layer
 from edge_retina.wirings.own import WIRING as OWN
@@ -191,9 +192,10 @@ def _read_weights(path: str, backbone: str, width: float) -> keras.Model:
         )
     source = _network(backbone, width, input_shape=(None, None, 3))
     try:
+        check_weights_file(Path(path))
         source.load_weights(path)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (*DAMAGED_HDF5, tf.errors.OpError) as error:
+        reason = first_line(error)
         raise ModelError(
             f"model.pretrained: {path} does not fit {_describe(backbone, width)}: {reason}"
         ) from None

@@ -9,6 +9,7 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import ExportConfig
 from edge_retina.errors import RunError, first_line
+from edge_retina.model.hdf5_check import DAMAGED_HDF5, check_weights_file
 from edge_retina.model.keras import keras, tf
 from edge_retina.model.retinanet import build_retinanet
 from edge_retina.run_directory import RunDirectory
@@ -16,11 +17,7 @@ from edge_retina.runtime.detections import Detections
 from edge_retina.runtime.image import normalize, stretch
 from edge_retina.runtime.raw_outputs import decode_logits
 
-# What h5py and Keras make of a damaged file
-_DAMAGED = (
-    *(OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError),
-    *(OverflowError, MemoryError, AssertionError, tf.errors.OpError),
-)
+_DAMAGED = (*DAMAGED_HDF5, tf.errors.OpError)
 
 
 class KerasPredictor:
@@ -81,14 +78,17 @@ def load_float_model(run: RunDirectory) -> keras.Model:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Load the weights of a RUN's float model.
+    """Load the weights of a RUN's float model, all of them or none.
 
     Raises:
-        RunError: damaged, or of another network.
+        RunError: damaged, or of another network. The model then has the weights that it had.
     """
+    before = model.get_weights()
     try:
+        check_weights_file(path)
         model.load_weights(str(path))
     except _DAMAGED as error:
+        model.set_weights(before)
         raise RunError(
             f"{path}: can't be read ({first_line(error)}): damaged, or of another network than "
             "that of config.toml; restore it, or train again in a new directory"

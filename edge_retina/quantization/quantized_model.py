@@ -59,9 +59,13 @@ class QuantizedModel:
         return {name: variable.numpy() for name, variable in self.variables().items()}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Set kernels and biases as returned by `weights`."""
-        for name, variable in self.variables().items():
-            variable.assign(weights[name])
+        """Set kernels and biases as returned by `weights`.
+
+        Raises:
+            KeyError, ValueError, TypeError: an array is missing, of another shape, or no numbers.
+                Nothing was set then.
+        """
+        assign_all(self.variables(), weights)
         self.refresh_weight_ranges()
 
     def variables(self) -> dict[str, tf.Variable]:
@@ -99,3 +103,21 @@ class QuantizedModel:
                 rounded = wrapper.kernel_quantizer(kernel, False, wrapper.kernel_variables)
                 errors[name] = (rounded - kernel).numpy()
         return errors
+
+
+def assign_all(variables: Mapping[str, tf.Variable], values: Mapping[str, np.ndarray]) -> None:
+    """Give each variable the value of its name, or none of them.
+
+    Raises:
+        KeyError, ValueError, TypeError: an array is missing, of another shape, or no numbers.
+    """
+    checked = {}
+    for name, variable in variables.items():
+        value = np.asarray(values[name])
+        if value.shape != tuple(variable.shape):
+            raise ValueError(f"{name} has the shape {value.shape}, not {tuple(variable.shape)}")
+        if value.dtype.kind != "f":
+            raise TypeError(f"{name} holds {value.dtype}, not floating-point numbers")
+        checked[name] = value.astype(np.float32)
+    for name, variable in variables.items():
+        variable.assign(checked[name])

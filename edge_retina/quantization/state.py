@@ -28,7 +28,7 @@ _WEIGHTS, _RECORD = "weights.npz", "quantization.json"
 # What numpy and zipfile raise for a damaged archive, and Keras for arrays of another network
 _DAMAGED = (
     *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
-    *(LookupError, TypeError, OverflowError, MemoryError, NotImplementedError),
+    *(LookupError, TypeError, OverflowError, MemoryError, RuntimeError),
 )
 
 

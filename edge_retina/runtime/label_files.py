@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_retina.coco_names import COCO_CLASSES
-from edge_retina.errors import ModelError, first_line
+from edge_retina.errors import ModelError
 from edge_retina.files import decode_text, parse_json, read_small_text
 from edge_retina.runtime.model_file import LABELS_NAME, files_inside
+from edge_retina.yaml_text import parse_yaml
 
 ULTRALYTICS_YAML = "metadata.yaml"
 UNNAMED = "???"  # a class number that has no class, as the label maps of COCO detectors write it
@@ -134,14 +135,10 @@ def _literal(content: bytes, where: str) -> Any:
 def _parse(text: str, path: Path) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix in (".yaml", ".yml"):
-        import yaml  # a device behind ssh gets its labels in the task, and may lack this
-
         try:
-            tree = yaml.safe_load(text)
-        # ValueError: a day such as 2024-99-99
-        except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-            reason = first_line(error)
-            raise ModelError(f"{path}: not valid YAML ({reason})") from None
+            tree = parse_yaml(text)
+        except ValueError as error:
+            raise ModelError(f"{path}: not valid YAML ({error})") from None
         return _ultralytics(tree, str(path))
     if suffix == ".pbtxt":
         return _label_map(text, str(path))

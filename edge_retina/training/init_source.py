@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from edge_retina.config import ModelConfig
-from edge_retina.errors import EdgeRetinaError, ModelError, RunError
+from edge_retina.errors import EdgeRetinaError, ModelError, RunError, first_line
 from edge_retina.layer_names import BOX_HEAD, CLASS_HEAD, OUTPUT_BLOCK, POINTWISE, HeadLayer
+from edge_retina.model.hdf5_check import DAMAGED_HDF5, check_weights_file
 from edge_retina.run_directory import RunDirectory
 
 # By layer and variable, e.g. ["p3_lateral"]["kernel"].
@@ -72,10 +73,12 @@ def read_weights(path: Path) -> Weights:
 
     expected = "expected the float/best.h5 of a RUN"
     try:
+        check_weights_file(path)
         with h5py.File(path, "r") as file:
             found = {name: _variables(group) for name, group in file.items()}
-    except (OSError, RuntimeError) as error:  # what h5py raises for other and for damaged files
-        raise ModelError(f"{path}: not a Keras weights file ({error}); {expected}") from None
+    except DAMAGED_HDF5 as error:
+        reason = first_line(error)
+        raise ModelError(f"{path}: not a Keras weights file ({reason}); {expected}") from None
     for layer in (LAST_CLASS, LAST_BOX):
         axes = {name: array.ndim for name, array in found.get(layer, {}).items()}
         if axes != {"kernel": 4, "bias": 1}:
@@ -115,6 +118,8 @@ def _variables(group: Any) -> dict[str, np.ndarray]:
 
     def add(name: str, item: Any) -> None:
         if hasattr(item, "dtype"):  # an array, not a group of arrays
+            if item.dtype.kind not in "fiu":
+                raise ValueError(f"{item.name} holds {item.dtype}, not numbers")
             found[name.split("/")[-1].partition(":")[0]] = item[()]
 
     if hasattr(group, "visititems"):

@@ -21,7 +21,7 @@ from edge_retina.training.selection import EvaluatedState, StateSelection
 # What numpy and zipfile raise for an archive that is damaged
 _DAMAGED = (
     *(ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
-    *(MemoryError, OverflowError, NotImplementedError, TypeError, LookupError, AttributeError),
+    *(MemoryError, OverflowError, RuntimeError, TypeError, LookupError, AttributeError),
 )
 
 
@@ -76,15 +76,18 @@ class TrainingState(tf.train.experimental.PythonState):
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
             arrays = dict(file)
         plain = parse_json(arrays["plain"].tobytes().decode("utf-8"))
-        self.step, self.seconds = int(plain["step"]), float(plain["seconds"])
-        self.window.values, self.window.figures = plain["window"], plain.get("figures", {})
+        step, seconds = int(plain["step"]), float(plain["seconds"])
+        values, figures = dict(plain["window"]), dict(plain.get("figures", {}))
         states = {
             name: _from_arrays(name, arrays, step=step, mean_ap=mean_ap)
             for name, (step, mean_ap) in plain["states"].items()
         }
-        self.selection.count = plain["count"]
-        self.selection.best = states.get("best")
-        self.selection.last = states.get("last", self.selection.best)
+        count, best = int(plain["count"]), states.get("best")
+        # All is there: from here on nothing fails, so that nothing is taken over by half.
+        self.step, self.seconds = step, seconds
+        self.window.values, self.window.figures = values, figures
+        self.selection.count, self.selection.best = count, best
+        self.selection.last = states.get("last", best)
 
 
 def _to_arrays(name: str, state: EvaluatedState) -> dict[str, np.ndarray]:

@@ -98,6 +98,36 @@ def test_overlapping_pairs_in_blocks(monkeypatch: pytest.MonkeyPatch, block: int
     np.testing.assert_array_equal(iou, whole[whole > 0])
 
 
+@pytest.mark.parametrize("block", [1, 40, 10_000])
+def test_each_box_has_the_partners_that_it_overlaps_most(
+    monkeypatch: pytest.MonkeyPatch, block: int
+):
+    monkeypatch.setattr(iou_module, "_BLOCK", block)
+    low = np.random.default_rng(0).uniform(0, 30, (50, 2))
+    boxes = np.concatenate([low, low + 12], axis=1)
+    whole = np.triu(pairwise_iou(boxes, boxes), 1)
+    expected = [
+        (earlier, later)
+        for later in range(50)
+        for earlier in sorted(range(50), key=lambda i: -whole[i, later])[:3]
+        if whole[earlier, later] > 0
+    ]
+    assert len(expected) < (whole > 0).sum()
+    pairs, iou = overlapping_pairs(boxes, most_partners=3)
+    assert pairs.tolist() == sorted(map(list, expected))
+    np.testing.assert_array_equal(iou, whole[pairs[:, 0], pairs[:, 1]])
+
+
+def test_boxes_on_one_place_need_little_memory():
+    tracemalloc.start()
+    pairs, iou = overlapping_pairs(np.tile([[1.0, 2, 30, 40]], (3000, 1)), most_partners=20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pairs) == 20 * 3000 - 20 * 21 / 2  # the first 20 have fewer before them
+    assert (iou == 1).all()
+    assert peak < 100e6  # all 4.5 million pairs took 300 MB
+
+
 def test_overlapping_pairs_of_many_boxes_need_little_memory():
     low = np.random.default_rng(0).uniform(0, 10_000, (6000, 2))
     tracemalloc.start()

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,16 @@ def fuzz(
     return done, found
 
 
-def keep(target: Target, seed: int, finding: Finding) -> Path:
-    """Put the file of a finding into the corpus."""
-    name, content = target.case(seed, finding.case)
-    digest = hashlib.sha256(content).hexdigest()[:8]
-    path = CORPUS / target.name / f"{FOUND}{digest}-{name}"
-    path.write_bytes(content)
-    return path
+def keep(target: Target, seed: int, found: Sequence[Finding]) -> list[Path]:
+    """Put the files of findings into the corpus."""
+    # First all contents: cases are mutations of the corpus, and others once there is a file more.
+    cases = [target.case(seed, finding.case) for finding in found]
+    paths = []
+    for name, content in cases:
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        paths.append(CORPUS / target.name / f"{FOUND}{digest}-{name}")
+        paths[-1].write_bytes(content)
+    return paths
 
 
 def merge(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -111,10 +115,11 @@ def main(arguments: list[str] | None = None) -> int:
             )
             seconds = _seconds() - began
             print(f"{name:<20}{done:>8}{len(found):>10}{seconds:>9.1f}", flush=True)
-            for finding in found:
-                any_found = True
-                kept = f" ({keep(target, options.seed, finding)})" if options.keep else ""
-                print(f"    case {finding.case}: {finding.what}{kept}", flush=True)
+            kept = keep(target, options.seed, found) if options.keep else []
+            any_found = any_found or bool(found)
+            for number, finding in enumerate(found):
+                where = f" ({kept[number]})" if kept else ""
+                print(f"    case {finding.case}: {finding.what}{where}", flush=True)
             if options.json:
                 row = {"target": name, "cases": done, "findings": len(found), "seconds": seconds}
                 merge(options.json, [row])

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+from tests.fuzz.engine import Finding
 from tests.fuzz.mutations import MOST_BYTES, mutate
+from tests.fuzz.run import keep
 from tests.fuzz.target import CORPUS, Target, original_name
 from tests.fuzz.targets.table import TARGETS
 
@@ -19,11 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _CASES = 60  # of each target; the corpus comes first, with all files that were ever found
 
 
-def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
-    """In a process of its own: this one may have threads, and can't be copied."""
-    counts = tmp_path / "counts.json"
+def fuzzed(counts: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Fuzz in a process of its own: this one may have threads, and can't be copied."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.run", "--cases", str(_CASES), "--json", str(counts)],
+        [sys.executable, "-m", "tests.fuzz.run", *arguments, "--json", str(counts)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -31,11 +33,21 @@ def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(counts.read_text())["targets"]
+    return json.loads(counts.read_text())["targets"]
+
+
+def test_the_corpus_and_some_mutations_break_nothing(tmp_path: Path) -> None:
+    rows = fuzzed(tmp_path / "counts.json", "--cases", str(_CASES))
     assert [row["target"] for row in rows] == [
         name for name, target in TARGETS.items() if not target.tensorflow
     ]
     assert all(row["cases"] >= len(TARGETS[row["target"]].files()) for row in rows)
+
+
+@pytest.mark.tf
+def test_weights_and_checkpoints_of_the_corpus_break_nothing(tmp_path: Path) -> None:
+    rows = fuzzed(tmp_path / "counts.json", "checkpoints", "--cases", "200")
+    assert [(row["target"], row["cases"]) for row in rows] == [("checkpoints", 200)]
 
 
 _BAD = """
@@ -106,6 +118,20 @@ def test_mutations_change_what_they_get_and_stay_small() -> None:
         found = {mutate(data, Random(number), [b"other"]) for number in range(60)}
         assert len(found) > 20
         assert max(map(len, found)) <= MOST_BYTES
+
+
+def test_the_files_of_findings_are_those_of_their_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("tests.fuzz.target", "tests.fuzz.run"):
+        monkeypatch.setattr(f"{module}.CORPUS", tmp_path)
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "b.txt").write_text("one 1\ntwo 2\n" * 9)
+    target = Target("some", lambda content, name, directory: None)
+    expected = [target.case(7, number)[1] for number in (4, 5, 6)]
+    paths = keep(target, 7, [Finding(number, "") for number in (4, 5, 6)])
+    assert [path.read_bytes() for path in paths] == expected
+    assert all(original_name(path) == "b.txt" for path in paths)
 
 
 def test_names_of_found_files() -> None:

@@ -57,3 +57,25 @@ def test_it_comes_back_as_it_was(found: list[int]):
         one, two = getattr(state.selection, name), getattr(other.selection, name)
         assert (one is None) == (two is None)
         assert one is None or same(one, two), name
+
+
+def test_a_damaged_state_is_not_taken_over_by_half():
+    """Its first fields are whole; the arrays of its best state are missing."""
+    import io
+    import json
+
+    from edge_retina.training.training_state import TrainingState
+
+    whole = TrainingState()
+    whole.step = 7
+    whole.selection.offer(evaluated(7, 50))
+    with np.load(io.BytesIO(whole.serialize())) as file:
+        plain = file["plain"]
+    assert json.loads(plain.tobytes())["step"] == 7
+    stream = io.BytesIO()
+    np.savez(stream, plain=plain)
+    state = TrainingState()
+    state.step = 3
+    with pytest.raises(ValueError, match="the state of the training is damaged"):
+        state.deserialize(stream.getvalue())
+    assert (state.step, state.selection.count, state.selection.best) == (3, 0, None)

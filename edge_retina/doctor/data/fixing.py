@@ -17,6 +17,7 @@ from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.doctor.data.checks.classes import bare_name
 from edge_retina.doctor.data.checks.duplicates import exact_pairs
 from edge_retina.doctor.data.file_format import SUFFIXES
+from edge_retina.doctor.data.object_table import groups_of
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.runtime.image import load_image
 
@@ -141,10 +142,11 @@ def _write_picture(target: Path, image_rgb: np.ndarray) -> None:
 
 def _mended_objects(example: Example, index: np.ndarray, done: Counter[str]) -> Example:
     classes = index[example.classes].astype(np.int32) if len(example.classes) else example.classes
-    pairs, iou = overlapping_pairs(example.boxes_px)
-    same = (iou >= _SAME_BOX_IOU) & (classes[pairs[:, 0]] == classes[pairs[:, 1]])
     repeated = np.zeros(len(classes), bool)
-    repeated[pairs[same, 1]] = True
+    for _, members in groups_of(classes, np.arange(len(classes))):
+        # Whether there is one is asked, so of each box the partner that it overlaps most is enough.
+        pairs, iou = overlapping_pairs(example.boxes_px[members], most_partners=1)
+        repeated[members[pairs[iou >= _SAME_BOX_IOU, 1]]] = True
     repeated &= ~example.crowd
     done["boxes that stood there twice"] += int(repeated.sum())
     return dataclasses.replace(

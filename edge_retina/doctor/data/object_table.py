@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_CLASS = -1
 _MOST_COMPARED = 5000  # objects of a picture; every pair of them is looked at
+# Pairs that are kept of an object. In real data few objects overlap so many others by an IoU that
+# any check asks for; of 5,000 boxes on one place all pairs would take gigabytes.
+_MOST_PARTNERS = 20
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class ObjectTable:
         """Sound objects of one image that overlap: (P, 2) indices into the table and (P,) IoU.
 
         Of an image with more than `_MOST_COMPARED` sound objects, only the first ones are compared.
+        Of the objects before it, each has the `_MOST_PARTNERS` that it overlaps most.
         """
         members = np.flatnonzero(self.sound)
         first = np.flatnonzero(np.diff(self.image[members], prepend=-1))
@@ -87,10 +91,15 @@ class ObjectTable:
                     _MOST_COMPARED,
                 )
                 group = group[:_MOST_COMPARED]
-            pairs, iou = overlapping_pairs(self.boxes_px[group])
+            pairs, iou = overlapping_pairs(self.boxes_px[group], most_partners=_MOST_PARTNERS)
             found.append(group[pairs])
             values.append(iou)
         return np.concatenate(found), np.concatenate(values)
+
+    def by_class(self, mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each class that occurs in a mask (N,), and the indices of its objects."""
+        chosen = np.flatnonzero(mask)
+        yield from groups_of(self.classes[chosen], chosen)
 
     def cases(self, mask: np.ndarray, describe: Callable[[int], str]) -> list[Case]:
         """Return the first cases of a mask (N,), each with what `describe` says of its index."""
@@ -116,6 +125,23 @@ class ObjectTable:
         """Return the share (N,) of its picture that each box covers; NaN where unknown."""
         inside = np.clip(self.boxes_px, 0, np.tile(self.frame_hw, 2))
         return area(inside) / self.frame_hw.prod(axis=1)
+
+
+def groups_of(keys: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each key that occurs, in ascending order, and the values that have it, in their order.
+
+    Args:
+        keys: (N,) whole numbers.
+        values: (N, ...).
+    """
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.flatnonzero(np.diff(ordered)) + 1
+    if len(keys):
+        for key, members in zip(
+            ordered[np.r_[0, first]], np.split(values[order], first), strict=True
+        ):
+            yield int(key), members
 
 
 def build_object_table(

@@ -32,7 +32,9 @@ def test_ids_without_gaps(tmp_path: Path, ids: list[int]) -> None:
     assert "class-id-gaps" not in of_ids(tmp_path, ids)
 
 
-@pytest.mark.parametrize("ids, missing", [([1, 3, 6], 3), ([2, 3], 1), ([0, 5], 4)])
+@pytest.mark.parametrize(
+    "ids, missing", [([1, 3, 6], 3), ([2, 3], 1), ([0, 5], 4), ([1, 2**62], 2**62 - 2)]
+)
 def test_ids_with_gaps(tmp_path: Path, ids: list[int], missing: int) -> None:
     assert of_ids(tmp_path, ids)["class-id-gaps"].count == missing
 

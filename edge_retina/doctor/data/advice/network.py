@@ -15,6 +15,7 @@ from edge_retina.datasets.objects import LEARNABLE_PX
 from edge_retina.doctor.advice import Advice
 from edge_retina.doctor.data.checks.anchors import AnchorStudy, study_anchors
 from edge_retina.doctor.data.checks.objects import ObjectStatistics
+from edge_retina.doctor.data.object_table import groups_of
 from edge_retina.doctor.data.survey import Survey
 
 _LARGEST_SIZE = 640  # px; the largest input that a phone runs several times a second
@@ -77,9 +78,9 @@ def input_size(survey: Survey, objects: ObjectStatistics) -> Advice:
 def _smallest_class(survey: Survey, objects: ObjectStatistics) -> tuple[str, float]:
     """Return the class with the smallest median side, and that side in pixels."""
     medians = {
-        survey.labels[label]: float(np.median(objects.sides[objects.classes == label]))
-        for label in np.unique(objects.classes)
-        if (objects.classes == label).sum() >= _CLASS_BOXES
+        survey.labels[label]: float(np.median(sides))
+        for label, sides in groups_of(objects.classes, objects.sides)
+        if len(sides) >= _CLASS_BOXES
     }
     if not medians:
         return "all classes", float(np.median(objects.sides))

@@ -242,8 +242,7 @@ def _odd_shapes(table: ObjectTable) -> list[Finding]:
     shapes = np.log(np.where(sound[:, None], table.sides_px, 1.0))
     features = np.stack([shapes.sum(axis=1), shapes[:, 0] - shapes[:, 1]], axis=1)  # area, aspect
     mask = np.zeros(len(table), bool)
-    for label in range(len(table.labels)):
-        members = np.flatnonzero(sound & (table.classes == label))
+    for _, members in table.by_class(sound):
         if len(members) >= _MIN_CLASS_BOXES:
             centred = features[members] - np.median(features[members], axis=0)
             spread = np.median(np.abs(centred), axis=0) / 0.6745  # the normal distribution's sigma

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from edge_retina.datasets.image_files import read_text
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 from edge_retina.errors import DatasetError
+from edge_retina.yaml_text import parse_yaml
 
 # Above this the rarest class is usually the one that fails; BCCD's platelets have 11.5.
 _IMBALANCE = 10.0
@@ -171,12 +173,16 @@ def _id_gaps(survey: Survey) -> list[Finding]:
     ids = survey.class_ids
     if not ids:
         return []
-    missing = sorted(set(range(min(ids[0], 1), ids[-1] + 1)) - set(ids))
+    first = min(ids[0], 1)
+    missing = ids[-1] - first + 1 - len(ids)
     if not missing:
         return []
-    shown = ", ".join(map(str, missing[:12])) + (" ..." if len(missing) > 12 else "")
+    # Not all of them: an id may be any number of 64 bits.
+    known = set(ids)
+    gaps = itertools.islice((n for n in itertools.count(first) if n not in known), min(missing, 12))
+    shown = ", ".join(map(str, gaps)) + (" ..." if missing > 12 else "")
     case = Case("categories", f"{len(ids)} ids within {ids[0]}..{ids[-1]}; without {shown}")
-    return ID_GAPS.found([case], count=len(missing))
+    return ID_GAPS.found([case], count=missing)
 
 
 def _other_lists(survey: Survey) -> list[Finding]:
@@ -201,11 +207,9 @@ def _names_in(path: Path, boundary: Boundary) -> tuple[str, ...]:
 
 
 def _yaml_names(text: str) -> Iterator[str]:
-    import yaml  # only YOLO's lists are YAML
-
     try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError:
+        tree = parse_yaml(text)
+    except ValueError:
         return  # not a class list
     names = tree.get("names") if isinstance(tree, dict) else None
     if isinstance(names, dict):

@@ -26,6 +26,8 @@ _SAME_OBJECT_IOU = 0.5
 # are usually near in time, so that such a data set doesn't take hours.
 _COMPARED = 2000
 _BLOCK = 4096  # pairs at a time; their thumbnails take 8 MB
+MOST_OBJECTS = 5000  # of a picture; each is compared with each of its copy
+_COMPARED_BOXES = 1_000_000  # pairs of boxes at a time: some 50 MB
 
 EXACT = Kind(
     "duplicate-image",
@@ -220,12 +222,21 @@ def _disagreeing(survey: Survey, pairs: Sequence[tuple[Example, Example]]) -> li
 
 
 def _unmatched(first: Example, second: Example) -> int:
-    """Return how many objects of `first` have no object of the same class near in `second`."""
+    """Return how many objects of `first` have no object of the same class near in `second`.
+
+    Of each picture the first `MOST_OBJECTS` are compared.
+    """
     if not len(first.classes) or not len(second.classes):
         return len(first.classes)
-    iou = pairwise_iou(first.boxes_norm, second.boxes_norm)
-    iou[first.classes[:, None] != second.classes[None, :]] = 0
-    return int((iou.max(axis=1) < _SAME_OBJECT_IOU).sum())
+    most, missing = MOST_OBJECTS, 0
+    boxes, classes = second.boxes_norm[:most], second.classes[:most]
+    rows = max(1, _COMPARED_BOXES // len(classes))
+    for start in range(0, min(len(first.classes), most), rows):
+        part = slice(start, min(start + rows, most))
+        iou = pairwise_iou(first.boxes_norm[part], boxes)
+        iou[first.classes[part, None] != classes[None, :]] = 0
+        missing += int((iou.max(axis=1) < _SAME_OBJECT_IOU).sum())
+    return missing
 
 
 def _name(survey: Survey, example: Example) -> str:

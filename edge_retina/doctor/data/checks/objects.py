@@ -9,6 +9,7 @@ import numpy as np
 from edge_retina.boxes.nms import non_max_suppression
 from edge_retina.datasets.objects import LEARNABLE_PX, boxes_at_input, object_classes
 from edge_retina.doctor.data.checks.boxes import duplicate_mask
+from edge_retina.doctor.data.object_table import groups_of
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
@@ -119,14 +120,16 @@ def _small(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
     small = statistics.sides < LEARNABLE_PX
     if not len(small) or small.mean() <= _SMALL_SHARE:
         return []
-    cases = []
-    for label in np.argsort(-np.bincount(statistics.classes[small])):
-        of_class = statistics.classes == label
-        count = int((small & of_class).sum())
-        if count:
-            median = np.median(statistics.sides[of_class])
-            detail = f"{count} of {of_class.sum()}; median side {median:.0f} px"
-            cases.append(Case(survey.labels[label], detail))
+    sides = dict(groups_of(statistics.classes, statistics.sides))
+    counts = np.bincount(statistics.classes[small])
+    cases = [
+        Case(
+            survey.labels[label],
+            f"{counts[label]} of {len(sides[label])}; median side {np.median(sides[label]):.0f} px",
+        )
+        for label in np.argsort(-counts).tolist()
+        if counts[label]
+    ]
     return SMALL.found(cases, count=int(small.sum()))
 
 
@@ -199,8 +202,7 @@ def lost_to_nms(survey: Survey, threshold: float) -> np.ndarray:
     lost = np.zeros(len(table), bool)
     involved = np.unique(pairs[close])
     keys = table.image[involved] * (len(table.labels) + 1) + table.classes[involved]
-    for key in np.unique(keys):
-        group = involved[keys == key]
+    for _, group in groups_of(keys, involved):
         kept = non_max_suppression(
             table.boxes_px[group],
             np.ones(len(group)),
