@@ -69,5 +69,7 @@ def read_tiff_tags(stream: BinaryIO, *, is_exif: bool = False) -> TiffTags:
             if kind in (_SHORT, _LONG) and length * struct.calcsize(form) > 4:
                 stream.seek(start + struct.unpack(f"{order}I", field)[0])
                 field = stream.read(struct.calcsize(form))
+                if is_exif and len(field) < struct.calcsize(form):
+                    continue  # OpenCV doesn't look there, and takes what `shorts` has
             (values[tag],) = struct.unpack_from(f"{order}{form}", field)
     return TiffTags(values, shorts, more_pages=any(following))

@@ -169,7 +169,8 @@ def _read_object(
         what = f"got '{got}', expected the numbers class x y width height (0..1)"
         problems.add("malformed-annotation", f"{path}, {name}", what)
         return None
-    if numbers[0] not in range(len(labels)):
+    # Not `in range(...)`: with a float that goes through all classes.
+    if not (0 <= numbers[0] < len(labels) and numbers[0].is_integer()):
         allowed = f"0..{len(labels) - 1} ({shortened_list(labels)})"
         what = f"class {fields[0]} is not in the list; allowed: {allowed}"
         problems.add("unknown-class", f"{path}, {name}", what)

@@ -97,6 +97,20 @@ def test_an_orientation_that_does_not_exist_is_upright(
     assert read_image_header(path) == ImageHeader((40, 60), 1, invalid_orientation=orientation)
 
 
+@pytest.mark.parametrize("count", [1, 3, 0x80001], ids=["one", "elsewhere", "beyond the file"])
+def test_orientations_of_any_count_are_read_as_opencv_does(
+    tmp_path: Path, exif: Callable[..., bytes], count: int
+):
+    _, encoded = cv2.imencode(".jpg", np.zeros((40, 60, 3), np.uint8))
+    data = exif(encoded.tobytes(), 6, ">")
+    entry = struct.pack(">HHI", 0x0112, 3, 1)
+    assert entry in data
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data.replace(entry, struct.pack(">HHI", 0x0112, 3, count)))
+    assert read_image_header(path).orientation == 6
+    assert read_image_header(path).image_hw == cv2.imread(str(path)).shape[:2]
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", [1, 3, 4], ids=["BYTE", "SHORT", "LONG"])
 @pytest.mark.parametrize("orientation", [1, 6, 9, 65537, 65542, 6 << 16])
