@@ -43,7 +43,7 @@ test-slow: setup  ## run only the end-to-end tests
 	$(PYTEST) -m slow
 
 test-faults: setup  ## kill whole runs at 30 moments, fill disks, damage checkpoints; takes an hour
-	$(BIN)/pytest tests/faults -m faults --durations=0
+	$(BIN)/pytest tests/faults tests/datasets/test_fuzz.py -m faults --durations=0
 
 MINUTES ?= 1  # of processor time for each target
 TARGETS ?=     # of the fuzzing, such as "coco tflite"; all of them by default

@@ -14,10 +14,13 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 
 # Files that take long begin first, so that no process ends with one while the others idle. Two of
-# tests/e2e don't start together: one would wait for the other to make the RUN that they share.
+# tests/e2e don't start together: one would wait for the other to make the RUN that they share. So
+# what takes as long as that RUN comes between the first of them and the second.
 _FIRST = (
     "tests/e2e/test_artefacts.py",
     "tests/training/test_trainer.py",
+    "tests/training/test_distribution.py",
+    "tests/imports/test_import.py",
     "tests/e2e/test_detections.py",
     "tests/e2e/test_interruption.py",
     "tests/e2e/test_overfitting.py",
@@ -81,11 +84,25 @@ def _no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_retinanet() -> Callable[..., Any]:
+def make_grid() -> Callable[..., Any]:
+    """Make the anchors of `make_retinanet`: two shapes a cell, levels from 3 on."""
+    from edge_retina.boxes.anchors import AnchorGrid
+
+    def make(image_hw: tuple[int, int] = (64, 64), max_level: int = 5) -> AnchorGrid:
+        shapes = tuple(
+            ((4.0 * 2**level, 4.0 * 2**level), (6.0 * 2**level, 3.0 * 2**level))
+            for level in range(3, max_level + 1)
+        )
+        return AnchorGrid(image_hw, 3, shapes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_retinanet(make_grid: Callable[..., Any]) -> Callable[..., Any]:
     """Build a small float RetinaNet; see `build`."""
     import numpy as np
 
-    from edge_retina.boxes.anchors import AnchorGrid
     from edge_retina.config import ModelConfig
 
     def build(
@@ -97,19 +114,15 @@ def make_retinanet() -> Callable[..., Any]:
         head_depth: int = 1,
         num_classes: int = 3,
         fresh: bool = False,
-    ) -> tuple[Any, AnchorGrid]:
-        """Return the model and its anchors: two shapes a cell, 16 channels, levels from 3 on.
+    ) -> tuple[Any, Any]:
+        """Return the model, of 16 channels, and its anchors, see `make_grid`.
 
         Unless `fresh`, its BatchNorms are at work and its last layers strong, as if trained.
         """
         from edge_retina.model.keras import keras
         from edge_retina.model.retinanet import build_retinanet
 
-        shapes = tuple(
-            ((4.0 * 2**level, 4.0 * 2**level), (6.0 * 2**level, 3.0 * 2**level))
-            for level in range(3, max_level + 1)
-        )
-        grid = AnchorGrid(image_hw, 3, shapes)
+        grid = make_grid(image_hw, max_level)
         settings = ModelConfig(
             backbone=backbone,
             wiring=wiring,

@@ -301,9 +301,11 @@ def test_edited_annotations(layout: str):
     run(layout, FAST)
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", CASES)
 def test_many_edited_annotations(layout: str):
+    """Of `make test-faults`; in every `make test`, tests/fuzz damages such files too."""
     run(layout, SLOW)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 
+from edge_retina.benchmark.results import BenchmarkReport
 from edge_retina.benchmark.run import run_benchmark
 from edge_retina.benchmark.timing_plan import TimingPlan
 from edge_retina.config import Config, load_config
@@ -93,10 +94,16 @@ def config(data: Path) -> Config:
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_benchmark() -> Iterator[None]:
-    """Measure every backend once; how it is measured is the subject of tests/benchmark."""
+    """Measure every backend once; how it is measured is the subject of tests/benchmark.
+
+    The stage gives a plan of its own, which this one replaces.
+    """
+    plan = TimingPlan(runs=3, rounds=1, warmup=1, min_seconds=0, max_warmup_s=0)
+
+    def short(*args: Any, **options: Any) -> BenchmarkReport:
+        return run_benchmark(*args, **{**options, "plan": plan})
+
     with pytest.MonkeyPatch.context() as patch:
-        plan = TimingPlan(runs=3, rounds=1, warmup=1, min_seconds=0, max_warmup_s=0)
-        short = functools.partial(run_benchmark, plan=plan)
         patch.setattr("edge_retina.workflow.measuring.run_benchmark", short)
         yield
 

@@ -17,6 +17,7 @@ from edge_retina.config import Config
 from edge_retina.errors import ExportError
 from edge_retina.files import sha256_file
 from edge_retina.run_directory import RunDirectory
+from tests.training.tiny_backbone import use_tiny_backbone
 
 pytestmark = [pytest.mark.slow, pytest.mark.tf]
 
@@ -24,8 +25,9 @@ TIMEOUT_S = 240  # of what takes 20 s on a quiet machine
 
 
 def start_training(source: Path, out: Path) -> subprocess.Popen[str]:
+    """Start the command `train`, with a backbone that takes little time to build."""
     return subprocess.Popen(
-        [sys.executable, "-m", "edge_retina.cli.main", "train", str(source), "--out", str(out)],
+        [sys.executable, "-m", "tests.training.worker", "train", str(source), "--out", str(out)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -79,6 +81,7 @@ def test_a_conversion_that_fails_leaves_the_old_export(
     run_copy: RunDirectory, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edge_retina.export import artefact
+    from edge_retina.model.predictor import load_float_model
 
     def refuse(_function: object, *, int8: bool, **settings: bool) -> bytes:
         if int8:  # the float file is written by then
@@ -89,9 +92,10 @@ def test_a_conversion_that_fails_leaves_the_old_export(
     monkeypatch.setattr(artefact, "convert", refuse)
     before = {path: sha256_file(path) for path in run_copy.export_dir.iterdir()}
     listing = sorted(run_copy.root.iterdir())
+    trained = load_float_model(run_copy)
     for out in (run_copy.export_dir, run_copy.root / "fresh"):
         with pytest.raises(ExportError, match="for the test"):
-            artefact.export_run(run_copy, out, config=run_copy.load_config())
+            artefact.export_run(run_copy, out, config=run_copy.load_config(), trained=trained)
     assert {path: sha256_file(path) for path in run_copy.export_dir.iterdir()} == before
     assert sorted(run_copy.root.iterdir()) == listing
 
@@ -108,6 +112,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(
             {"cls_loss": next(losses), "box_loss": 0.125}, gradient_norm=1.0
         )
 
+    use_tiny_backbone(monkeypatch)
     monkeypatch.setattr(trainer.Trainer, "make_step", make_failing_step)
     out = tmp_path / "run"
     result = CliRunner().invoke(

@@ -35,35 +35,46 @@ def calibrate(blurred_pictures: Callable[[int, int], Any]) -> Callable[..., None
 
 
 @pytest.fixture(scope="session")
-def healthy(make_retinanet: Callable[..., Any], calibrate: Callable[..., None]) -> SimpleNamespace:
-    """A model with nothing wrong; a test that changes it puts it back by `restore`."""
+def make_healthy(
+    make_retinanet: Callable[..., Any], calibrate: Callable[..., None]
+) -> Callable[[], SimpleNamespace]:
+    """Make a model with nothing wrong; a test that changes it puts it back by `restore`."""
     from edge_retina.model.deploy import build_deploy_graph
     from edge_retina.quantization.wrapping import build_quantized_model
 
-    float_model, grid = make_retinanet()
-    deploy = build_deploy_graph(float_model)
-    quantized = build_quantized_model(deploy)
-    calibrate(quantized, deploy)
-    weights, ranges = quantized.weights(), quantized.activation_ranges()
+    def make() -> SimpleNamespace:
+        float_model, grid = make_retinanet()
+        deploy = build_deploy_graph(float_model)
+        quantized = build_quantized_model(deploy)
+        calibrate(quantized, deploy)
+        weights, ranges = quantized.weights(), quantized.activation_ranges()
 
-    def restore() -> None:
-        quantized.set_weights(weights)
-        quantized.set_activation_ranges(ranges)
+        def restore() -> None:
+            quantized.set_weights(weights)
+            quantized.set_activation_ranges(ranges)
 
-    return SimpleNamespace(
-        float_model=float_model,
-        grid=grid,
-        deploy=deploy,
-        quantized=quantized,
-        weights=weights,
-        ranges=ranges,
-        restore=restore,
-    )
+        return SimpleNamespace(
+            float_model=float_model,
+            grid=grid,
+            deploy=deploy,
+            quantized=quantized,
+            weights=weights,
+            ranges=ranges,
+            restore=restore,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def healthy(make_healthy: Callable[[], SimpleNamespace]) -> SimpleNamespace:
+    """The model of `make_healthy` with the default backbone."""
+    return make_healthy()
 
 
 @pytest.fixture(scope="session")
 def to_file(
-    healthy: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+    make_grid: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Any]:
     """Convert a quantised model of the anchors of `healthy` and return the file's path."""
     from edge_retina.config import ExportConfig
@@ -72,7 +83,7 @@ def to_file(
 
     def write(quantized: Any, **options: Any) -> Any:
         export = ExportConfig(max_detections=50, candidates=200)
-        function = detection_function(quantized.model, anchors=healthy.grid, export=export)
+        function = detection_function(quantized.model, anchors=make_grid(), export=export)
         path = tmp_path_factory.mktemp("file") / "int8.tflite"
         path.write_bytes(convert(function, int8=True, **options))
         return path

@@ -17,6 +17,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.errors import TrainingError
 from edge_retina.runtime.image import load_image, normalize
 from tests.evaluation.one_class import first
+from tests.training.tiny_backbone import use_tiny_backbone
 
 pytestmark = pytest.mark.tf
 
@@ -24,17 +25,28 @@ LABELS = ("a", "b", "c")
 STEPS = 4
 
 
-@pytest.fixture
-def model(healthy: SimpleNamespace) -> Iterator[SimpleNamespace]:
-    """`healthy`, to be trained."""
-    yield healthy
-    healthy.restore()
-    healthy.quantized.range_rate.assign(0.0)
+@pytest.fixture(scope="module")
+def small(make_healthy: Callable[[], SimpleNamespace]) -> SimpleNamespace:
+    """A model with nothing wrong and few layers, for each training traces them all anew.
+
+    Its pyramid and heads have the depthwise convolutions and the sums that its backbone lacks.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_backbone(patch)
+        return make_healthy()
 
 
 @pytest.fixture
-def config(healthy: SimpleNamespace) -> Config:
-    shapes = [[list(shape) for shape in level] for level in healthy.grid.shapes]
+def model(small: SimpleNamespace) -> Iterator[SimpleNamespace]:
+    """`small`, to be trained."""
+    yield small
+    small.restore()
+    small.quantized.range_rate.assign(0.0)
+
+
+@pytest.fixture
+def config(small: SimpleNamespace) -> Config:
+    shapes = [[list(shape) for shape in level] for level in small.grid.shapes]
     return load_config(
         overrides=[
             "model.image_size=64",
@@ -52,7 +64,7 @@ def config(healthy: SimpleNamespace) -> Config:
 
 @pytest.fixture
 def examples(
-    healthy: SimpleNamespace,
+    small: SimpleNamespace,
     config: Config,
     tmp_path: Path,
     blurred_pictures: Callable[[int, int], Any],
@@ -61,7 +73,7 @@ def examples(
     from edge_retina.model.predictor import KerasPredictor
 
     teacher = KerasPredictor(
-        healthy.float_model, anchors=healthy.grid, labels=LABELS, export=config.export
+        small.float_model, anchors=small.grid, labels=LABELS, export=config.export
     )
     made = []
     for number, picture in enumerate(blurred_pictures(4, 5)):

@@ -12,13 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from edge_retina.cli.main import main
 from edge_retina.datasets.generated import generate_dataset
 from edge_retina.errors import ConfigError
 from edge_retina.files import write_text
+from tests.training.tiny_backbone import use_tiny_backbone
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
 
@@ -68,8 +72,18 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(directory: Path) -> Path:
     """The RUN of one process."""
-    train(directory, "alone").check(0)
+    result = train_here(directory, "alone")
+    assert result.exit_code == 0, result.output
     return directory / "alone"
+
+
+def train_here(directory: Path, run: str, *options: str, tf_config: str = "") -> Result:
+    """Train in this process, which has imported TensorFlow already."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_backbone(patch)
+        patch.setenv("TF_CONFIG", tf_config)
+        arguments = ["train", str(directory / "config.toml"), "--out", str(directory / run)]
+        return CliRunner().invoke(main, [*arguments, *options])
 
 
 class Worker:
@@ -197,7 +211,9 @@ def test_two_workers_train_like_one_process_though_one_is_killed(
     assert_same_training(directory / "cluster", alone)
 
     # The checkpoint of a cluster is good for a single process too.
-    assert "going on from step" in train(directory, "moved").check(0)
+    moved = train_here(directory, "moved")
+    assert moved.exit_code == 0, moved.output
+    assert "going on from step" in moved.stderr
     assert_same_training(directory / "moved", alone)
 
 
@@ -215,20 +231,24 @@ def test_workers_with_different_settings_are_told(directory: Path, stopping: lis
     assert not (directory / "different" / "float").exists()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(directory: Path) -> None:
-    said = train(
-        directory, "odd", "--set", "train.batch_size=3", *MIRRORED, before=("--replicas", "2")
-    )
+def test_a_batch_that_cannot_be_shared_is_refused(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = SimpleNamespace(num_replicas_in_sync=2)  # nothing else of it is asked for
+    monkeypatch.setattr("edge_retina.training.distribution._strategy", lambda *_: two)
+    result = train_here(directory, "odd", "--set", "train.batch_size=3", *MIRRORED)
+    assert result.exit_code == 1
     assert (
         "train.batch_size is 3, but 2 devices share each batch; set a multiple of 2"
-        in (said.check(1).splitlines()[-1])
+        in result.stderr.splitlines()[-1]
     )
 
 
 def test_a_wrong_tf_config_is_refused_before_the_data_are_read(directory: Path) -> None:
-    said = train(directory, "wrong", tf_config="{").check(1)
-    assert said.splitlines()[-1].startswith("Error: TF_CONFIG: not valid JSON")
-    assert "training images" not in said
+    result = train_here(directory, "wrong", tf_config="{")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: TF_CONFIG: not valid JSON")
+    assert "training images" not in result.stderr
     assert not (directory / "wrong").exists()
 
 

@@ -198,7 +198,8 @@ def test_a_range_test_leaves_the_training_as_it_was(
     found = {}
     for count in (0, 6):
         train = dataclasses.replace(config.train, rate_range_steps=count, steps=4)
-        trainer = trainer_of(config.replace(train=train), dataset, tmp_path / str(count))
+        settings, run = config.replace(train=train), tmp_path / str(count)
+        trainer = trainer_of(settings, dataset, run, validates=False)
         trainer.fit()
         found[count] = everything(trainer)
     assert found[0].keys() == found[6].keys()
@@ -390,10 +391,10 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
 
     teacher = make_teacher(config, dataset, tmp_path / "teacher")
     content = teacher.float_weights.read_bytes()
-    few = dataclasses.replace(config.train, steps=4, eval_every_epochs=10)
+    few = dataclasses.replace(config.train, steps=4)
     alone = trainer_of(config.replace(train=few), dataset, tmp_path / "alone")
     config = config.replace(train=dataclasses.replace(few, teacher=str(teacher.root)))
-    undisturbed = trainer_of(config, dataset, tmp_path / "whole")
+    undisturbed = trainer_of(config, dataset, tmp_path / "whole", validates=False)
     for value, same in zip(undisturbed.model.weights, alone.model.weights, strict=True):
         np.testing.assert_array_equal(value, same, err_msg="a teacher changes the start")
     undisturbed.fit()
@@ -419,8 +420,8 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
     with monkeypatch.context() as patch:
         patch.setattr(module, "Checkpoints", CutShort)
         with pytest.raises(KeyboardInterrupt):
-            trainer_of(config, dataset, tmp_path / "cut").fit()
-    resumed = trainer_of(config, dataset, tmp_path / "cut")
+            trainer_of(config, dataset, tmp_path / "cut", validates=False).fit()
+    resumed = trainer_of(config, dataset, tmp_path / "cut", validates=False)
     resumed.fit()
     assert logged(resumed) == logged(undisturbed)
     expected, found = everything(undisturbed), everything(resumed)
