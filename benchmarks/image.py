@@ -44,7 +44,7 @@ SMOKE = {
     "device": (
         (("--version",), "edge-retina, version"),
         (("inspect", MODEL), "serving_default_image:0"),
-        (("train", "/tmp/none", "--out", "/tmp/run"), 'pip install "edge-retina[train]"'),
+        (("demo", "--out", "/tmp/demo"), 'pip install "edge-retina[train]"'),
     ),
     "train": ((("--version",), "edge-retina, version"), (DEMO, "int8")),
 }
