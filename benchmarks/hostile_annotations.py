@@ -18,6 +18,7 @@ import dataclasses
 import json
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -378,9 +379,9 @@ def _measure(command: str, directory: str) -> dict[str, Any]:
         preexec_fn=_limit,
     )
     if done.returncode:
-        answer = (
-            f"ended by signal {-done.returncode}" if done.returncode < 0 else done.stderr[-200:]
-        )
+        answer = done.stderr[-200:] or f"ended by signal {-done.returncode}"
+        if -done.returncode == signal.SIGXCPU:
+            answer = f"over {_LIMIT_SECONDS} s"
         return {"cpu_seconds": None, "peak_mb": None, "answer": answer, "within": False}
     row = json.loads(done.stdout)
     small = row["cpu_seconds"] <= MOST_SECONDS and row["peak_mb"] <= MOST_MEGABYTES

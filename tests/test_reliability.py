@@ -91,7 +91,7 @@ def test_the_tables(reliability: Any, tmp_path: Path) -> None:
     assert "2 SIGKILLs in 1 runs" in text
     assert "After 1 of them" in text
     assert "28 are not measured yet" in text
-    assert "30,000 cases in 1.0 hours." in text
+    assert "30,000 cases in 1.0 hours of processor time, over all versions" in text
     assert "| coco | 30,000 | 1 | 3600 |" in text
     assert "| doctor | 10,000 | 10 | 2 | 70 | 61 | 300 |" in text
     assert "| doctor | 1,234 | 1,000 | 10,000 |" in text

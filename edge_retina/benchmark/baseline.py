@@ -84,7 +84,7 @@ class Baseline:
             return cls.from_document(path, load_json(path))
         except OSError as error:
             raise BenchmarkError(f"--baseline {path}: can't be read ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             raise BenchmarkError(
                 f"--baseline {path}: not a result of 'edge-retina benchmark --json FILE'"
             ) from None

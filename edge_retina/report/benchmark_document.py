@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -48,6 +48,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
 
 
 _EXPECTED = "expected the document that benchmark --json writes"
+_LARGEST = 1e21  # of any number in it: beyond what a chart can show
 
 
 def _check(document: Any, path: Path) -> None:
@@ -74,9 +75,35 @@ def _check(document: Any, path: Path) -> None:
             missing = [key for key in needed if key not in item]
             if missing:
                 raise BenchmarkError(f"{path}: {name}[{number}] has no {', '.join(missing)}")
+    _check_values(document, path)
     rest = {name: value for name, value in document.items() if name not in _DOCUMENT}
     reader.check_present(BenchmarkReport, rest)
     reader.check_present(Environment, document["environment"], prefix="environment.")
+
+
+def _check_values(document: dict[str, Any], path: Path) -> None:
+    """Refuse what fits its type and can't be shown all the same."""
+    for number, item in enumerate(document["results"]):
+        texts = item.get("warnings", [])
+        if len(item.get("warning_codes", texts)) != len(texts):
+            raise BenchmarkError(
+                f"{path}: results[{number}] has not as many warning_codes as warnings; {_EXPECTED}"
+            )
+    data = document.get("data") or {}
+    if not isinstance(data, dict) or not isinstance(data.get("path", ""), str):
+        raise BenchmarkError(f"{path}: 'data' is {data!r}, not an object with a path; {_EXPECTED}")
+    for value in _numbers(document):
+        if not abs(value) < _LARGEST:
+            raise BenchmarkError(f"{path}: {value!r:.50} is no measurement; {_EXPECTED}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield all numbers in a tree, whose depth `load_json` has bounded."""
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, (int, float)):
+        yield value
 
 
 def result_key(item: Result) -> ResultKey:

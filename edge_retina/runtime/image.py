@@ -26,6 +26,7 @@ STD = 128.0
 _FREE_PIXELS = 40_000_000
 _MOST_PIXELS_PER_BYTE = 200
 _MOST_SCANNED_PIXELS = 12 * MAX_IMAGE_PIXELS  # encoders write about ten scans, and small pictures
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # ITU-T T.81, table B.1: SOI and EOI
 
 
@@ -49,6 +50,8 @@ def decode_image(data: bytes, *, name: str) -> np.ndarray:
         raise DatasetError(f"{name}: file is empty; expected a picture")
     if data[:2] == _JPEG_START and jpeg_is_cut_off(data):
         raise DatasetError(f"{name}: JPEG is cut off (no end marker); copy the file again")
+    if _png_chunk_beyond(data):
+        raise DatasetError(f"{name}: PNG is cut off or damaged; copy the file again")
     refuse_bomb(data, name)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -97,6 +100,26 @@ def jpeg_is_cut_off(data: bytes) -> bool:
     cameras append data after it, hence anywhere in the second half of the file.
     """
     return data.rfind(_JPEG_END) < len(data) // 2
+
+
+def _png_chunk_beyond(data: bytes) -> bool:
+    """Whether a chunk of a PNG is said to be longer than the whole file.
+
+    OpenCV asks for the memory of a chunk before it reads it, up to 2 GB.
+
+    Source: PNG, third edition, 5.3: length (4 bytes), type (4), data, checksum (4).
+    """
+    at = len(_PNG_START)
+    if data[:at] != _PNG_START:
+        return False
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length > len(data):
+            return True
+        if data[at + 4 : at + 8] == b"IEND":
+            break
+        at += length + 12
+    return False
 
 
 def stretch(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ UNNAMED = "???"  # a class number that has no class, as the label maps of COCO d
 _PLACEHOLDERS = frozenset({"", "-", "n/a", UNNAMED})
 _BACKGROUND = _PLACEHOLDERS | {"background", "__background__"}
 _INSIDE = ("metadata.json", "temp_meta.txt")  # Ultralytics' names for its metadata, new and old
-_NUMBERED = re.compile(r"(\d+)[\s:]+(\S.*)")
-_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
-_FIELD = re.compile(r"(\w+)\s*:\s*(?:\"([^\"]*)\"|'([^']*)'|(\d+))")
+_NUMBERED = re.compile(r"(\d{1,9})[\s:]+(\S.*)")  # more digits are part of a name
+_ITEM = re.compile(r"item\s*\{")
+# From the start of a word only: a word of 70,000 letters is gone through once
+_FIELD = re.compile(r"(?<!\w)(\w+)\s*:\s*(?:\"([^\"]*)\"|'([^']*)'|(\d+))")
 _MOST_CLASSES = 100_000
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
@@ -159,14 +160,23 @@ def _lines(text: str, where: str) -> tuple[str, ...]:
     return tuple(line or UNNAMED for line in lines)
 
 
+def _items(text: str) -> Iterator[str]:
+    """Yield what is between the braces of each item, or up to the first closing one within."""
+    at = 0
+    while (found := _ITEM.search(text, at)) and (end := text.find("}", found.end())) >= 0:
+        yield text[found.end() : end]
+        at = end
+
+
 def _label_map(text: str, where: str) -> tuple[str, ...]:
     names = {}
-    for item in _ITEM.findall(text):
+    for item in _items(text):
         fields = {field[0]: "".join(field[1:]) for field in _FIELD.findall(item)}
-        if "id" not in fields or not fields["id"].isdecimal():
+        number = fields.get("id", "")
+        if not number.isdecimal() or len(number) > 9:
             raise ModelError(f"{where}: an item without a number 'id'; expected a label map")
         # Numbers in label maps begin with 1, the background's being 0
-        names[int(fields["id"]) - 1] = fields.get("display_name") or fields.get("name", UNNAMED)
+        names[int(number) - 1] = fields.get("display_name") or fields.get("name", UNNAMED)
     names.pop(-1, None)
     return _by_number(names, where)
 

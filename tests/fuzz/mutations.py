@@ -171,7 +171,9 @@ def _many(data: bytes, random: Random, others: Sequence[bytes]) -> bytes:
     if not lines:
         return data
     place = random.randrange(len(lines))
-    return b"".join(lines[:place] + lines[place : place + 1] * 3000 + lines[place + 1 :])
+    # No more than `mutate` keeps: a file of one line, 3,000 times, would be a gigabyte
+    times = min(3000, MOST_BYTES // len(lines[place]) + 1)
+    return b"".join(lines[:place] + lines[place : place + 1] * times + lines[place + 1 :])
 
 
 def _recode(data: bytes, random: Random, _: Sequence[bytes]) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz.engine import Finding
-from tests.fuzz.mutations import MOST_BYTES, mutate
+from tests.fuzz.mutations import MOST_BYTES, _many, mutate
 from tests.fuzz.run import keep
 from tests.fuzz.target import CORPUS, Target, original_name
 from tests.fuzz.targets.table import TARGETS
@@ -132,6 +133,16 @@ def test_the_files_of_findings_are_those_of_their_cases(
     paths = keep(target, 7, [Finding(number, "") for number in (4, 5, 6)])
     assert [path.read_bytes() for path in paths] == expected
     assert all(original_name(path) == "b.txt" for path in paths)
+
+
+def test_a_mutation_of_a_large_file_needs_little_memory() -> None:
+    data = b'{"a": [' + b"1, " * (MOST_BYTES // 3 - 10) + b"1]}"
+    tracemalloc.start()
+    repeated = _many(data, Random(0), [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert repeated[:MOST_BYTES] == (data * 3)[:MOST_BYTES]
+    assert peak < 10 * MOST_BYTES  # it was 3,000 times the file
 
 
 def test_names_of_found_files() -> None:

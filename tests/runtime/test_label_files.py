@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,7 @@ item {
         ("data.yaml", "names: {0: person, 2: car}\n", ("person", "???", "car")),
         ("data.yaml", "names: [person, car]\ntask: detect\n", ("person", "car")),
         ("map.pbtxt", LABEL_MAP, ("person", "???", "car")),
+        ("labels.txt", f"0 a\n{'1' * 5000} b\n", ("0 a", f"{'1' * 5000} b")),
     ],
 )
 def test_kinds_of_files(tmp_path: Path, name: str, text: str, expected: tuple[str, ...]) -> None:
@@ -48,6 +50,7 @@ def test_kinds_of_files(tmp_path: Path, name: str, text: str, expected: tuple[st
         ("data.yaml", "names: [a]\ntask: pose\n", "a model for the task 'pose'; only 'detect'"),
         ("map.pbtxt", "item { name: 'a' }", "an item without a number 'id'"),
         ("map.pbtxt", "", "no class names in it"),
+        ("map.pbtxt", f"item {{ id: {'1' * 5000} name: 'a' }}", "an item without a number 'id'"),
     ],
 )
 def test_files_without_names(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -57,6 +60,27 @@ def test_files_without_names(tmp_path: Path, name: str, text: str, message: str)
         load_labels(str(path))
     assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["item { id: " + "a" * 300_000 + " }", "item {" * 100_000, "item { a: " * 50_000],
+    ids=["word", "items", "fields"],
+)
+def test_label_maps_that_never_end_take_no_time(tmp_path: Path, text: str) -> None:
+    """Gone through once they take milliseconds; it was minutes, the square of their length."""
+    path = tmp_path / "map.pbtxt"
+    path.write_text(text)
+    began = time.process_time()
+    with pytest.raises(ModelError):
+        load_labels(str(path))
+    assert time.process_time() - began < 2
+
+
+def test_items_end_at_the_first_brace(tmp_path: Path) -> None:
+    path = tmp_path / "map.pbtxt"
+    path.write_text("item { id: 1 name: 'a' points { x: 7 } } x item{ name:'b' id:2 } item { id: 3")
+    assert load_labels(str(path)).names == ("a", "b")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

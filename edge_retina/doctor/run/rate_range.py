@@ -43,7 +43,7 @@ def read_rate_range(path: Path) -> RateRange | None:
     try:
         tree = load_json(path)
         rates, losses = (tuple(map(float, tree[key])) for key in ("learning_rates", "losses"))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise RunError(
             f"{path}: expected lists of learning_rates and losses; delete it, or train again with "
             "train.rate_range_steps"
