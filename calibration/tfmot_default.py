@@ -12,7 +12,7 @@ from edge_retina.datasets.schema import Example
 from edge_retina.model.deploy import build_deploy_graph, join_levels
 from edge_retina.model.keras import keras
 from edge_retina.progress import show_progress
-from edge_retina.quantization.qat import LOW_RATE, make_qat_loop
+from edge_retina.quantization.qat import make_qat_loop
 from edge_retina.training.metrics_log import MetricsLog
 
 _Scheme = tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme
@@ -48,7 +48,6 @@ def quantize_with_tfmot(
             join_levels(build_deploy_graph(trained)),
             model.trainable_variables,
             config=config,
-            learning_rate=config.quantize.learning_rate or LOW_RATE,
             grid=grid,
             train=train,
             steps=steps,

@@ -32,11 +32,7 @@ log = logging.getLogger(__name__)
 # How fast ranges follow the batches while they may: a memory of about a hundred steps.
 _RANGE_RATE = 0.01
 _FEW = 64  # training images that stand in for a validation split
-_REMEDY = "set a lower quantize.learning_rate"
-# Learning rates: where PTQ loses more than a share of the float model's mAP, the higher one wins
-# back more; a model that has lost nothing is better left near where it is. Both were measured:
-# benchmarks/results/quantization_cases.md.
-HIGH_RATE, LOW_RATE, _MUCH_LOST = 0.0002, 0.00005, 0.02
+_REMEDY = "lower quantize.learning_rate"
 
 
 def train_quantized(
@@ -77,27 +73,19 @@ def train_quantized(
     settings = config.quantize
     student = join_levels(quantized.model)
     measured = val or with_objects(train, _FEW)
-    compares = bool(settings.evaluations and measured)
-
-    def validation_of(model: keras.Model) -> Validation:
-        return Validation(model, measured, labels=labels, anchors=grid, export=config.export)
-
-    validation = validation_of(student) if compares else None
+    validation = (
+        Validation(student, measured, labels=labels, anchors=grid, export=config.export)
+        if settings.evaluations and measured
+        else None
+    )
     images = f"{len(measured)} {'validation' if val else 'training'} images"
     with closing(MetricsLog(metrics_file)) as metrics, show_progress("qat", steps) as progress:
         states = TrainedStates(quantized, validation, metrics, measured_on=images)
-        rate = settings.learning_rate
-        if not rate:
-            rate = choose_rate(
-                states.calibrated_score,
-                reference=validation_of(teacher).measure(0, None)[0].mAP if compares else None,
-            )
         loop = make_qat_loop(
             student,
             teacher,
             list(quantized.variables().values()),
             config=config,
-            learning_rate=rate,
             grid=grid,
             train=train,
             steps=steps,
@@ -115,23 +103,6 @@ def train_quantized(
     return choice
 
 
-def choose_rate(calibrated: float | None, *, reference: float | None) -> float:
-    """Return the learning rate for what calibration alone has lost, and log it.
-
-    Args:
-        calibrated: mAP of the calibrated model; None if it was not measured.
-        reference: mAP of the float model on the same images.
-    """
-    if calibrated is None or not reference:
-        return LOW_RATE
-    lost = 1 - calibrated / reference
-    rate = HIGH_RATE if lost > _MUCH_LOST else LOW_RATE
-    log.info(
-        "qat: learning rate %g: PTQ has mAP %.4f, the float model %.4f", rate, calibrated, reference
-    )
-    return rate
-
-
 def with_objects(examples: Sequence[Example], count: int) -> list[Example]:
     """Return up to `count` examples, at even distances, that have an object to be found."""
     found = [example for example in examples if not example.ignored.all()]
@@ -145,7 +116,6 @@ def make_qat_loop(
     variables: Sequence[tf.Variable],
     *,
     config: Config,
-    learning_rate: float,
     grid: AnchorGrid,
     train: Sequence[Example],
     steps: int,
@@ -159,8 +129,7 @@ def make_qat_loop(
         student: outputs cls_logits (B, A, K) and box_deltas (B, A, 4).
         teacher: the float model with the same outputs, for distillation.
         variables: kernels and biases of the student.
-        config: of the run; `quantize` has the weight of the distillation.
-        learning_rate: peak.
+        config: of the run; `quantize` has the learning rate and the weight of the distillation.
         grid: the anchors.
         train: gives the batches.
         steps: of training.
@@ -180,7 +149,7 @@ def make_qat_loop(
     optimizing = dataclasses.replace(
         config.train,
         optimizer="adamw",
-        learning_rate=learning_rate,
+        learning_rate=settings.learning_rate,
         weight_decay=0.0,
     )
     return TrainingLoop(
@@ -199,7 +168,7 @@ def make_qat_loop(
             )
         ),
         schedule=Schedule(
-            peak=learning_rate,
+            peak=settings.learning_rate,
             total_steps=steps,
             warmup_steps=settings.warmup_steps,
             final_fraction=config.train.final_learning_rate,

@@ -72,11 +72,6 @@ class TrainedStates:
         self._start = self._measure(0)
         self._selection = StateSelection(start=self._start)
 
-    @property
-    def calibrated_score(self) -> float | None:
-        """The calibrated state's mAP; None if nothing is measured."""
-        return None if self._start is None else self._start.mAP
-
     def offer(self, step: int) -> None:
         """Take the present state into account."""
         state = self._measure(step)
