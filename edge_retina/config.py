@@ -445,7 +445,7 @@ class QuantizeConfig:
     correct_bias: bool = option(True, "subtract the mean error of rounded weights from the biases")
     epochs: int = option(8, "of QAT", low=1)
     steps: int = option(0, "if above 0: this many steps, whatever `epochs` says", low=0)
-    learning_rate: float = option(0.00005, "peak", low=0, high=10)
+    learning_rate: float = option(0.0002, "peak", low=0, high=10)
     warmup_steps: int = option(20, "steps of rising learning rate", low=0)
     freeze_ranges_at: float = option(
         0.0,
