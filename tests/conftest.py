@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,19 @@ def shared_data() -> Path:
 def _no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a developer's own EDGE_RETINA_DEBUG out of tests of error messages."""
     monkeypatch.delenv("EDGE_RETINA_DEBUG", raising=False)
+
+
+@pytest.fixture
+def add_device_kind(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Add a kind of device for one test."""
+    from edge_retina.benchmark.runner import RUNNERS
+
+    def add(name: str, kind: Any) -> None:
+        for command in ("benchmark", "design"):  # their help names the kinds at their import
+            importlib.import_module(f"edge_retina.cli.{command}")
+        monkeypatch.setitem(RUNNERS, name, kind)
+
+    return add
 
 
 @pytest.fixture(scope="session")

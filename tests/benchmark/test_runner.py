@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from edge_retina.benchmark.device_options import DeviceOptions
 from edge_retina.benchmark.environment import Environment
 from edge_retina.benchmark.local import LocalRunner
 from edge_retina.benchmark.run import run_benchmark
-from edge_retina.benchmark.runner import RUNNERS, DeviceKind, Runner, open_runner
+from edge_retina.benchmark.runner import DeviceKind, Runner, open_runner
 from edge_retina.benchmark.task import DetectionTask, TeamTask, WorkerResult, WorkerTask
 from edge_retina.cli.main import main
 from edge_retina.errors import BenchmarkError
@@ -87,7 +87,7 @@ def models(tmp_path: Path) -> list[Path]:
 
 
 def test_a_new_device_is_one_line_in_the_table(
-    models: list[Path], monkeypatch: pytest.MonkeyPatch
+    models: list[Path], add_device_kind: Callable[[str, DeviceKind], None]
 ) -> None:
     phones: list[Phone] = []
 
@@ -95,7 +95,7 @@ def test_a_new_device_is_one_line_in_the_table(
         phones.append(Phone(address))
         return phones[0]
 
-    monkeypatch.setitem(RUNNERS, "phone", DeviceKind("phone:SERIAL", open_phone))
+    add_device_kind("phone", DeviceKind("phone:SERIAL", open_phone))
     arguments = [*map(str, models), "--device", "phone:a7", "--rounds", "2", "--runs", "3"]
     result = CliRunner().invoke(main, ["benchmark", *arguments, "--json", "-"])
     assert result.exit_code == 0, result.output
@@ -115,11 +115,9 @@ def test_a_new_device_is_one_line_in_the_table(
 
 
 def test_a_model_that_the_device_cannot_run_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, add_device_kind: Callable[[str, DeviceKind], None]
 ) -> None:
-    monkeypatch.setitem(
-        RUNNERS, "phone", DeviceKind("phone:SERIAL", lambda serial, _: Phone(serial))
-    )
+    add_device_kind("phone", DeviceKind("phone:SERIAL", lambda serial, _: Phone(serial)))
     run = tmp_path / "run"
     (run / "float").mkdir(parents=True)
     (run / "config.toml").write_text("")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from edge_retina.benchmark.backends import XNNPACK
 from edge_retina.benchmark.environment import read_environment
-from edge_retina.benchmark.runner import RUNNERS, DeviceKind
+from edge_retina.benchmark.runner import DeviceKind
 from edge_retina.cli.main import main
 from edge_retina.config import load_config
 from edge_retina.datasets.generated import generate_dataset
@@ -33,10 +33,10 @@ def design(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture
-def board(make_board: Any, monkeypatch: pytest.MonkeyPatch, no_conversion: None) -> None:
-    # The help names the kinds of devices when the command is imported, and so without this one.
-    importlib.import_module("edge_retina.cli.design")
-    monkeypatch.setitem(RUNNERS, "board", DeviceKind("board", lambda *_: make_board()))
+def board(
+    make_board: Any, add_device_kind: Callable[[str, DeviceKind], None], no_conversion: None
+) -> None:
+    add_device_kind("board", DeviceKind("board", lambda *_: make_board()))
 
 
 @pytest.mark.tf
