@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import click
@@ -31,6 +32,8 @@ def command(
 
     Example: edge-retina demo --out runs/demo
     """
+    # First, because without TensorFlow nothing should be drawn
+    importlib.import_module("edge_retina.model.keras")
     from edge_retina.workflow.demo import demo_config
     from edge_retina.workflow.measuring import load_results
     from edge_retina.workflow.stages import run_all

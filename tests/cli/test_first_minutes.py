@@ -181,3 +181,18 @@ def test_new_without_data_writes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "none: no such file or directory" in result.stderr
     assert not (tmp_path / "c.toml").exists()
+
+
+def test_the_demo_draws_nothing_where_it_cannot_train(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = None\n"
+        "from edge_retina.cli.main import main\n"
+        f"main(['demo', '--out', {str(tmp_path / 'demo')!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        'Error: this command needs the training extra: pip install "edge-retina[train]"\n'
+    )
+    assert list(tmp_path.iterdir()) == []
