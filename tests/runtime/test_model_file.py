@@ -176,4 +176,8 @@ def test_an_archive_with_an_absurd_size_does_no_harm(model: Path, field: int) ->
     entry = content.rindex(b"PK\x01\x02")
     content[entry + field : entry + field + 4] = b"\xff" * 4
     model.write_bytes(content)
-    assert read_labels(model) == ("disc", "square")
+    try:
+        found = " ".join(read_labels(model) or ())
+    except ModelError as error:  # Python 3.13 sees that the sizes can't be
+        found = str(error)
+    assert found == "disc square" or found.endswith("; copy or export the model again")
