@@ -1,7 +1,8 @@
 """Do wheel and sdist install and pass the device tests, on every Python that is supported?
 
     make release-tools
-    PYTHONPATH=. .venv-release/bin/python benchmarks/installs.py --json benchmarks/results/installs.json
+    export PYTHONPATH=.
+    .venv-release/bin/python benchmarks/installs.py --json benchmarks/results/installs.json
 
 Wheel and sdist are built with the hash-pinned tools of requirements/release.txt, and their contents
 are compared with the checkout. Then each Python resolves and installs them in fresh environments,
