@@ -15,6 +15,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.cli.main import main
 from edge_retina.coco_names import COCO_CLASSES
 from edge_retina.datasets.generated import SHAPES, generate_dataset
+from edge_retina.errors import TrainingError
 from edge_retina.run_directory import RunDirectory
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
@@ -200,8 +201,11 @@ def test_anchors_are_those_of_the_published_configs(
     np.testing.assert_array_equal(places[:, 0, 0], [0, 64, 128])
 
 
-def test_an_imported_detector_goes_the_whole_way(tmp_path: Path) -> None:
+def test_an_imported_detector_goes_the_whole_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Evaluated, quantised, exported; and the start of a training that keeps its wiring."""
+    from edge_retina.training.trainer import Trainer
     from tests.imports.od_network import OdNetwork
 
     data, run = tmp_path / "data", tmp_path / "run"
@@ -227,9 +231,15 @@ def test_an_imported_detector_goes_the_whole_way(tmp_path: Path) -> None:
     tuned = json.loads((tmp_path / "tuned" / "results" / "init.json").read_text())
     assert tuned["variables"]["taken"] == tuned["variables"]["all"]
     assert tuned["classes"]["new"] == []
+
+    # What another wiring takes is known before the first step, which need not be traced.
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(Trainer, "make_loop", stop)
     own = ("train", data, "--init", run, "--out", tmp_path / "own", "--set", "train.steps=2")
     result = CliRunner().invoke(main, list(map(str, (*own, "--set", "model.image_size=128"))))
-    assert result.exit_code == 0, result.output
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "Error: enough")
     left = json.loads((tmp_path / "own" / "results" / "init.json").read_text())
     assert "model.wiring is another one in it" in left["new_layers"]
 
