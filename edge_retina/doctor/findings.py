@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_retina.doctor.help_page import examples, help_of
+from edge_retina.doctor.help_page import Explained
 
 Severity = Literal["error", "warning", "note"]
 # error: it stops training or spoils it. warning: it costs accuracy, or a number that will be
@@ -32,7 +32,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Explained):
     """One kind of thing that was found.
 
     Attributes:
@@ -52,16 +52,6 @@ class Finding:
     cases: tuple[Case, ...]
     why: str
     remedy: str
-
-    @property
-    def help(self) -> str:
-        """The place in docs/ that explains it."""
-        return help_of(self.code)
-
-    @property
-    def example(self) -> str:
-        """What it looks like, with code in backticks; empty if there is none of this code."""
-        return examples().get(self.code, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""

@@ -42,3 +42,23 @@ def help_link(links_from: Path | None) -> str:
 def examples() -> dict[str, str]:
     """Return an example by the code of each finding and cause; code in it is in backticks."""
     return tomllib.loads((files(__package__) / "examples.toml").read_text(encoding="utf-8"))
+
+
+class Explained:
+    """What has a code, and so an example and a heading on the page.
+
+    Attributes:
+        code: a name in lower case, with hyphens.
+    """
+
+    code: str
+
+    @property
+    def help(self) -> str:
+        """The place in docs/ that explains it."""
+        return help_of(self.code)
+
+    @property
+    def example(self) -> str:
+        """What it looks like, with code in backticks; empty if there is none of this code."""
+        return examples().get(self.code, "")

@@ -16,10 +16,6 @@ class SaveTimer:
         """Take the interval in seconds; 0 for no saves by the clock."""
         self._interval_s = interval_s
         self._save_s = 0.0
-        self.restart()
-
-    def restart(self) -> None:
-        """Count from now, e.g. because a state was saved or a training begins."""
         self._since = self._last_step = time.monotonic()
         self._longest_step_s = 0.0
 
@@ -34,7 +30,7 @@ class SaveTimer:
 
     def after_save(self, began: float) -> None:
         """Note that a save that began at a `time.monotonic()` has ended."""
-        ended = time.monotonic()
-        self._save_s = ended - began
-        self.restart()
+        self._last_step = time.monotonic()
+        self._save_s = self._last_step - began
         self._since = began  # the state is from then
+        self._longest_step_s = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_retina.doctor.help_page import examples, help_of
+from edge_retina.doctor.help_page import Explained
 from edge_retina.doctor.run.evidence import RunEvidence
 
 # In this order the causes of a result act: a later one can look worse than it is because of an
@@ -30,7 +30,7 @@ class Mend:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class Suspicion(Explained):
     """A cause that the evidence points to.
 
     Attributes:
@@ -48,16 +48,6 @@ class Suspicion:
     evidence: tuple[str, ...]
     cost: float
     mend: Mend
-
-    @property
-    def help(self) -> str:
-        """The place in docs/ that explains it."""
-        return help_of(self.code)
-
-    @property
-    def example(self) -> str:
-        """What it looks like, with code in backticks; empty if there is none of this code."""
-        return examples().get(self.code, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
