@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.boxes.iou import area, overlapping_pairs
-from edge_retina.datasets.annotation import ImageAnnotation
+from edge_retina.datasets.annotation_table import AnnotationTable
 from edge_retina.datasets.image_header import ImageHeader
 from edge_retina.doctor.findings import SHOWN_CASES, Case, relative_name
 
@@ -44,7 +44,7 @@ class ObjectTable:
         difficult: (N,) bool.
     """
 
-    images: tuple[ImageAnnotation, ...]
+    images: AnnotationTable
     root: Path
     labels: tuple[str, ...]
     image: np.ndarray
@@ -145,7 +145,7 @@ def groups_of(keys: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.nd
 
 
 def build_object_table(
-    images: Sequence[ImageAnnotation],
+    images: AnnotationTable,
     headers: Mapping[Path, ImageHeader],
     labels: tuple[str, ...],
     root: Path,
@@ -158,33 +158,38 @@ def build_object_table(
         labels: class names.
         root: of the data set.
     """
+    columns, rows = images.columns, images.rows
     index = {label: number for number, label in enumerate(labels)}
-    counts = np.array([len(image.objects) for image in images], np.int64)
+    known = np.array([index.get(label, UNKNOWN_CLASS) for label in columns.labels], np.int64)
+    counts = images.counts()
     image = np.repeat(np.arange(len(images)), counts)
-    objects = [item for annotation in images for item in annotation.objects]
-    frames = np.array([_frame_hw(item, headers.get(item.path)) for item in images], np.float64)
-    normalized = np.array([item.normalized for item in images], bool)[image]
-    frame_hw = frames.reshape(-1, 2)[image]
-    stated = np.array([item.yxyx for item in objects], np.float64).reshape(-1, 4)
+    objects = columns.objects(rows)
+    frames = [
+        _frame_hw(columns.stated_hw(row), headers.get(Path(columns.paths[row])))
+        for row in rows.tolist()
+    ]
+    normalized = columns.normalized[rows][image]
+    frame_hw = np.array(frames, np.float64).reshape(-1, 2)[image]
+    stated = columns.yxyx[objects]
     scale = np.where(normalized[:, None], np.tile(frame_hw, 2), 1.0)
     return ObjectTable(
-        images=tuple(images),
+        images=images,
         root=root,
         labels=labels,
         image=image,
-        number=np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.int64)]),
+        number=objects - columns.borders[rows][image],
         stated=stated,
         boxes_px=stated * scale,
         frame_hw=frame_hw,
         normalized=normalized,
-        classes=np.array([index.get(item.label, UNKNOWN_CLASS) for item in objects], np.int64),
-        crowd=np.array([item.crowd for item in objects], bool),
-        difficult=np.array([item.difficult for item in objects], bool),
+        classes=known[columns.label[objects]],
+        crowd=columns.crowd[objects],
+        difficult=columns.difficult[objects],
     )
 
 
-def _frame_hw(annotation: ImageAnnotation, header: ImageHeader | None) -> tuple[float, float]:
+def _frame_hw(stated: tuple[int, int] | None, header: ImageHeader | None) -> tuple[float, float]:
     """Return (height, width) of the picture that the boxes were drawn on, as the loader does."""
     if header is None:
-        return annotation.size_hw or (np.nan, np.nan)
-    return header.raw_hw if annotation.size_hw == header.raw_hw else header.image_hw
+        return stated or (np.nan, np.nan)
+    return header.raw_hw if stated == header.raw_hw else header.image_hw

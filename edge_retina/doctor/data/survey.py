@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from edge_retina.config import Config
-from edge_retina.datasets.annotation import ImageAnnotation
+from edge_retina.datasets.annotation_table import AnnotationTable
+from edge_retina.datasets.example_table import ExampleTable, each_once
 from edge_retina.datasets.loading import check_source, read_source
 from edge_retina.datasets.problems import Problem, Problems
 from edge_retina.datasets.schema import Example
@@ -40,19 +44,21 @@ class Survey:
     layout: str
     labels: tuple[str, ...]
     class_ids: tuple[int, ...]
-    annotations: dict[str, list[ImageAnnotation]]
+    annotations: dict[str, AnnotationTable]
     unread: tuple[Problem, ...]
     notes: tuple[Problem, ...]
-    examples: dict[str, tuple[Example, ...]]
+    examples: dict[str, ExampleTable]
     skipped: int
     pictures: dict[Path, PictureFile]
     config: Config
 
     @cached_property
-    def images(self) -> tuple[ImageAnnotation, ...]:
+    def images(self) -> AnnotationTable:
         """Every annotation once, though splits may overlap (train and trainval)."""
-        unique = {id(item): item for items in self.annotations.values() for item in items}
-        return tuple(unique.values())
+        tables = list(self.annotations.values())
+        rows = np.concatenate([table.rows for table in tables])
+        _, first = np.unique(rows, return_index=True)
+        return AnnotationTable(tables[0].columns, rows[np.sort(first)])
 
     @cached_property
     def objects(self) -> ObjectTable:
@@ -61,19 +67,18 @@ class Survey:
         return build_object_table(self.images, headers, self.labels, self.root)
 
     @cached_property
-    def usable(self) -> tuple[Example, ...]:
+    def usable(self) -> Sequence[Example]:
         """Every example once."""
-        unique = {item.image_id: item for items in self.examples.values() for item in items}
-        return tuple(unique.values())
+        return each_once(self.examples.values())
 
     @property
-    def training(self) -> tuple[Example, ...]:
+    def training(self) -> Sequence[Example]:
         """The examples that are trained on; all, where there is no training split."""
         split = self.examples.get(self.config.data.train_split) or self.usable
         return draw_subset(split, self.config.data.train_images, seed=self.config.seed)
 
     @property
-    def measured_splits(self) -> dict[str, tuple[Example, ...]]:
+    def measured_splits(self) -> dict[str, Sequence[Example]]:
         """The splits that a run uses: for training, choosing and testing; empty ones left out."""
         data = self.config.data
         names = (data.train_split, data.val_split, data.test_split)
@@ -98,18 +103,19 @@ def survey(path: Path | str, config: Config) -> Survey:
     source = read_source(path, problems, thorough=True)
     unread = tuple(problems.found)
     examples = check_source(source, problems, seed=config.seed)
-    annotated = source.annotated
-    paths = (item.path for items in annotated.splits.values() for item in items)
+    paths = (
+        source.columns.paths[row] for table in source.splits.values() for row in table.rows.tolist()
+    )
     return Survey(
         root=source.root,
         layout=source.layout,
-        labels=annotated.labels,
-        class_ids=annotated.class_ids,
-        annotations=annotated.splits,
+        labels=source.labels,
+        class_ids=source.class_ids,
+        annotations=source.splits,
         unread=unread,
         notes=tuple(problems.notes),
         examples=examples,
         skipped=len(problems.found),
-        pictures=look_at_pictures(paths, source.root),
+        pictures=look_at_pictures(map(Path, paths), source.root),
         config=config,
     )

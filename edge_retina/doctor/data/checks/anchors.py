@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +185,7 @@ def check_anchors(study: AnchorStudy) -> list[Finding]:
     return findings
 
 
-def _worst(examples: tuple[Example, ...], iou: np.ndarray) -> tuple[WorstObject, ...]:
+def _worst(examples: Sequence[Example], iou: np.ndarray) -> tuple[WorstObject, ...]:
     """Return the objects with the lowest of `iou` (N,), ignored ones left out, the worst first."""
     places = [
         (example, int(index)) for example in examples for index in np.flatnonzero(~example.ignored)
