@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_retina.datasets.columns import as_array, parts_of
 from edge_retina.datasets.schema import Example
-from edge_retina.datasets.text_column import TextColumn, TextColumnBuilder
+from edge_retina.datasets.text_column import TextColumn, TextColumnBuilder, hashes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,11 @@ class ExampleTable(Sequence[Example]):
         if not isinstance(other, (tuple, list)):
             return NotImplemented
         return (*other, *self)
+
+    def __mul__(self, count: int) -> ExampleTable:
+        return self.take(np.tile(self.rows, count))
+
+    __rmul__ = __mul__
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (ExampleTable, tuple, list)):
@@ -211,11 +216,6 @@ def each_once(splits: Iterable[Sequence[Example]]) -> Sequence[Example]:
         return once
     last = dict(zip(tables[0].take(rows).image_ids(), rows.tolist(), strict=True))
     return tables[0].take(np.array(list(last.values())))
-
-
-def hashes_of(names: Iterable[str], count: int) -> np.ndarray:
-    """Return the hash of each name, (N,) int64: where two differ, the names do."""
-    return np.fromiter(map(hash, names), np.int64, count)
 
 
 class ExampleTableBuilder:

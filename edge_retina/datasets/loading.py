@@ -18,12 +18,13 @@ from edge_retina.datasets.annotation_table import (
 )
 from edge_retina.datasets.checks import check_annotations
 from edge_retina.datasets.dataset_file import FILE_NAME, read_dataset_file
-from edge_retina.datasets.example_table import ExampleTable, ExampleTableBuilder, hashes_of
+from edge_retina.datasets.example_table import ExampleTable, ExampleTableBuilder
 from edge_retina.datasets.layout import AnnotationFiles, Layout, annotation_suffix
 from edge_retina.datasets.layouts import LAYOUTS, layout_hint, suffix_hint
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.schema import Dataset
 from edge_retina.datasets.splits import SPLITS, hash_places
+from edge_retina.datasets.text_column import hashes_of
 from edge_retina.errors import DatasetError
 
 _UNSEEN = np.int32(-2)

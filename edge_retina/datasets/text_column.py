@@ -108,3 +108,8 @@ class TextColumnBuilder:
             bytes(self._tails),
             np.array(self._ends, smallest),
         )
+
+
+def hashes_of(names: Iterable[str], count: int) -> np.ndarray:
+    """Return the hash of each name, (N,) int64: where two differ, the names do."""
+    return np.fromiter(map(hash, names), np.int64, count)
