@@ -9,6 +9,8 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
+# Both stamps install into one place.
+.NOTPARALLEL:
 .PHONY: help setup demo test test-fast test-slow test-faults fuzz test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 .PHONY: release-tools requirements check-tag package sbom audit lint-workflows test-package images
 
@@ -18,15 +20,19 @@ help:  ## list the targets
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# Bytecode is made of what is imported, when it is; pip would make it of all 8,000 files.
+INSTALL := $(BIN)/pip install --quiet --no-compile
+
 # A stamp file marks a finished install. It is renewed when the dependencies or their pins change.
 $(VENV)/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
+	$(INSTALL) --editable '.[train]' --constraint constraints.txt
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/train.stamp tests/oracles.txt
-	$(BIN)/pip install --quiet --editable '.[train,tune,dev]' --constraint constraints.txt
-	$(BIN)/pip install --quiet --no-deps --requirement tests/oracles.txt
-	touch $@
+# What is for development holds what is for training.
+$(VENV)/dev.stamp: pyproject.toml constraints.txt tests/oracles.txt | $(BIN)/python
+	$(INSTALL) --editable '.[train,tune,dev]' --constraint constraints.txt
+	$(INSTALL) --no-deps --requirement tests/oracles.txt
+	touch $(VENV)/train.stamp $@
 
 setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 
