@@ -42,7 +42,7 @@ def command(
 
     Nothing is asked. Edit the file, or train with it as it is.
 
-    Example: edge-retina new data/cells --preset balanced --out cells.toml
+    Example: edge-retina new data/cells --out cells.toml
     """
     from edge_retina.workflow.configuration import with_seed
     from edge_retina.workflow.new_config import write_new_config
