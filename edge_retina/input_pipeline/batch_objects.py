@@ -45,11 +45,29 @@ class Claims(NamedTuple):
     iou: tf.Tensor
 
     @classmethod
-    def where(cls, wanted: tf.Tensor, iou: tf.Tensor) -> Claims:
-        """Return a claim for each true value of `wanted` (G, A) bool."""
+    def where(
+        cls,
+        wanted: tf.Tensor,
+        iou: tf.Tensor,
+        *,
+        objects: tf.Tensor | None = None,
+        anchors: tf.Tensor | None = None,
+    ) -> Claims:
+        """Return a claim for each true value of `wanted`.
+
+        Args:
+            wanted: (G, A) bool.
+            iou: (G, A).
+            objects: (G,), if the rows are some objects only: which.
+            anchors: (G, A), if the columns are other anchors for each object: which.
+        """
         pairs = tf.where(wanted)
-        objects, anchors = tf.unstack(tf.cast(pairs, tf.int32), axis=1)
-        return cls(objects, anchors, tf.gather_nd(iou, pairs))
+        rows, columns = tf.unstack(tf.cast(pairs, tf.int32), axis=1)
+        return cls(
+            rows if objects is None else tf.gather(objects, rows),
+            columns if anchors is None else tf.gather_nd(anchors, pairs),
+            tf.gather_nd(iou, pairs),
+        )
 
 
 def settle(claims: Claims, objects: BatchObjects, anchor_count: int) -> tf.Tensor:
@@ -72,10 +90,14 @@ def force_unmatched(matched: tf.Tensor, objects: BatchObjects, anchors: tf.Tenso
     """Return a matching (B, A) in which objects without an anchor have those of their best IoU."""
     flat = tf.reshape(matched, [-1])
     anchors_of = tf.math.unsorted_segment_max(flat, flat, tf.size(objects.classes))
-    rows = tf.where(anchors_of < 0)[:, 0]  # an empty segment has the lowest number there is
+    # An empty segment has the lowest number there is.
+    rows = tf.cast(tf.where(anchors_of < 0)[:, 0], tf.int32)
     iou = pairwise_iou(tf.gather(objects.boxes, rows), anchors)
     best = tf.reduce_max(iou, axis=1, keepdims=True)
-    claims = Claims.where((iou >= best) & (iou > 0), iou)
-    claims = claims._replace(objects=tf.gather(tf.cast(rows, tf.int32), claims.objects))
-    forced = settle(claims, objects, anchors.shape[0])
+    return force(matched, Claims.where((iou >= best) & (iou > 0), iou, objects=rows), objects)
+
+
+def force(matched: tf.Tensor, claims: Claims, objects: BatchObjects) -> tf.Tensor:
+    """Return a matching (B, A) in which claims come before what was matched."""
+    forced = settle(claims, objects, matched.shape[1])
     return tf.where(forced >= 0, forced, matched)

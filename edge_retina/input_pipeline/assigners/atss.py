@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_retina.boxes.anchors import AnchorGrid
-from edge_retina.boxes.assigners.atss import CELLS_PER_LEVEL, cell_centres
+from edge_retina.boxes.assigners.atss import CELLS_PER_LEVEL
 from edge_retina.config import MatchingConfig
 from edge_retina.input_pipeline.batch_objects import (
     BatchObjects,
@@ -26,8 +26,7 @@ def assign(
     anchors: tf.Tensor, objects: BatchObjects, *, grid: AnchorGrid, settings: MatchingConfig
 ) -> tf.Tensor:
     """Return matched (B, A) int32; see `boxes.assigners.atss.assign`."""
-    cells, near = _nearest_cells(objects.boxes, grid)
-    y, x = tf.unstack(tf.gather(np.concatenate(cell_centres(grid)), cells), axis=-1)
+    cells, (y, x), near = _nearest_cells(objects.boxes, grid)
     top, left, bottom, right = (objects.boxes[:, i, None] for i in range(4))
     inside = (y > top) & (y < bottom) & (x > left) & (x < right)
     numbers = cells * grid.per_cell
@@ -38,19 +37,22 @@ def assign(
         numbers += np.tile(np.arange(grid.per_cell, dtype=np.int32), cells.shape[1])
     iou = iou_of(objects.boxes[:, None], tf.gather(anchors, numbers))
     positive = near & inside & (iou >= _threshold(iou, near)) & (iou > 0)
-    claims = Claims.where(positive, iou)
-    claims = claims._replace(anchors=tf.gather_nd(numbers, tf.where(positive)))
+    claims = Claims.where(positive, iou, anchors=numbers)
     matched = settle(claims, objects, anchors.shape[0])
     return force_unmatched(matched, objects, anchors) if settings.force_match else matched
 
 
-def _nearest_cells(boxes: tf.Tensor, grid: AnchorGrid) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return some cells of all levels (G, C) int32, and which are nearest to the object's centre.
+def _nearest_cells(
+    boxes: tf.Tensor, grid: AnchorGrid
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return some cells of all levels, and which of them are nearest to the object's centre.
 
-    Cells are counted over all levels together, in the anchors' order.
+    Returns:
+        cells (G, C) int32, counted over all levels together, in the anchors' order; y and x of
+        their centres, (G, C) each; which are nearest, (G, C) bool.
     """
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    cells, near, first = [], [], 0
+    cells, ys, xs, near, first = [], [], [], [], 0
     for level in grid.levels:
         centres = grid.centres_px(level)
         window = _cells_around(middle, centres, stride=2**level)
@@ -58,9 +60,12 @@ def _nearest_cells(boxes: tf.Tensor, grid: AnchorGrid) -> tuple[tf.Tensor, tf.Te
         closeness = -((y - middle[:, :1]) ** 2 + (x - middle[:, 1:]) ** 2)
         count = min(CELLS_PER_LEVEL, window.shape[1])
         cells.append(window + first)
+        ys.append(y)
+        xs.append(x)
         near.append(closeness >= tf.math.top_k(closeness, count).values[:, -1:])
         first += centres.shape[0] * centres.shape[1]
-    return tf.concat(cells, axis=1), tf.concat(near, axis=1)
+    cells, y, x, near = (tf.concat(parts, axis=1) for parts in (cells, ys, xs, near))
+    return cells, (y, x), near
 
 
 def _cells_around(points: tf.Tensor, centres: np.ndarray, *, stride: int) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.matching import IGNORED, NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.batch_objects import BatchObjects, Claims, settle
+from edge_retina.input_pipeline.batch_objects import BatchObjects, Claims, force, settle
 from edge_retina.input_pipeline.overlaps import pairwise_iou
 from edge_retina.model.keras import tf
 
@@ -14,16 +14,16 @@ def assign(
     anchors: tf.Tensor, objects: BatchObjects, *, grid: AnchorGrid, settings: MatchingConfig
 ) -> tf.Tensor:
     """Return matched (B, A) int32; see `boxes.assigners.max_iou.assign`."""
-    iou, count = pairwise_iou(objects.boxes, anchors), anchors.shape[0]
+    iou = pairwise_iou(objects.boxes, anchors)
     # An image without objects has the lowest number there is.
     best = tf.math.unsorted_segment_max(iou, objects.images, objects.batch_size)
-    matched = settle(Claims.where(iou >= settings.positive_iou, iou), objects, count)
+    claims = Claims.where(iou >= settings.positive_iou, iou)
+    matched = settle(claims, objects, anchors.shape[0])
     between = (best >= settings.negative_iou) & (best < settings.positive_iou)
     matched = tf.where((matched == NEGATIVE) & between, IGNORED, matched)
     if settings.force_match:
         wanted = (iou >= _forced_from(iou, settings)) & (iou > 0)
-        forced = settle(Claims.where(wanted, iou), objects, count)
-        matched = tf.where(forced >= 0, forced, matched)
+        matched = force(matched, Claims.where(wanted, iou), objects)
     return matched
 
 
