@@ -322,8 +322,8 @@ class TrainConfig:
     momentum: float = option(0.9, "of sgd", low=0, high=0.9999)
     weight_decay: float = option(
         0.05,
-        "decoupled from the gradient; never on biases and BatchNorm. Chosen for adamw; sgd, whose "
-        "steps are larger, needs about a hundredth",
+        "decoupled from the gradient; never on biases and BatchNorm. The default was chosen for "
+        "adamw and not tried with sgd",
         low=0,
         high=1,
     )

@@ -74,7 +74,7 @@ class FakeQuantized(FakeQuantizing, keras.layers.Wrapper):
 
     @tf.autograph.experimental.do_not_convert
     def _fake_quantised(self, inputs: Any, training: bool) -> tf.Tensor:
-        # Nothing here depends on tensors, and AutoGraph would take half the time of a trace.
+        # No branch here depends on a tensor, so AutoGraph would only make tracing slower.
         output = self._computed(inputs, training)
         if self.output_quantizer is None:
             return output
