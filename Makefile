@@ -9,24 +9,33 @@ JOBS ?= 2          # test processes; each one that imports TensorFlow takes abou
 # The order is that of tests/conftest.py: xdist's own starts with the files of the most tests.
 PYTEST := $(BIN)/pytest --numprocesses $(strip $(JOBS)) --dist loadfile --no-loadscope-reorder
 
+# Both stamps install into one place.
+.NOTPARALLEL:
 .PHONY: help setup demo test test-fast test-slow test-faults fuzz test-clients test-interop test-docs-slow fmt lint type arch golden bench profile docs references docs-site clean
 .PHONY: release-tools requirements check-tag package sbom audit lint-workflows test-package images
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# A venv that was not finished is removed: the next make would take it for whole.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "$(PYTHON) is not Python 3.10 to 3.13; name one that is: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# Bytecode is made of what is imported, when it is; pip would make it of all 8,000 files.
+INSTALL := $(BIN)/pip install --quiet --no-compile
 
 # A stamp file marks a finished install. It is renewed when the dependencies or their pins change.
 $(VENV)/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
+	$(INSTALL) --editable '.[train]' --constraint constraints.txt
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/train.stamp tests/oracles.txt
-	$(BIN)/pip install --quiet --editable '.[train,tune,dev]' --constraint constraints.txt
-	$(BIN)/pip install --quiet --no-deps --requirement tests/oracles.txt
-	touch $@
+# What is for development holds what is for training.
+$(VENV)/dev.stamp: pyproject.toml constraints.txt tests/oracles.txt | $(BIN)/python
+	$(INSTALL) --editable '.[train,tune,dev]' --constraint constraints.txt
+	$(INSTALL) --no-deps --requirement tests/oracles.txt
+	touch $(VENV)/train.stamp $@
 
 setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 

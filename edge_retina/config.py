@@ -321,7 +321,11 @@ class TrainConfig:
     )
     momentum: float = option(0.9, "of sgd", low=0, high=0.9999)
     weight_decay: float = option(
-        0.0001, "decoupled from the gradient; never on biases and BatchNorm", low=0, high=1
+        0.05,
+        "decoupled from the gradient; never on biases and BatchNorm. The default was chosen for "
+        "adamw and not tried with sgd",
+        low=0,
+        high=1,
     )
     clip_norm: float = option(10.0, "limit of the global gradient norm; 0 = off", low=0)
     ema_decay: float = option(0.998, "moving average of the weights; 0 = off", low=0, high=0.99999)

@@ -40,6 +40,10 @@ if _PROCESSES > 1:
     for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_name, _THREADS)
 
+# TensorFlow rewrites a graph before its first run, which takes a third of the time of a training of
+# few steps and gains nothing. In these places it does, as for users, and in all child processes.
+_REWRITTEN = ("tests/e2e/", "tests/training/test_distribution.py")
+
 # No deadline: the first example of a test may import or compile something.
 settings.register_profile("edge_retina", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("edge_retina")
@@ -61,6 +65,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return _FIRST.index(path) if path in _FIRST else len(_FIRST)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let TensorFlow rewrite graphs in the tests of `_REWRITTEN` only; set before any fixture."""
+    if item.get_closest_marker("tf") is None:
+        return
+    from edge_retina.model.keras import tf
+
+    rewritten = item.path.relative_to(ROOT).as_posix().startswith(_REWRITTEN)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from edge_retina.cli.options import (
 @click.argument("data", type=click.Path(path_type=Path))
 @out_option("Config file to write. Default: NAME.toml here, for a data set NAME.", required=False)
 @click.option("--force", is_flag=True, help="Overwrite --out if it exists.")
+@click.option("--preset", help="Start from this preset: fast, balanced or accurate.")
 @image_size_option()
 @set_option
 @json_option
@@ -31,6 +32,7 @@ def command(
     data: Path,
     out: Path | None,
     force: bool,
+    preset: str | None,
     image_hw: tuple[int, int] | None,
     overrides: tuple[str, ...],
     json_target: str | None,
@@ -46,7 +48,12 @@ def command(
     from edge_retina.workflow.new_config import write_new_config
 
     written = write_new_config(
-        data, out, overrides=with_seed(overrides, seed), image_hw=image_hw, force=force
+        data,
+        out,
+        preset=preset,
+        overrides=with_seed(overrides, seed),
+        image_hw=image_hw,
+        force=force,
     )
     if json_target != STDOUT:
         click.echo(f"config: {written.path}")

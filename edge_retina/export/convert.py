@@ -11,6 +11,7 @@ from edge_retina.errors import ExportError
 from edge_retina.export.pixel_step import begin_with_pixels, pass_pixels_through_float
 from edge_retina.export.wide_bias import widen_biases
 from edge_retina.model.keras import tf
+from edge_retina.model.keras_internals import with_constants
 from edge_retina.runtime.tensor_contract import CONTRACTS, SIGNATURE, parse_level_outputs
 
 
@@ -37,14 +38,7 @@ def convert(
     Raises:
         ExportError: the converter refused, or the outputs are not the contract's.
     """
-    # The converter wants an owner of function and variables. A bare module with just these is
-    # always saveable; when saving fails (a Keras model with wrapped layers does) it silently
-    # takes another way, without a signature.
-    owner = tf.Module()
-    owner.function = function
-    concrete = function.get_concrete_function()
-    owner.captured = list(concrete.graph.variables)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(function)], tf.Module())
     if int8:
         # The ranges are in the graph: no representative data set. Operations without ranges
         # (decode, NMS) stay float.
@@ -61,6 +55,27 @@ def convert(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(f"the TFLite converter refused the model: {reason}") from error
     return finish(bytes(content), integer_pixels=integer_pixels)
+
+
+def _frozen(
+    function: tf.types.experimental.PolymorphicFunction,
+) -> tf.types.experimental.ConcreteFunction:
+    """Return a function with constants in the place of variables.
+
+    The converter saves what it gets as a SavedModel and loads it again. With each variable it would
+    save functions that save and restore it, which takes longer than the conversion. And if saving
+    fails, as that of a Keras model with wrapped layers does, it silently takes another way, without
+    a signature. A function without variables can always be saved.
+    """
+    concrete = function.get_concrete_function()
+    constant = with_constants(concrete)
+
+    # The names of inputs and outputs, which freezing forgets.
+    @tf.function(input_signature=concrete.structured_input_signature[0], autograph=False)
+    def frozen(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return tf.nest.pack_sequence_as(concrete.structured_outputs, constant(*inputs))
+
+    return frozen.get_concrete_function()
 
 
 def finish(content: bytes, *, integer_pixels: bool = False) -> bytes:

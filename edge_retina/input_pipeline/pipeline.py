@@ -1,4 +1,8 @@
-"""The tf.data pipeline: draw (decode, augment) -> targets -> batch -> prefetch."""
+"""The tf.data pipeline: draw a batch (decode, augment) -> targets -> prefetch.
+
+A batch is drawn by one call, and its targets are computed at once: starting each of a hundred
+operators for every image took longer than what they compute.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import AugmentationConfig, DataConfig, MatchingConfig
 from edge_retina.datasets.schema import Example
 from edge_retina.errors import TrainingError
+from edge_retina.input_pipeline.batch_objects import BatchObjects
 from edge_retina.input_pipeline.sample_source import SampleSource
 from edge_retina.input_pipeline.targets import make_assign_targets
 from edge_retina.model.keras import tf
@@ -81,33 +86,38 @@ def training_batches(
     )
     assign_targets = make_assign_targets(grid, matching)
 
+    part = part or BatchPart(0, batch_size)
     views_hw = [] if teacher_hw is None else [teacher_hw]
 
-    def draw_sample(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        sample, views = source.draw_with_views(int(number), views_hw)
-        return sample.image_rgb, sample.boxes_px, sample.classes, sample.ignored, *views
-
-    def draw(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, boxes, classes, ignored, *views = tf.numpy_function(
-            draw_sample,
-            [number],
-            (tf.uint8, tf.float32, tf.int32, tf.bool, *(tf.uint8 for _ in views_hw)),
+    def draw_part(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        first = int(batch) * batch_size + part.first
+        drawn = [source.draw_with_views(first + i, views_hw) for i in range(part.images)]
+        samples, views = zip(*drawn, strict=True)
+        counts = [len(sample.classes) for sample in samples]
+        return (
+            np.stack([sample.image_rgb for sample in samples]),
+            np.concatenate([sample.boxes_px for sample in samples]),
+            np.concatenate([sample.classes for sample in samples]),
+            np.repeat(np.arange(part.images, dtype=np.int32), counts),
+            np.concatenate([sample.ignored for sample in samples]),
+            *(np.stack(view) for view in zip(*views, strict=True)),
         )
-        for picture, image_hw in zip((image, *views), (grid.image_hw, *views_hw), strict=True):
-            picture.set_shape((*image_hw, 3))
+
+    def draw(batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        types = (tf.uint8, tf.float32, tf.int32, tf.int32, tf.bool, *(tf.uint8 for _ in views_hw))
+        pictures, boxes, classes, images, ignored, *views = tf.numpy_function(
+            draw_part, [batch], types
+        )
+        for picture, image_hw in zip((pictures, *views), (grid.image_hw, *views_hw), strict=True):
+            picture.set_shape((part.images, *image_hw, 3))
         boxes.set_shape((None, 4))
-        classes.set_shape((None,))
-        ignored.set_shape((None,))
-        return image, *assign_targets(boxes, classes, ignored), *views
-
-    part = part or BatchPart(0, batch_size)
-
-    def number_of(count: tf.Tensor) -> tf.Tensor:
-        return count // part.images * batch_size + part.first + count % part.images
+        for column in (classes, images, ignored):
+            column.set_shape((None,))
+        objects = BatchObjects(boxes, classes, images, part.images)
+        return pictures, *assign_targets(objects, ignored), *views
 
     return (
-        tf.data.Dataset.counter(start=first_step * part.images)
-        .map(lambda count: draw(number_of(count)), num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(part.images, drop_remainder=True)
+        tf.data.Dataset.counter(start=first_step)
+        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(_PREFETCHED_BATCHES)
     )

@@ -1,7 +1,7 @@
-"""Everything this package uses of Keras that is not its public interface.
+"""Everything this package uses of Keras and TensorFlow that is not their public interface.
 
-Keras 2 keeps the graph of a functional model in private attributes. Written for tf_keras 2.21; when
-it moves, this is the file to check.
+Keras 2 keeps the graph of a functional model in private attributes. Written for tf_keras 2.21 and
+TensorFlow 2.21; when these move, this is the file to check.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import h5py
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tf_keras.src.saving.legacy import hdf5_format
 
 from edge_retina.model.keras import keras, tf
@@ -28,6 +29,7 @@ __all__ = [
     "synchronise_batchnorm",
     "users",
     "weights_content",
+    "with_constants",
 ]
 
 
@@ -195,3 +197,13 @@ def weights_content(model: keras.Model) -> bytes:
     with h5py.File(memory, "w") as file:
         hdf5_format.save_weights_to_hdf5_group(file, model)
     return memory.getvalue()
+
+
+def with_constants(
+    function: tf.types.experimental.ConcreteFunction,
+) -> tf.types.experimental.ConcreteFunction:
+    """Return a traced function with the values of its variables in their place.
+
+    It returns a list, of what the other one returns in any structure.
+    """
+    return convert_variables_to_constants_v2(function, lower_control_flow=False)

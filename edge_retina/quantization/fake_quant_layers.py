@@ -70,10 +70,15 @@ class FakeQuantized(FakeQuantizing, keras.layers.Wrapper):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Return the layer's output; in training ranges may move."""
-        output = self._computed(inputs, bool(training))
+        return self._fake_quantised(inputs, bool(training))
+
+    @tf.autograph.experimental.do_not_convert
+    def _fake_quantised(self, inputs: Any, training: bool) -> tf.Tensor:
+        # No branch here depends on a tensor, so AutoGraph would only make tracing slower.
+        output = self._computed(inputs, training)
         if self.output_quantizer is None:
             return output
-        return self.output_quantizer(output, bool(training), self.output_variables)
+        return self.output_quantizer(output, training, self.output_variables)
 
     def _computed(self, inputs: Any, training: bool) -> tf.Tensor:
         if self.kernel_quantizer is None:

@@ -160,10 +160,7 @@ def _each_alone(
 
 
 def _outputs(model: keras.Model) -> dict[str, tf.Tensor]:
-    """Return the outputs of a quantised model's wrapped layers by the names of what they wrap.
-
-    `layer.output` won't do: the layers were called before, when they were cloned.
-    """
+    """Return the outputs of a quantised model's wrapped layers by the names of what they wrap."""
     return {
         call.layer.layer.name: call.output
         for call in layer_calls(model)

@@ -57,10 +57,15 @@ class FakeQuantizedByTfmot(FakeQuantizing, _Wrapper):
 
         tfmot leaves the fake-quantised kernel in the layer. Here the float one is put back.
         """
+        return self._fake_quantised(inputs, bool(training))
+
+    @tf.autograph.experimental.do_not_convert
+    def _fake_quantised(self, inputs: Any, training: bool) -> tf.Tensor:
+        # No branch here depends on a tensor, so AutoGraph would only make tracing slower.
         if self.kernel_quantizer is None:
-            return _Wrapper.call(self, inputs, training=bool(training))
+            return _Wrapper.call(self, inputs, training=training)
         with replaced(self.layer, kernel_name(self.layer), kernel_of(self.layer)):
-            return _Wrapper.call(self, inputs, training=bool(training))
+            return _Wrapper.call(self, inputs, training=training)
 
 
 class _TfmotQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
@@ -118,7 +123,6 @@ class _LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
         self, layer: keras.layers.Layer, quantize_activations: list
     ) -> None:
         """Leave the activations alone, see above."""
-        del layer, quantize_activations  # an empty body is more than AutoGraph can parse
 
     def get_output_quantizers(self, layer: keras.layers.Layer) -> list[_TfmotQuantizer]:
         """Return the output's quantiser."""

@@ -6,6 +6,8 @@ quantised is what is written here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_retina.config import QuantizeConfig
 from edge_retina.int8.recipe import Recipe
 from edge_retina.layer_names import INT8_MODEL
@@ -56,8 +58,7 @@ def build_quantized_model(
     recipe.check_layers(computing_layers(deploy))
     wrapping = _Wrapping(deploy, recipe, switchable=switchable, wrap=wrap_of(engine))
     image = keras.Input(deploy.input_shape[1:], name="image")
-    body = keras.models.clone_model(deploy, clone_function=wrapping.wrap)
-    outputs = _rewire(body, _quantised_image(image, recipe.activations))
+    outputs = _rebuild(deploy, _quantised_image(image, recipe.activations), wrapping.wrap)
     quantised = QuantizedModel(
         keras.Model(image, outputs, name=INT8_MODEL),
         wrapping.rate,
@@ -94,8 +95,6 @@ class _Wrapping:
 
     def wrap(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return a copy of a layer, wrapped if anything in it is quantised."""
-        if isinstance(layer, keras.layers.InputLayer):
-            return layer
         copy = type(layer).from_config(layer.get_config())
         weights: PerChannelWeights | Switchable | None = self._weights(layer)
         output: CalibratedRange | Switchable | None = self._output(layer)
@@ -144,12 +143,23 @@ def _quantised_image(image: tf.Tensor, activations: str) -> tf.Tensor:
     return FakeQuantizedInput(FixedRange(-1.0, 1.0, bits=16), name="image_quant16")(pixels)
 
 
-def _rewire(body: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
-    """Call the layers of `body` one by one on another input, so that the result is flat."""
-    tensors = {id(body.inputs[0]): image}
-    for call in layer_calls(body):
+def _rebuild(
+    deploy: keras.Model,
+    image: tf.Tensor,
+    wrap: Callable[[keras.layers.Layer], keras.layers.Layer],
+) -> list[tf.Tensor]:
+    """Call the copies of a deploy graph's layers on another input; return the outputs.
+
+    `clone_model` would call every layer once before, on an input that is not the image.
+    """
+    tensors = {id(deploy.inputs[0]): image}
+    copies: dict[str, keras.layers.Layer] = {}
+    for call in layer_calls(deploy):
         if isinstance(call.layer, keras.layers.InputLayer):
             continue
+        if call.layer.name not in copies:
+            copies[call.layer.name] = wrap(call.layer)
         inputs = [tensors[id(tensor)] for tensor in call.inputs]
-        tensors[id(call.output)] = call.layer(inputs if len(inputs) > 1 else inputs[0])
-    return [tensors[id(output)] for output in body.outputs]
+        copy = copies[call.layer.name]
+        tensors[id(call.output)] = copy(inputs if len(inputs) > 1 else inputs[0])
+    return [tensors[id(output)] for output in deploy.outputs]

@@ -55,9 +55,9 @@ class MetricsLog:
                 self._stream.flush()
         numbers = dict(flat_numbers(values))
         if self._writer is not None:
-            with self._tensorboard(), self._writer.as_default(step=step):
-                for name, value in numbers.items():
-                    tf.summary.scalar(name, value)
+            with self._tensorboard(), self._writer.as_default():
+                # One call: each `tf.summary.scalar` would take a tenth of a millisecond.
+                tf.summary.experimental.write_raw_pb(_summary(numbers), step)
         for sink in self._sinks:
             sink.write(step, numbers)
 
@@ -96,6 +96,15 @@ def _open_writer(directory: Path) -> Any:
         )
         return None
     return tf.summary.create_file_writer(str(directory))
+
+
+def _summary(numbers: Mapping[str, float]) -> bytes:
+    """Return the numbers as TensorBoard's protocol buffer."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+    parts = (scalar_pb(name, value) for name, value in numbers.items())
+    return bytes(Summary(value=[part.value[0] for part in parts]).SerializeToString())
 
 
 def flat_numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -70,6 +70,7 @@ class Examination:
 def examine_data(
     data: Path,
     *,
+    preset: str | None = None,
     overrides: Sequence[str] = (),
     image_hw: tuple[int, int] | None = None,
     html: Path | None = None,
@@ -81,6 +82,7 @@ def examine_data(
 
     Args:
         data: the data set.
+        preset: whose settings it starts from; None for the defaults.
         overrides: `section.field=value` texts.
         image_hw: (height, width) of the network's input; None for the config's.
         html: where the page will lie, for its links; None for no page.
@@ -90,14 +92,15 @@ def examine_data(
 
     Raises:
         DatasetError: there is no data set, or `fix` can't be written.
-        ConfigError: an override names no field, or a value that is not allowed.
+        ConfigError: no such preset, or an override names no field or a value that is not allowed.
     """
-    diagnosis = examine(data, image_hw=image_hw, config=load_config(overrides=overrides))
+    config = load_config(preset=preset, overrides=overrides)
+    diagnosis = examine(data, image_hw=image_hw, config=config)
     page = render_page(diagnosis, links_from=html.parent) if html is not None else ""
-    config = ""
+    advised = ""
     if write_config is not None:
         path = Path(os.path.relpath(data, write_config.parent)).as_posix()
-        config = config_file(
+        advised = config_file(
             diagnosis.advice, diagnosis.survey.config, data_path=path, command=config_by
         )
     blocks, document = text_blocks(diagnosis), diagnosis.to_dict()
@@ -105,7 +108,7 @@ def examine_data(
         done = write_fixed_copy(diagnosis.survey, fix, layout="coco")
         blocks.append("\n".join([f"Corrected copy in {fix}:", *(f"  {line}" for line in done)]))
         document["fixed"] = {"path": str(fix), "done": done}
-    return Examination(document, blocks, page, config)
+    return Examination(document, blocks, page, advised)
 
 
 def examine_labels(

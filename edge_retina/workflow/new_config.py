@@ -62,6 +62,7 @@ def write_new_config(
     data: Path,
     out: Path | None = None,
     *,
+    preset: str | None = None,
     overrides: Sequence[str] = (),
     image_hw: tuple[int, int] | None = None,
     force: bool = False,
@@ -71,12 +72,14 @@ def write_new_config(
     Args:
         data: the data set.
         out: the file; None for NAME.toml in the working directory.
+        preset: whose settings it starts from; None for the defaults.
         overrides: `section.field=value` texts that go into it.
         image_hw: (height, width) of the network's input; None for what is advised.
         force: overwrite the file.
 
     Raises:
-        ConfigError: the file exists, has another suffix, or an override is not allowed.
+        ConfigError: the file exists, has another suffix, there is no such preset, or an override is
+            not allowed.
         DatasetError: there is no data set.
     """
     name = _name_of(data)
@@ -87,7 +90,12 @@ def write_new_config(
         raise ConfigError(f"--out {path}: exists; name another file, or pass --force to replace it")
     named = (f"name={json.dumps(name)}", *overrides)
     found = examine_data(
-        data, overrides=named, image_hw=image_hw, write_config=path, config_by="new"
+        data,
+        preset=preset,
+        overrides=named,
+        image_hw=image_hw,
+        write_config=path,
+        config_by="new",
     )
     write_text(path, found.config)
     kinds = Counter(str(item["severity"]) for item in found.document["findings"])

@@ -141,6 +141,22 @@ def test_new_writes_a_config_that_loads_with_a_reason_for_each_setting(tmp_path:
     assert lines[size - 1].startswith("# ")
 
 
+def test_new_starts_from_a_preset(tmp_path: Path) -> None:
+    write_data(tmp_path / "cells", seed=0)
+    out = tmp_path / "c.toml"
+    result = run("new", tmp_path / "cells", "--preset", "accurate", "--out", out)
+    assert result.exit_code == 0, result.output
+    preset, loaded = load_config(preset="accurate").model, load_config(out).model
+    assert loaded.backbone_width == preset.backbone_width != load_config().model.backbone_width
+    assert loaded.fpn_channels == preset.fpn_channels != load_config().model.fpn_channels
+
+    result = run("new", tmp_path / "cells", "--preset", "acurate", "--out", tmp_path / "d.toml")
+    assert result.exit_code == 1
+    assert "preset 'acurate' is unknown" in result.output
+    assert "accurate" in result.output
+    assert not (tmp_path / "d.toml").exists()
+
+
 def test_new_as_json(tmp_path: Path) -> None:
     write_data(tmp_path / "cells", seed=0)
     result = run("new", tmp_path / "cells", "--out", tmp_path / "c.toml", "--json", "-")

@@ -213,8 +213,9 @@ def test_an_imported_detector_goes_the_whole_way(
     prefix = OdNetwork(**SMALL | {"classes": len(SHAPES)}).save(tmp_path / "ckpt-0")
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(SHAPES))
+    few = ("train.steps=2", "train.batch_size=2", "train.probe_images=0", "train.tensorboard=false")
     settings = []
-    for text in (f"data.path={data}", "train.steps=2", "train.batch_size=2"):
+    for text in (f"data.path={data}", *few):
         settings += ["--set", text]
     commands: list[tuple[object, ...]] = [
         ("import", prefix, "--out", run, "--labels", labels, "--image-size", 128),

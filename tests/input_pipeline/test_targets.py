@@ -19,10 +19,13 @@ ANCHORS = GRID.boxes_px()
 REFERENCES = {"max_iou": max_iou.assign, "atss": atss.assign, "dynamic_k": dynamic_k.assign}
 
 
-def image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Image = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def image(rng: np.random.Generator, hw: tuple[int, int] = (64, 64)) -> Image:
     """0 to 6 objects anywhere, every third time on a coarse raster, where IoUs tie."""
     count = rng.integers(0, 7)
-    low = rng.uniform(-5, 50, (count, 2))
+    low = rng.uniform(-5, np.array(hw) - 14, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(2, 45, (count, 2))], axis=1)
     if rng.random() < 1 / 3:
         boxes = np.concatenate(
@@ -36,18 +39,39 @@ def image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def expected(
-    boxes: np.ndarray, classes: np.ndarray, ignored: np.ndarray, matching: MatchingConfig
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    ignored: np.ndarray,
+    matching: MatchingConfig,
+    grid: AnchorGrid,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The targets from the assigner's numpy reference."""
-    objects, classes = boxes[~ignored], classes[~ignored]
+    objects, classes, anchors = boxes[~ignored], classes[~ignored], grid.boxes_px()
     matched = REFERENCES[matching.assigner](
-        ANCHORS, objects, classes, boxes[ignored], grid=GRID, settings=matching
+        anchors, objects, classes, boxes[ignored], grid=grid, settings=matching
     )
-    cls_targets, box_targets = matched.copy(), np.zeros_like(ANCHORS)
+    cls_targets, box_targets = matched.copy(), np.zeros_like(anchors)
     positive = matched >= 0
     cls_targets[positive] = classes[matched[positive]]
-    box_targets[positive] = encode(objects[matched[positive]], ANCHORS[positive])
+    box_targets[positive] = encode(objects[matched[positive]], anchors[positive])
     return cls_targets, box_targets
+
+
+def batch_of(images: list[Image]) -> tuple[np.ndarray, ...]:
+    """boxes, classes, number of the image and ignored, of all objects."""
+    boxes, classes, ignored = (np.concatenate(parts) for parts in zip(*images, strict=True))
+    numbers = np.repeat(np.arange(len(images), dtype=np.int32), [len(i[1]) for i in images])
+    return boxes, classes, numbers, ignored
+
+
+def targets_of(
+    batch: tuple[Any, ...], size: int, matching: MatchingConfig, grid: AnchorGrid
+) -> Any:
+    from edge_retina.input_pipeline.batch_objects import BatchObjects
+    from edge_retina.input_pipeline.targets import make_assign_targets
+
+    *columns, ignored = batch
+    return make_assign_targets(grid, matching)(BatchObjects(*columns, size), ignored)
 
 
 def check(found: tuple[Any, Any], want: tuple[np.ndarray, np.ndarray]) -> None:
@@ -85,30 +109,56 @@ def check(found: tuple[Any, Any], want: tuple[np.ndarray, np.ndarray]) -> None:
     ],
 )
 def test_the_same_as_numpy_eagerly_and_in_a_dataset(matching: MatchingConfig):
-    from edge_retina.input_pipeline.targets import make_assign_targets
     from edge_retina.model.keras import tf
 
     rng = np.random.default_rng(0)
     images = [image(rng) for _ in range(60)]
     assert any(not len(boxes) for boxes, _, _ in images)
     assert any(ignored.any() for _, _, ignored in images)
-    wanted = [expected(*item, matching) for item in images]
+    batches = [images[i : i + 6] for i in range(0, 60, 6)]
+    wanted = [
+        tuple(np.stack(part) for part in zip(*rows, strict=True))
+        for rows in ([expected(*item, matching, GRID) for item in batch] for batch in batches)
+    ]
 
-    assign_targets = make_assign_targets(GRID, matching)
-    for item, want in zip(images, wanted, strict=True):
-        check(assign_targets(*item), want)
+    def assign(*batch: Any) -> Any:
+        return targets_of(batch, 6, matching, GRID)
+
+    for batch, want in zip(batches, wanted, strict=True):
+        check(assign(*(tf.constant(column) for column in batch_of(batch))), want)
 
     dataset = tf.data.Dataset.from_generator(
-        lambda: iter(images),
+        lambda: map(batch_of, batches),
         output_signature=(
             tf.TensorSpec((None, 4), tf.float32),
             tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.bool),
         ),
-    ).map(assign_targets)
-    mapped = list(dataset.as_numpy_iterator())
-    for found, want in zip(mapped, wanted, strict=True):
+    ).map(assign)
+    for found, want in zip(dataset.as_numpy_iterator(), wanted, strict=True):
         check(found, want)
+
+
+# Levels of many cells, of which ATSS looks only at some, and one of a single row of cells.
+WIDE = AnchorGrid(
+    (32, 416), 3, tuple(tuple((h * s, w * s) for h, w in SHAPES) for s in (0.5, 1, 2))
+)
+LARGE = AnchorGrid((192, 256), 3, (((20.0, 20.0),), ((40.0, 40.0),), ((80.0, 80.0),)))
+CORNERS = AnchorGrid(
+    (192, 256), 3, (((20.0, 20.0),), ((40.0, 40.0),), ((80.0, 80.0),)), (0.5, 0.0, 0.0)
+)
+
+
+@pytest.mark.parametrize("grid", [WIDE, LARGE, CORNERS], ids=["wide", "large", "corners"])
+@pytest.mark.parametrize("assigner", ["atss", "dynamic_k"])
+def test_the_same_as_numpy_where_levels_have_many_cells(grid: AnchorGrid, assigner: str):
+    matching = MatchingConfig(assigner=assigner)
+    rng = np.random.default_rng(1)
+    images = [image(rng, grid.image_hw) for _ in range(40)]
+    found = targets_of(batch_of(images), 40, matching, grid)
+    rows = [expected(*item, matching, grid) for item in images]
+    check(found, tuple(np.stack(part) for part in zip(*rows, strict=True)))
 
 
 def test_every_assigner_has_a_reference():
@@ -135,13 +185,13 @@ FOUR = AnchorGrid((16, 16), 3, (((10.0, 10.0),),))
 def test_ignored_by_hand(
     boxes: list[tuple[float, ...]], ignored: list[bool], cls_targets: list[int]
 ):
-    from edge_retina.input_pipeline.targets import make_assign_targets
-    from edge_retina.model.keras import tf
-
-    found, codes = make_assign_targets(FOUR, MatchingConfig())(
-        tf.reshape(tf.constant(boxes, tf.float32), (-1, 4)),
-        tf.fill((len(boxes),), 3),
-        tf.constant(ignored, tf.bool),
+    batch = (
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.full(len(boxes), 3, np.int32),
+        np.ones(len(boxes), np.int32),
+        np.array(ignored, bool),
     )
-    assert found.numpy().tolist() == cls_targets
+    found, codes = targets_of(batch, 3, MatchingConfig(), FOUR)
+    # The images before and after it have no objects.
+    assert found.numpy().tolist() == [[-1] * 4, cls_targets, [-1] * 4]
     assert (codes.numpy() == 0).all()  # the one positive anchor lies on its object

@@ -34,6 +34,8 @@ PATIENCE_SECONDS = 300
 LOSS_TOLERANCE, TOLERANCE = 1e-4, 2e-2
 
 MIRRORED = ("--set", "train.distribution=mirrored")
+# A process alone asks its clock after each step, so that it would save 120 times.
+UNSAVED = ("--set", "train.checkpoint_minutes=0")
 
 CONFIG = """
 [data]
@@ -72,7 +74,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(directory: Path) -> Path:
     """The RUN of one process."""
-    result = train_here(directory, "alone")
+    result = train_here(directory, "alone", *UNSAVED)
     assert result.exit_code == 0, result.output
     return directory / "alone"
 
@@ -211,14 +213,14 @@ def test_two_workers_train_like_one_process_though_one_is_killed(
     assert_same_training(directory / "cluster", alone)
 
     # The checkpoint of a cluster is good for a single process too.
-    moved = train_here(directory, "moved")
+    moved = train_here(directory, "moved", *UNSAVED)
     assert moved.exit_code == 0, moved.output
     assert "going on from step" in moved.stderr
     assert_same_training(directory / "moved", alone)
 
 
 def test_two_devices_of_a_machine_train_like_one(directory: Path, alone: Path) -> None:
-    said = train(directory, "mirrored", *MIRRORED, before=("--replicas", "2")).check(0)
+    said = train(directory, "mirrored", *MIRRORED, *UNSAVED, before=("--replicas", "2")).check(0)
     assert "training on 2 devices, all in this process" in said
     assert_same_training(directory / "mirrored", alone)
 

@@ -34,17 +34,16 @@ def network(side: int = 32, seed: int = 0) -> Any:
 
 def batch() -> tuple[Any, ...]:
     """Two pictures of noise with one object each, classes 0 and 1."""
+    from edge_retina.input_pipeline.batch_objects import BatchObjects
     from edge_retina.input_pipeline.targets import make_assign_targets
     from edge_retina.model.keras import tf
 
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     boxes = ((5.0, 4.0, 18.0, 16.0), (14.0, 15.0, 27.0, 28.0))
+    numbers = tf.constant([0, 1])
+    objects = BatchObjects(tf.constant(boxes), numbers, numbers, 2)
     assign_targets = make_assign_targets(GRID, MatchingConfig())
-    targets = [
-        assign_targets(tf.constant([box]), tf.constant([label]), tf.constant([False]))
-        for label, box in enumerate(boxes)
-    ]
-    return (tf.constant(images), *(tf.stack(part) for part in zip(*targets, strict=True)))
+    return (tf.constant(images), *assign_targets(objects, tf.constant([False, False])))
 
 
 def step_of(model: Any, *, average: Any = None, ema_decay: float = 0.0, **options: Any) -> Any:

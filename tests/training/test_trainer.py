@@ -393,7 +393,8 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
     content = teacher.float_weights.read_bytes()
     few = dataclasses.replace(config.train, steps=4)
     alone = trainer_of(config.replace(train=few), dataset, tmp_path / "alone")
-    config = config.replace(train=dataclasses.replace(few, teacher=str(teacher.root)))
+    often = config.replace(train=dataclasses.replace(few, teacher=str(teacher.root)))
+    config = often.replace(train=dataclasses.replace(often.train, checkpoint_minutes=0.0))
     undisturbed = trainer_of(config, dataset, tmp_path / "whole", validates=False)
     for value, same in zip(undisturbed.model.weights, alone.model.weights, strict=True):
         np.testing.assert_array_equal(value, same, err_msg="a teacher changes the start")
@@ -420,7 +421,7 @@ def test_a_training_with_a_teacher_goes_on_as_an_undisturbed_one(
     with monkeypatch.context() as patch:
         patch.setattr(module, "Checkpoints", CutShort)
         with pytest.raises(KeyboardInterrupt):
-            trainer_of(config, dataset, tmp_path / "cut", validates=False).fit()
+            trainer_of(often, dataset, tmp_path / "cut", validates=False).fit()
     resumed = trainer_of(config, dataset, tmp_path / "cut", validates=False)
     resumed.fit()
     assert logged(resumed) == logged(undisturbed)

@@ -7,37 +7,29 @@ import numpy as np
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.assigners.atss import cell_centres
 from edge_retina.boxes.assigners.dynamic_k import ROUNDING
-from edge_retina.boxes.matching import NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.overlaps import (
-    claim,
+from edge_retina.input_pipeline.batch_objects import (
+    BatchObjects,
+    Claims,
     force_unmatched,
-    ignore_inside,
-    pairwise_iou,
+    settle,
 )
+from edge_retina.input_pipeline.overlaps import pairwise_iou
 from edge_retina.model.keras import tf
 
 
 def assign(
-    anchors: tf.Tensor,
-    gt_boxes: tf.Tensor,
-    gt_classes: tf.Tensor,
-    ignored_boxes: tf.Tensor,
-    *,
-    grid: AnchorGrid,
-    settings: MatchingConfig,
+    anchors: tf.Tensor, objects: BatchObjects, *, grid: AnchorGrid, settings: MatchingConfig
 ) -> tf.Tensor:
-    """Return matched_gt (A,) int32; see `boxes.assigners.dynamic_k.assign`. G is at least 1."""
-    iou = pairwise_iou(gt_boxes, anchors)
-    centres = np.repeat(np.concatenate(cell_centres(grid)), grid.per_cell, axis=0)[None]
-    low, high = gt_boxes[:, None, :2], gt_boxes[:, None, 2:]
-    inside = tf.reduce_all((centres > low) & (centres < high), axis=-1)
+    """Return matched (B, A) int32; see `boxes.assigners.dynamic_k.assign`."""
+    iou = pairwise_iou(objects.boxes, anchors)
+    y, x = np.repeat(np.concatenate(cell_centres(grid)), grid.per_cell, axis=0).T[:, None]
+    top, left, bottom, right = (objects.boxes[:, i, None] for i in range(4))
+    inside = (y > top) & (y < bottom) & (x > left) & (x < right)
     quality = tf.where(inside, iou, 0.0)
     positive = (quality >= _lowest(quality, settings.most_positives)) & (quality > 0)
-    matched = claim(NEGATIVE, quality, positive)
-    if settings.force_match:
-        matched = force_unmatched(matched, iou)
-    return ignore_inside(matched, anchors, ignored_boxes)
+    matched = settle(Claims.where(positive, quality), objects, anchors.shape[0])
+    return force_unmatched(matched, objects, anchors) if settings.force_match else matched
 
 
 def _lowest(quality: tf.Tensor, most: int) -> tf.Tensor:

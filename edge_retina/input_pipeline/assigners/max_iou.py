@@ -5,28 +5,26 @@ from __future__ import annotations
 from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.boxes.matching import IGNORED, NEGATIVE
 from edge_retina.config import MatchingConfig
-from edge_retina.input_pipeline.overlaps import force_from, ignore_inside, pairwise_iou
+from edge_retina.input_pipeline.batch_objects import BatchObjects, Claims, force, settle
+from edge_retina.input_pipeline.overlaps import pairwise_iou
 from edge_retina.model.keras import tf
 
 
 def assign(
-    anchors: tf.Tensor,
-    gt_boxes: tf.Tensor,
-    gt_classes: tf.Tensor,
-    ignored_boxes: tf.Tensor,
-    *,
-    grid: AnchorGrid,
-    settings: MatchingConfig,
+    anchors: tf.Tensor, objects: BatchObjects, *, grid: AnchorGrid, settings: MatchingConfig
 ) -> tf.Tensor:
-    """Return matched_gt (A,) int32; see `boxes.assigners.max_iou.assign`. G is at least 1."""
-    iou = pairwise_iou(gt_boxes, anchors)
-    best_iou = tf.reduce_max(iou, axis=0)
-    best_gt = tf.argmax(iou, axis=0, output_type=tf.int32)
-    matched = tf.where(best_iou >= settings.positive_iou, best_gt, IGNORED)
-    matched = tf.where(best_iou < settings.negative_iou, NEGATIVE, matched)
+    """Return matched (B, A) int32; see `boxes.assigners.max_iou.assign`."""
+    iou = pairwise_iou(objects.boxes, anchors)
+    # An image without objects has the lowest number there is.
+    best = tf.math.unsorted_segment_max(iou, objects.images, objects.batch_size)
+    claims = Claims.where(iou >= settings.positive_iou, iou)
+    matched = settle(claims, objects, anchors.shape[0])
+    between = (best >= settings.negative_iou) & (best < settings.positive_iou)
+    matched = tf.where((matched == NEGATIVE) & between, IGNORED, matched)
     if settings.force_match:
-        matched = force_from(matched, iou, _forced_from(iou, settings))
-    return ignore_inside(matched, anchors, ignored_boxes)
+        wanted = (iou >= _forced_from(iou, settings)) & (iou > 0)
+        matched = force(matched, Claims.where(wanted, iou), objects)
+    return matched
 
 
 def _forced_from(iou: tf.Tensor, settings: MatchingConfig) -> tf.Tensor:
