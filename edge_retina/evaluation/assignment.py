@@ -97,8 +97,8 @@ def assign_by_size(
     """
     table = ExampleTable.of(examples)  # in columns, without an array for each picture
     objects = Boxes(
-        picture=table.owners.astype(np.int64),
-        label=table.classes.astype(np.int64),
+        picture=table.owners,
+        label=table.classes,
         xywh=_xywh(table.boxes_px),
     )
     numbers, found, scores = _best_detections(table.image_hw, detections, len(labels))
@@ -167,8 +167,10 @@ def _outside(boxes: Boxes, size: tuple[float, float]) -> np.ndarray:
 
 def _xywh(yxyx: np.ndarray) -> np.ndarray:
     """Return boxes (N, 4) yxyx as xmin ymin width height, in float64 as pycocotools gets them."""
-    ymin, xmin, ymax, xmax = yxyx.astype(np.float64).T
-    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)
+    xywh = np.empty((len(yxyx), 4))  # filled in place: there may be millions
+    xywh[:, :2] = yxyx[:, 1::-1]
+    np.subtract(yxyx[:, 3:1:-1], xywh[:, :2], out=xywh[:, 2:])
+    return xywh
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
