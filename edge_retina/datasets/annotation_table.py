@@ -234,8 +234,13 @@ class AnnotationTableBuilder:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def append(self, image: ImageAnnotation) -> None:
-        """Add an image with its objects."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names so far, in the order of their numbers."""
+        return tuple(self._labels)
+
+    def append(self, image: ImageAnnotation) -> int:
+        """Add an image with its objects; return its row."""
         self.append_image(
             image.image_id,
             str(image.path),
@@ -247,6 +252,7 @@ class AnnotationTableBuilder:
         for item in image.objects:
             self._label.append(self.label_number(item.label))
             self._objects.append(item.name, item.yxyx, crowd=item.crowd, difficult=item.difficult)
+        return len(self) - 1
 
     def append_image(
         self,
@@ -281,6 +287,14 @@ class AnnotationTableBuilder:
         """
         self._label.frombytes((label if rows is None else label[rows]).tobytes())
         self._objects.move(objects, rows)
+
+    def tables(self, rows: Mapping[str, Sequence[int] | np.ndarray]) -> dict[str, AnnotationTable]:
+        """Return the tables of splits, by the rows of each; the builder is of no more use."""
+        columns = self.finish()
+        return {
+            name: AnnotationTable(columns, np.asarray(found, np.int32))
+            for name, found in rows.items()
+        }
 
     def finish(self) -> AnnotationColumns:
         """Return the columns; the builder is of no more use."""

@@ -11,9 +11,11 @@ def as_array(buffer: array | bytearray, dtype: type) -> np.ndarray:
     """Return the numbers (N,) of an array of Python's, which must not grow any more.
 
     Such an array grows in place, and nothing is copied here: to join arrays of NumPy would take
-    their memory twice.
+    their memory twice. The result is read-only, because all splits of a data set share it.
     """
-    return np.frombuffer(buffer, dtype) if len(buffer) else np.zeros(0, dtype)
+    numbers: np.ndarray = np.frombuffer(buffer, dtype) if len(buffer) else np.zeros(0, dtype)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def parts_of(borders: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class ExampleColumns:
         return len(self.image_hw)
 
     def example(self, row: int) -> Example:
-        """Return an example; its arrays are parts of the columns."""
+        """Return an example; its arrays are parts of the columns and read-only."""
         part = slice(int(self.borders[row]), int(self.borders[row + 1]))
         height, width = self.image_hw[row].tolist()
         return Example(
