@@ -7,6 +7,7 @@ wall time, its processor time and the highest memory of the process. The parts o
 100,000 pictures with ten objects each show what a further picture costs in memory.
 
 - doctor, anchors, convert (to TFRecords), evaluate (with tests/golden/tiny_uint8.tflite);
+- load: annotations of each format, on at most 10,000 pictures;
 - input: the training's tf.data pipeline, 5,000 samples of it whatever the number of pictures is;
 - 80 and 1,000 classes, 4K pictures, 2,000 objects in a picture, 10,000 files and 3,600 frames of
   video for `predict`.
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests" / "golden" / "tiny_uint8.tflite"
 TINY_LABELS = ("disc", "square")
 COUNTS = (1000, 10_000, 100_000)
+DRAWN = "coco"  # the format that is drawn; the others are converted from it
+LAYOUTS = (DRAWN, "voc", "yolo", "csv", "tfrecord")
 OBJECTS = 10
 SAMPLES = 5000
 FRAMES = 3600
@@ -54,12 +57,14 @@ class Part:
         command: arguments of the program; DATA and OUT stand for paths. Or ("inside", NAME, ...),
             for a function of this file.
         items: how many pictures, samples or frames it goes through.
+        layout: the format of the annotations.
     """
 
     name: str
     data: Settings
     command: tuple[str, ...]
     items: int
+    layout: str = DRAWN
 
     @property
     def key(self) -> str:
@@ -69,7 +74,12 @@ class Part:
 
 def _whole(images: int) -> list[Part]:
     data = {"images": images, "objects": OBJECTS, "classes": 2, "side": SIDE}
+    loads = [
+        Part(f"load {layout}", data, ("inside", "load", "DATA"), images, layout)
+        for layout in (LAYOUTS if images < COUNTS[2] else ())
+    ]
     return [
+        *loads,
         Part("doctor", data, ("doctor", "DATA"), images),
         Part("anchors", data, ("anchors", "DATA"), images),
         Part("convert", data, ("convert", "DATA", "--to", "tfrecord", "--out", "OUT"), images),
@@ -159,6 +169,15 @@ def draw_data(out: str, images: str, objects: str, classes: str, side: str) -> N
     }
     # Not indented, as tools write it
     (root / "annotations" / "instances_train.json").write_text(json.dumps(tree))
+
+
+@inside
+def load(data: str) -> None:
+    """Load a data set and look at each example."""
+    from edge_retina.datasets import load_dataset
+
+    for _ in load_dataset(data).split("train"):
+        pass
 
 
 @inside
@@ -258,6 +277,11 @@ def measure(part: Part, work: Path) -> dict[str, Any]:
     if not (data / "annotations" / "instances_train.json").exists():
         _delete(data)
         _run([str(__file__), "--inside", "draw_data", str(data), *map(str, part.data.values())])
+    if part.layout != DRAWN:
+        source, data = data, data.with_name(f"{data.name}_{part.layout}")
+        if not data.exists():
+            convert = ["convert", str(source), "--to", part.layout, "--out", str(data)]
+            _run(["-m", "edge_retina.cli.main", *convert])
     out = work / "out"
     _delete(out)
     names = {"DATA": data, "IMAGES": data / "images" / "train", "OUT": out}

@@ -38,7 +38,7 @@ class LabelledData:
         path, split: what the user calls them; "" where that isn't known.
     """
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     labels: tuple[str, ...]
     path: str = ""
     split: str = ""

@@ -116,10 +116,13 @@ def best_iou(grid: AnchorGrid, boxes_px: np.ndarray) -> np.ndarray:
     the one with the nearest centre overlaps most, so the others are skipped.
     """
     best = np.zeros(len(boxes_px))
-    for level, shapes in zip(grid.levels, grid.shapes, strict=True):
-        offsets = centre_offsets(boxes_px, level=level, cells_hw=grid.cells_hw(level))
-        for shape in shapes:
-            best = np.maximum(best, iou_at_offsets(boxes_px, offsets, shape))
+    for first in range(0, len(boxes_px), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        for level, shapes in zip(grid.levels, grid.shapes, strict=True):
+            offsets = centre_offsets(boxes_px[part], level=level, cells_hw=grid.cells_hw(level))
+            for shape in shapes:
+                iou = iou_at_offsets(boxes_px[part], offsets, shape)
+                best[part] = np.maximum(best[part], iou)
     return best
 
 

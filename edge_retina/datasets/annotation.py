@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,12 @@ class AnnotatedSplits:
 
     Attributes:
         labels: class names in order.
-        splits: images by split name.
+        splits: images by split name: lists, or tables (`annotation_table`), which take less memory.
         class_ids: the files' own number for each label; empty in layouts without (all but COCO).
     """
 
     labels: tuple[str, ...]
-    splits: dict[str, list[ImageAnnotation]]
+    splits: Mapping[str, Sequence[ImageAnnotation]]
     class_ids: tuple[int, ...] = ()
 
 

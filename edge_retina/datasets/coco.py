@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from edge_retina.datasets.annotation import (
-    UNSPLIT,
-    AnnotatedSplits,
-    ImageAnnotation,
-    ObjectAnnotation,
-    parse_number,
-    parse_size,
-)
+import numpy as np
+
+from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, parse_size
+from edge_retina.datasets.annotation_table import AnnotationTable, AnnotationTableBuilder
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.class_names import check_class_names
+from edge_retina.datasets.coco_file import (
+    PARTS,
+    CocoFile,
+    is_id,
+    load_coco_file,
+    read_bbox,
+)
 from edge_retina.datasets.coco_writer import write_coco
 from edge_retina.datasets.image_files import (
     first_file,
     image_id_of,
-    read_text,
     relative_path,
 )
 from edge_retina.datasets.layout import AnnotationFiles, Layout, root_of
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
+from edge_retina.datasets.text_column import TextColumn
 from edge_retina.errors import DatasetError
 
 _ANNOTATION_PATTERNS = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
-_PARTS = ("images", "annotations", "categories")
-_LONGEST_NAME = 4096  # characters of a file name; no system has a longer path
 _LARGEST_ID = 2**63  # ids are 64-bit numbers to every tool
 
 
@@ -44,38 +44,14 @@ def detect_coco(given: Path) -> AnnotationFiles | None:
         DatasetError: malformed JSON.
     """
     if given.is_file():
-        return AnnotationFiles(root_of(given), {given: _load(given)})
+        return AnnotationFiles(root_of(given), {given: load_coco_file(given)})
     boundary = Boundary(given)
     for pattern in _ANNOTATION_PATTERNS:
-        files = {path: _load(path, boundary=boundary) for path in sorted(given.glob(pattern))}
-        instances = {path: tree for path, tree in files.items() if _has_boxes(tree)}
+        files = (load_coco_file(path, boundary=boundary) for path in sorted(given.glob(pattern)))
+        instances = {content.path: content for content in files if content.is_of_instances}
         if instances:
             return AnnotationFiles(given, instances)
     return None
-
-
-def _load(path: Path, *, boundary: Boundary | None = None) -> Any:
-    """Parse one annotation file.
-
-    Args:
-        path: the file.
-        boundary: of the data set; None for a file that the user named.
-
-    Raises:
-        DatasetError: malformed JSON.
-    """
-    try:
-        return json.loads(read_text(path, boundary=boundary), object_hook=_without_outlines)
-    except (ValueError, RecursionError) as error:  # ValueError also for numbers of 5,000 digits
-        raise DatasetError(f"{path}: malformed JSON ({error}); fix the file") from None
-
-
-def _without_outlines(tree: dict[str, Any]) -> dict[str, Any]:
-    """Drop what no box needs: the outlines of a million objects would take gigabytes."""
-    if "bbox" in tree:
-        tree.pop("segmentation", None)
-        tree.pop("area", None)
-    return tree
 
 
 def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
@@ -99,14 +75,15 @@ def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     if described is not None:
         boundary = Boundary(root)
         paths = described.annotation_files(".json")
-        files = {path: _load(path, boundary=boundary) for path in paths}
-    splits: dict[str, list[ImageAnnotation]] = {}
+        files = {path: load_coco_file(path, boundary=boundary) for path in paths}
+    table = AnnotationTableBuilder()
+    splits: dict[str, np.ndarray] = {}  # rows of the table
     categories: dict[int, str] = {}
     first: Path | None = None
-    for path, tree in files.items():
-        if not _has_parts(tree):
-            raise DatasetError(f"{path}: not a COCO file; expected the lists {', '.join(_PARTS)}")
-        of_file = _read_categories(tree, path)
+    for path, content in files.items():
+        if not content.has_parts:
+            raise DatasetError(f"{path}: not a COCO file; expected the lists {', '.join(PARTS)}")
+        of_file = _read_categories(content.categories, path)
         if first is not None and of_file != categories:
             raise DatasetError(
                 f"{path}: its categories differ from those of {first.name}; "
@@ -121,27 +98,20 @@ def read_coco(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
             _image_directories(path, split, root) if described is None else [described.images]
         )
         base = root if described is None else described.images
-        splits[split] = _read_images(tree, path, directories, base, categories, problems)
-    _drop_background(categories, splits.values())
+        start = len(table)
+        _read_images(content, directories, base, categories, problems, table)
+        splits[split] = np.arange(start, len(table), dtype=np.int32)
+    columns = table.finish()
+    annotated = {name: AnnotationTable(columns, rows) for name, rows in splits.items()}
+    _drop_background(categories, annotated.values())
     labels = tuple(categories[number] for number in sorted(categories))
     check_class_names(labels, where=f"{first}, categories")
-    return AnnotatedSplits(labels, splits, class_ids=tuple(sorted(categories)))
+    return AnnotatedSplits(labels, annotated, class_ids=tuple(sorted(categories)))
 
 
-def _has_parts(tree: Any) -> bool:
-    return isinstance(tree, dict) and all(isinstance(tree.get(part), list) for part in _PARTS)
-
-
-def _has_boxes(tree: Any) -> bool:
-    if not _has_parts(tree):
-        return False
-    annotations = tree["annotations"]
-    return not annotations or any(isinstance(a, dict) and "bbox" in a for a in annotations)
-
-
-def _read_categories(tree: Any, path: Path) -> dict[int, str]:
+def _read_categories(items: list[Any], path: Path) -> dict[int, str]:
     categories: dict[int, str] = {}
-    for number, item in enumerate(tree["categories"], 1):
+    for number, item in enumerate(items, 1):
         where = f"{path}, category {number}"
         if (
             not isinstance(item, dict)
@@ -160,8 +130,8 @@ def _read_categories(tree: Any, path: Path) -> dict[int, str]:
     return categories
 
 
-def _drop_background(categories: dict[int, str], splits: Iterable[list[ImageAnnotation]]) -> None:
-    used = {item.label for split in splits for image in split for item in image.objects}
+def _drop_background(categories: dict[int, str], splits: Iterable[AnnotationTable]) -> None:
+    used = {label for split in splits for label in split.used_labels()}
     if categories.get(0, "").lower() == "background" and categories[0] not in used:
         del categories[0]
 
@@ -174,49 +144,46 @@ def _split_of(path: Path, *, alone: bool) -> str:
 
 
 def _read_images(
-    tree: Any,
-    path: Path,
+    content: CocoFile,
     directories: list[Path],
     root: Path,
     categories: dict[int, str],
     problems: Problems,
-) -> list[ImageAnnotation]:
-    objects: dict[Any, list[ObjectAnnotation]] = {}
-    files: dict[Any, str] = {}
-    images = []
-    for number, image in enumerate(tree["images"], 1):
-        if not isinstance(image, dict) or not _is_id(image.get("id")) or not image.get("file_name"):
-            raise DatasetError(
-                f"{path}, image {number}: got {image!r}, expected an id and a file_name"
-            )
-        if image["id"] in files:
-            raise DatasetError(f"{path}, image {number}: id {image['id']!r} is duplicated")
-        files[image["id"]] = str(image["file_name"])
-        if len(files[image["id"]]) > _LONGEST_NAME:  # every problem of a box would quote it
-            raise DatasetError(
-                f"{path}, image {number}: file_name has {len(files[image['id']])} characters, but "
-                f"no path has more than {_LONGEST_NAME}; write the file's name"
-            )
-        objects[image["id"]] = []
-    annotations = tree["annotations"]
-    for number in range(len(annotations)):
-        # Emptied on the way: a million parsed annotations take half a gigabyte.
-        item, annotations[number] = annotations[number], None
-        _read_object(item, number + 1, path, files, categories, objects, problems)
-    for image in tree["images"]:
-        name = files[image["id"]]
+    table: AnnotationTableBuilder,
+) -> None:
+    """Add the images of a file to the table."""
+    path = content.path
+    if content.image_flaw:
+        raise DatasetError(content.image_flaw)
+    names, (heights, widths) = content.file_names(), content.stated_sides()
+    image = content.images_of_objects()
+    label = _read_objects(content, image, names, categories, problems, table)
+    content.forget()
+    used = label >= 0
+    counts = np.bincount(image[used], minlength=len(names))
+    is_there = np.zeros(len(names), bool)
+    for place, name in enumerate(names):
         source = f"{path}, image {name}"
         image_path = first_file(directories, relative_path(name, where=source))
         if image_path is None:
             looked = ", ".join(str(d.relative_to(root)) + "/" for d in directories)
             problems.add("missing-image", source, f"no such image; looked in {looked}")
             continue
-        size = parse_size(image.get("height"), image.get("width"), where=source, problems=problems)
-        image_id = image_id_of(image_path, root)
-        images.append(
-            ImageAnnotation(image_id, image_path, source, tuple(objects.pop(image["id"])), size)
+        is_there[place] = True
+        table.append_image(
+            image_id_of(image_path, root),
+            str(image_path),
+            source,
+            size_hw=parse_size(heights[place], widths[place], where=source, problems=problems),
+            normalized=False,
+            objects=int(counts[place]),
         )
-    return images
+    used[used] = is_there[image[used]]
+    rows = None
+    if not used.all() or (image[1:] < image[:-1]).any():
+        rows = np.flatnonzero(used)
+        rows = rows[np.argsort(image[rows], kind="stable")]
+    table.move_objects(content.objects, label, rows)
 
 
 def _image_directories(path: Path, split: str, root: Path) -> list[Path]:
@@ -230,50 +197,77 @@ def _image_directories(path: Path, split: str, root: Path) -> list[Path]:
     return [directory for directory in dict.fromkeys(candidates) if directory.is_dir()]
 
 
-def _read_object(
-    item: Any,
-    number: int,
-    path: Path,
-    files: dict[Any, str],
+def _read_objects(
+    content: CocoFile,
+    image: np.ndarray,
+    names: TextColumn,
     categories: dict[int, str],
-    objects: dict[Any, list[ObjectAnnotation]],
     problems: Problems,
-) -> None:
-    """Add an annotation to its image's objects."""
-    if not isinstance(item, dict):
-        what = f"got {item!r}, expected an object with a bbox"
-        problems.add("malformed-annotation", f"{path}, annotation {number}", what)
-        return
-    name = f"annotation {item.get('id', number)}"
-    image_id, category, bbox = item.get("image_id"), item.get("category_id"), item.get("bbox")
-    if not _is_id(image_id) or image_id not in files:
+    table: AnnotationTableBuilder,
+) -> np.ndarray:
+    """Return the number of each annotation's label in the table, (M,); -1 where it is left out.
+
+    Args:
+        content: the file; odd annotations that can be read all the same are put into its objects.
+        image: (M,) the place of each annotation's image; that of odd ones is set.
+        names: the images' file names.
+        categories: labels by id.
+        problems: collects what was left out.
+        table: numbers the labels.
+    """
+    category, ids = content.categories_of_objects()
+    known = [table.label_number(categories[x]) if x in categories else -1 for x in ids]
+    label = np.append(np.array(known, np.int32), np.int32(-1))[category]
+    label[image < 0] = -1
+    for number in np.flatnonzero(label < 0).tolist():
+        if number not in content.odd:
+            stated_ids: tuple[Any, Any] = content.image_id_at(number), ids[category[number]]
+            name = content.objects.names.name(number)
+            _find_image(stated_ids, name, content, names, categories, problems)
+            continue
+        item = content.odd[number]
+        if not isinstance(item, dict):
+            what = f"got {item!r}, expected an object with a bbox"
+            where = f"{content.path}, annotation {number + 1}"
+            problems.add("malformed-annotation", where, what)
+            continue
+        name, bbox = f"annotation {item.get('id', number + 1)}", item.get("bbox")
+        stated_ids = item.get("image_id"), item.get("category_id")
+        place = _find_image(stated_ids, name, content, names, categories, problems)
+        if place is None:
+            continue
+        yxyx = read_bbox(bbox)
+        if yxyx is None:
+            what = f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height"
+            where = f"{content.path}, image {names[place]}, {name}"
+            problems.add("malformed-annotation", where, what)
+            continue
+        label[number] = table.label_number(categories[item["category_id"]])
+        image[number] = place
+        content.put(number, item, name, yxyx)
+    return label
+
+
+def _find_image(
+    stated_ids: tuple[Any, Any],
+    name: str,
+    content: CocoFile,
+    names: TextColumn,
+    categories: dict[int, str],
+    problems: Problems,
+) -> int | None:
+    """Return the place of an annotation's image; None if that or its category is unknown."""
+    image_id, category = stated_ids
+    place = content.place_of(image_id)
+    if place < 0:
         what = f"image_id {image_id!r} is not in the list of images"
-        problems.add("unknown-image", f"{path}, {name}", what)
-        return
-    if not _is_id(category) or category not in categories:
+        problems.add("unknown-image", f"{content.path}, {name}", what)
+        return None
+    if not is_id(category) or category not in categories:
         what = f"category_id {category!r} is not in the list of categories"
-        problems.add("unknown-class", f"{path}, image {files[image_id]}, {name}", what)
-        return
-    sides = [parse_number(side) for side in bbox] if isinstance(bbox, list) else []
-    if len(sides) != 4 or None in sides:
-        what = f"bbox is {bbox!r}, expected the 4 numbers x, y, width, height"
-        problems.add("malformed-annotation", f"{path}, image {files[image_id]}, {name}", what)
-        return
-    x, y, width, height = cast("list[float]", sides)
-    yxyx = (y, x, y + height, x + width)
-    objects[image_id].append(
-        ObjectAnnotation(
-            name,
-            categories[category],
-            yxyx,
-            crowd=bool(item.get("iscrowd")),
-            difficult=bool(item.get("ignore")) and not item.get("iscrowd"),
-        )
-    )
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, (int, str))
+        problems.add("unknown-class", f"{content.path}, image {names[place]}, {name}", what)
+        return None
+    return place
 
 
 COCO = Layout(

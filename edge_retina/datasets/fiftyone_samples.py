@@ -53,7 +53,7 @@ def from_fiftyone(
         )
     used = {item.label for split in splits.values() for one in split for item in one.objects}
     annotated = AnnotatedSplits(tuple(labels) or tuple(sorted(used)), splits)
-    source = AnnotatedSource(root, LAYOUT, annotated)
+    source = AnnotatedSource.of(root, LAYOUT, annotated)
     given = name or getattr(samples, "name", None) or root.name
     return dataset_of(source, problems, name=str(given), where="FiftyOne samples", seed=seed)
 

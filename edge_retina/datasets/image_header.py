@@ -71,7 +71,7 @@ class ImageHeader:
         return boxes
 
 
-def read_image_header(path: Path) -> ImageHeader:
+def read_image_header(path: Path | str) -> ImageHeader:
     """Read the size and orientation of a JPEG, PNG, GIF, BMP, WebP or TIFF file.
 
     Raises:

@@ -7,15 +7,27 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, ImageAnnotation
+import numpy as np
+
+from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits
+from edge_retina.datasets.annotation_table import (
+    AnnotationColumns,
+    AnnotationTable,
+    AnnotationTableBuilder,
+    packed_splits,
+)
 from edge_retina.datasets.checks import check_annotations
 from edge_retina.datasets.dataset_file import FILE_NAME, read_dataset_file
+from edge_retina.datasets.example_table import ExampleTable, ExampleTableBuilder
 from edge_retina.datasets.layout import AnnotationFiles, Layout, annotation_suffix
 from edge_retina.datasets.layouts import LAYOUTS, layout_hint, suffix_hint
 from edge_retina.datasets.problems import Problems
-from edge_retina.datasets.schema import Dataset, Example
-from edge_retina.datasets.splits import SPLITS, hash_split
+from edge_retina.datasets.schema import Dataset
+from edge_retina.datasets.splits import SPLITS, hash_places
+from edge_retina.datasets.text_column import hashes_of
 from edge_retina.errors import DatasetError
+
+_UNSEEN = np.int32(-2)
 
 
 @dataclass(frozen=True)
@@ -25,12 +37,27 @@ class AnnotatedSource:
     Attributes:
         root: the directory that holds it.
         layout: name of its layout.
-        annotated: its annotations, unchecked.
+        labels: class names in order.
+        columns: its annotations, unchecked.
+        splits: which of them are of each split.
+        class_ids: see `AnnotatedSplits`.
     """
 
     root: Path
     layout: str
-    annotated: AnnotatedSplits
+    labels: tuple[str, ...]
+    columns: AnnotationColumns
+    splits: dict[str, AnnotationTable]
+    class_ids: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, root: Path, layout: str, annotated: AnnotatedSplits) -> AnnotatedSource:
+        """Return a data set of what a reader returned."""
+        splits = packed_splits(annotated.splits)
+        columns = next(
+            (table.columns for table in splits.values()), AnnotationTableBuilder().finish()
+        )
+        return cls(root, layout, annotated.labels, columns, splits, annotated.class_ids)
 
 
 def load_dataset(
@@ -78,14 +105,14 @@ def dataset_of(
         raise DatasetError(
             f"{where}: the data set is empty: no usable images (layout {source.layout})"
         )
-    if not source.annotated.labels:
+    if not source.labels:
         raise DatasetError(
             f"{where}: no objects in any image, so no classes (layout {source.layout})"
         )
     return Dataset(
         name=name or Path(os.path.abspath(source.root)).name,
         root=source.root,
-        labels=source.annotated.labels,
+        labels=source.labels,
         splits=splits,
         layout=source.layout,
         skipped=skipped,
@@ -114,21 +141,34 @@ def read_source(path: Path | str, problems: Problems, *, thorough: bool = False)
     else:
         layout, files = _detect(given)
     files = dataclasses.replace(files, thorough=thorough)
-    return AnnotatedSource(files.root, layout.name, layout.read(files, problems))
+    return AnnotatedSource.of(files.root, layout.name, layout.read(files, problems))
 
 
 def check_source(
     source: AnnotatedSource, problems: Problems, *, seed: int = 0
-) -> dict[str, tuple[Example, ...]]:
+) -> dict[str, ExampleTable]:
     """Check annotations against their images and return the usable examples by split.
+
+    Every annotation is checked once, also where splits overlap (train and trainval).
 
     Args:
         source: as read.
         problems: collects what was left out.
         seed: of the split by image names, for data sets that have no split of their own.
     """
-    examples = _check(source, problems)
-    return _order_splits(_split(examples, seed))
+    kept = {name: _without_repeats(items, name, problems) for name, items in source.splits.items()}
+    examples = ExampleTableBuilder()
+    annotated = source.columns
+    numbers = np.full(len(annotated), _UNSEEN)  # of each annotation's example
+    for rows in kept.values():
+        fresh = rows[numbers[rows] == _UNSEEN]
+        numbers[fresh] = check_annotations(
+            annotated, fresh, source.labels, problems, root=source.root, examples=examples
+        )
+    columns = examples.finish()
+    found = {name: numbers[rows] for name, rows in kept.items()}
+    splits = {name: ExampleTable(columns, rows[rows >= 0]) for name, rows in found.items()}
+    return _order_splits(_split(splits, seed))
 
 
 def _dataset_file(given: Path) -> Path | None:
@@ -157,47 +197,32 @@ def _detect(given: Path) -> tuple[Layout, AnnotationFiles]:
     )
 
 
-def _check(source: AnnotatedSource, problems: Problems) -> dict[str, list[Example]]:
-    """Check every annotation once, also where splits overlap (train and trainval)."""
-    splits = {
-        name: _without_repeats(items, name, problems)
-        for name, items in source.annotated.splits.items()
-    }
-    unique = {id(item): item for items in splits.values() for item in items}
-    checked = check_annotations(
-        list(unique.values()), source.annotated.labels, problems, root=source.root
-    )
-    examples = dict(zip(unique, checked, strict=True))
-    return {
-        name: [example for item in items if (example := examples[id(item)]) is not None]
-        for name, items in splits.items()
-    }
-
-
-def _without_repeats(
-    items: list[ImageAnnotation], split: str, problems: Problems
-) -> list[ImageAnnotation]:
-    chosen: dict[str, ImageAnnotation] = {}
-    for item in items:
-        if item.image_id in chosen:
+def _without_repeats(items: AnnotationTable, split: str, problems: Problems) -> np.ndarray:
+    """Return the rows of a split's images, (N,), each name once."""
+    if len(np.unique(hashes_of(items.image_ids(), len(items)))) == len(items):
+        return items.rows
+    seen: set[str] = set()
+    kept = np.ones(len(items), bool)
+    for place, name in enumerate(items.image_ids()):
+        if name in seen:
             where = f"split '{split}'" if split else "the data set"
-            what = f"image '{item.image_id}' is listed twice in {where}"
-            problems.add("repeated-image", item.source, what)
-        else:
-            chosen[item.image_id] = item
-    return list(chosen.values())
+            what = f"image '{name}' is listed twice in {where}"
+            problems.add("repeated-image", items.columns.sources[items.rows[place]], what)
+            kept[place] = False
+        seen.add(name)
+    return items.rows[kept]
 
 
-def _split(examples: dict[str, list[Example]], seed: int) -> dict[str, list[Example]]:
+def _split(examples: dict[str, ExampleTable], seed: int) -> dict[str, ExampleTable]:
     if set(examples) != {UNSPLIT}:
         return examples
-    by_id = {example.image_id: example for example in examples[UNSPLIT]}
-    split = hash_split(by_id, seed=seed)
-    return {name: [by_id[image_id] for image_id in ids] for name, ids in split.items()}
+    whole = examples[UNSPLIT]
+    places = hash_places(whole.image_ids(), seed=seed)
+    return {name: whole.take(whole.rows[found]) for name, found in places.items()}
 
 
-def _order_splits(splits: dict[str, list[Example]]) -> dict[str, tuple[Example, ...]]:
+def _order_splits(splits: dict[str, ExampleTable]) -> dict[str, ExampleTable]:
     """Return train, val, test first, then the data set's own in alphabetical order."""
     order = {name: number for number, name in enumerate(SPLITS)}
     names = sorted(splits, key=lambda name: (order.get(name, len(order)), name))
-    return {name: tuple(splits[name]) for name in names}
+    return {name: splits[name] for name in names}

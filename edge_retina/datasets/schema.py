@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_retina.datasets.threads import map_in_threads
+from edge_retina.datasets.threads import each_in_threads
 from edge_retina.errors import DatasetError, choices_hint
 from edge_retina.files import sha256_file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One labelled image.
+    """One labelled image. Two are equal if all of their attributes are.
 
     Attributes:
         image_id: name of the image, unique in the data set and stable between machines: its path
@@ -43,6 +43,20 @@ class Example:
     def __post_init__(self) -> None:
         if self.difficult is None:
             object.__setattr__(self, "difficult", np.zeros(len(self.classes), bool))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Example):
+            return NotImplemented
+        return self._key() == other._key() and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("boxes_px", "classes", "crowd", "difficult")
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, Path, tuple[int, int]]:
+        return self.image_id, self.path, tuple(self.image_hw)  # type: ignore[return-value]
 
     @property
     def ignored(self) -> np.ndarray:
@@ -71,7 +85,9 @@ class Dataset:
         name: for reports; the directory's name as a rule.
         root: the directory it was read from.
         labels: class names; an index into them is a class.
-        splits: examples by split name ("train", "val", "test", or the data set's own names).
+        splits: examples by split name ("train", "val", "test", or the data set's own names). Those
+            of a data set that was read are in an `ExampleTable`, which makes each `Example` when it
+            is asked for; tuples and lists will do too.
         layout: name of the layout it was read from.
         skipped: one line for each invalid thing left out because of `skip_invalid`.
     """
@@ -79,11 +95,11 @@ class Dataset:
     name: str
     root: Path
     labels: tuple[str, ...]
-    splits: dict[str, tuple[Example, ...]]
+    splits: Mapping[str, Sequence[Example]]
     layout: str
     skipped: tuple[str, ...] = field(default=())
 
-    def split(self, name: str) -> tuple[Example, ...]:
+    def split(self, name: str) -> Sequence[Example]:
         """Return a split's examples.
 
         Raises:
@@ -157,7 +173,8 @@ def annotations_sha256(examples: Sequence[Example]) -> str:
     Replaced pixels don't change it: see `pictures_sha256`.
     """
     digest = hashlib.sha256()
-    for example in sorted(examples, key=lambda item: item.image_id):
+    for place in _by_image_id(examples):
+        example = examples[place]
         digest.update(f"{example.image_id} {example.image_hw}\n".encode())
         digest.update(np.round(example.boxes_px * 100).astype("<i8").tobytes())
         digest.update(example.classes.astype("<i4").tobytes())
@@ -175,11 +192,24 @@ def pictures_sha256(examples: Sequence[Example]) -> str:
     Raises:
         DatasetError: a file can't be read.
     """
-    ordered = sorted(examples, key=lambda item: item.image_id)
+    order = _by_image_id(examples)
     digest = hashlib.sha256()
-    for example, content in zip(ordered, map_in_threads(_file_sha256, ordered), strict=True):
-        digest.update(f"{example.image_id} {content}\n".encode())
+    contents = each_in_threads(lambda place: _file_sha256(examples[place]), order)
+    for place, content in zip(order, contents, strict=True):
+        digest.update(f"{examples[place].image_id} {content}\n".encode())
     return digest.hexdigest()
+
+
+def image_ids_of(examples: Sequence[Example]) -> list[str]:
+    """Return the names of the images; of a table without making its examples."""
+    names = getattr(examples, "image_ids", None)
+    return [example.image_id for example in examples] if names is None else list(names())
+
+
+def _by_image_id(examples: Sequence[Example]) -> list[int]:
+    """Return the places of the examples by rising image id."""
+    names = image_ids_of(examples)
+    return sorted(range(len(names)), key=names.__getitem__)
 
 
 def _file_sha256(example: Example) -> str:

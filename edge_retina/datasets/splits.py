@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+import numpy as np
+
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 _ALIASES = {
     "train": TRAIN,
@@ -19,6 +21,7 @@ _ALIASES = {
 }
 # val2017, instances_train2017, train_labels, annotations-test ...
 _DECORATION = re.compile(r"^(instances|annotations|labels)[-_]+|[-_]+(labels|annotations)$")
+_BORDERS = (0.8, 0.9)  # between the splits, of a name's position
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
 
 
@@ -46,22 +49,22 @@ def hash_split(image_ids: Iterable[str], *, seed: int) -> dict[str, list[str]]:
         Names by split, each in the order given.
     """
     ids = list(image_ids)
-    position = {name: _position(name, seed) for name in ids}
-    chosen = {name: _split_at(position[name]) for name in ids}
-    for split in (VAL, TEST):
-        train = [name for name in ids if chosen[name] == TRAIN]
-        if split not in chosen.values() and len(train) > 1:
-            chosen[max(train, key=position.__getitem__)] = split
-    return {split: [name for name in ids if chosen[name] == split] for split in SPLITS}
+    places = hash_places(ids, seed=seed)
+    return {split: [ids[place] for place in found] for split, found in places.items()}
+
+
+def hash_places(image_ids: Iterable[str], *, seed: int) -> dict[str, np.ndarray]:
+    """Return the same as places among the names: ascending indices by split."""
+    positions = np.array([_position(name, seed) for name in image_ids])
+    chosen = np.searchsorted(_BORDERS, positions, side="right")
+    for number in (SPLITS.index(VAL), SPLITS.index(TEST)):
+        train = np.flatnonzero(chosen == 0)
+        if number not in chosen and len(train) > 1:
+            chosen[train[positions[train].argmax()]] = number
+    return {split: np.flatnonzero(chosen == number) for number, split in enumerate(SPLITS)}
 
 
 def _position(name: str, seed: int) -> float:
     """Return a number in 0..1 that looks random but is a function of name and seed."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _split_at(position: float) -> str:
-    if position < 0.8:
-        return TRAIN
-    return VAL if position < 0.9 else TEST

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_retina.datasets.schema import Example
+from edge_retina.datasets.example_table import pick
+from edge_retina.datasets.schema import Example, image_ids_of
 
 
-def draw_subset(examples: Sequence[Example], count: int, *, seed: int) -> tuple[Example, ...]:
+def draw_subset(examples: Sequence[Example], count: int, *, seed: int) -> Sequence[Example]:
     """Return `count` of some examples, in their order; all of them if there are no more.
 
     Images are drawn by the hashes of their names, so the draw depends on nothing else: it is the
@@ -23,10 +24,10 @@ def draw_subset(examples: Sequence[Example], count: int, *, seed: int) -> tuple[
         seed: another seed draws others.
     """
     if not count:
-        return tuple(examples)
-    names = (example.image_id for example in examples)
+        return pick(examples, range(len(examples)))
+    names = image_ids_of(examples)
     drawn = set(sorted(names, key=lambda name: _hash(name, seed))[:count])
-    return tuple(example for example in examples if example.image_id in drawn)
+    return pick(examples, [place for place, name in enumerate(names) if name in drawn])
 
 
 def _hash(name: str, seed: int) -> bytes:
@@ -34,9 +35,8 @@ def _hash(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"subset {seed}:{name}".encode()).digest()
 
 
-def spread(examples: Sequence[Example], most: int) -> tuple[Example, ...]:
+def spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
     """Return at most so many examples, evenly spread over all."""
     if len(examples) <= most:
-        return tuple(examples)
-    places = np.linspace(0, len(examples), most, endpoint=False).astype(int)
-    return tuple(examples[place] for place in places)
+        return pick(examples, range(len(examples)))
+    return pick(examples, np.linspace(0, len(examples), most, endpoint=False).astype(int))

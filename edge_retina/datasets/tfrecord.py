@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_retina.datasets.annotation import UNSPLIT, AnnotatedSplits, ImageAnnotation
+from edge_retina.datasets.annotation_table import AnnotationTableBuilder
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.class_names import read_label_file
 from edge_retina.datasets.label_map import LabelMap, read_label_map
@@ -80,11 +81,12 @@ def read_tfrecord(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits
         problems.add("missing-annotation", str(path), what)
     classes = _read_classes(found, shards, boundary)
     reader = _Reader(classes, found, problems)
-    annotated = {name: reader.read_split(name, members) for name, members in splits.items()}
+    rows = {name: reader.read_split(name, members) for name, members in splits.items()}
     own_splits = found.described is not None and bool(found.described.splits)
-    if not own_splits and not any(name in SPLITS for name in annotated):
-        annotated = {UNSPLIT: _merged(annotated.values())}
-    return AnnotatedSplits(classes.labels or tuple(sorted(reader.pictures.used)), annotated)
+    if not own_splits and not any(name in SPLITS for name in rows):
+        rows = {UNSPLIT: _merged(rows.values())}
+    labels = classes.labels or tuple(sorted(reader.pictures.used))
+    return AnnotatedSplits(labels, reader.table.tables(rows))
 
 
 def _shards_by_split(found: AnnotationFiles, boundary: Boundary) -> dict[str, list[Shard]]:
@@ -109,13 +111,13 @@ def _described(described: DatasetFile, boundary: Boundary) -> list[Shard]:
     return shards
 
 
-def _merged(splits: Iterable[list[ImageAnnotation]]) -> list[ImageAnnotation]:
-    """Return the pictures of all splits, those of overlapping splits once."""
-    merged: list[ImageAnnotation] = []
+def _merged(splits: Iterable[list[int]]) -> list[int]:
+    """Return the pictures of all splits by their rows, those of overlapping splits once."""
+    merged: list[int] = []
     seen: set[int] = set()
-    for images in splits:
-        merged += [image for image in images if id(image) not in seen]
-        seen.update(map(id, images))
+    for rows in splits:
+        merged += [row for row in rows if row not in seen]
+        seen.update(rows)
     return merged
 
 
@@ -152,35 +154,41 @@ def _find_label_map(directories: Iterable[Path], boundary: Boundary) -> LabelMap
     return None if first is None else first[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """The first picture of a name: its split, and length and checksum of its record."""
+    """The first picture of a name: its split, length and checksum of its record, and its row."""
 
     split: str
     content: tuple[int, int]
-    image: ImageAnnotation
+    row: int
 
 
 class _Reader:
-    """Reads the pictures of all splits, and tells apart those of one name."""
+    """Reads the pictures of all splits, and tells apart those of one name.
+
+    Attributes:
+        pictures: turns a record into an annotation.
+        table: takes the annotations.
+    """
 
     def __init__(self, classes: Classes, found: AnnotationFiles, problems: Problems) -> None:
+        self.table = AnnotationTableBuilder()
         self.pictures = PictureReader(classes, problems, root=found.root)
         self._thorough = found.thorough
         self._problems = problems
         self._seen: dict[str, _Seen] = {}  # by image id
 
-    def read_split(self, split: str, shards: Sequence[Shard]) -> list[ImageAnnotation]:
-        """Return the pictures of a split, in the order of its shards."""
-        images: list[ImageAnnotation] = []
+    def read_split(self, split: str, shards: Sequence[Shard]) -> list[int]:
+        """Return the rows of a split's pictures, in the order of its shards."""
+        rows: list[int] = []
         for shard in shards:
             with mapped_file(shard.path) as buffer:
                 for record in find_records(buffer, shard.path):
-                    image = self._read_record(buffer, record, shard.path, number=len(images) + 1)
+                    image = self._read_record(buffer, record, shard.path, number=len(rows) + 1)
                     if image is not None:
                         content = record.stop - record.start, stored_checksum(buffer, record)
-                        images.append(self._told_apart(image, content, split))
-        return images
+                        rows.append(self._told_apart(image, content, split))
+        return rows
 
     def _read_record(
         self, buffer: Buffer, record: Record, shard: Path, *, number: int
@@ -194,24 +202,25 @@ class _Reader:
             self._problems.add("malformed-annotation", where, str(error))
             return None
 
-    def _told_apart(
-        self, image: ImageAnnotation, content: tuple[int, int], split: str
-    ) -> ImageAnnotation:
-        """Return the first of equal pictures in several splits, and another name for others.
+    def _told_apart(self, image: ImageAnnotation, content: tuple[int, int], split: str) -> int:
+        """Return the row of the first of equal pictures in several splits; others are renamed.
 
         Splits may overlap, and then a picture is in the shards of each. But two pictures of one
         name may also be different ones, and their ids must differ; within a split they are reported
         as repeated.
         """
         for name in (image.image_id, f"{split}/{image.image_id}"):
-            same = name == image.image_id
-            renamed = image if same else dataclasses.replace(image, image_id=name)
-            first = self._seen.setdefault(name, _Seen(split, content, renamed))
-            if first.image is renamed:
-                return renamed
-            if first.split == split or first.content == content:
-                return first.image if first.content == content else renamed
-        return renamed
+            renamed = dataclasses.replace(image, image_id=name)
+            first = self._seen.get(name)
+            if first is None:
+                row = self.table.append(renamed)
+                self._seen[name] = _Seen(split, content, row)
+                return row
+            if first.content == content:
+                return first.row
+            if first.split == split:
+                break
+        return self.table.append(renamed)
 
 
 TFRECORD = Layout(

@@ -21,6 +21,7 @@ from edge_retina.datasets.annotation import (
     parse_number,
     parse_size,
 )
+from edge_retina.datasets.annotation_table import AnnotationTableBuilder
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.class_names import read_label_file
 from edge_retina.datasets.image_files import (
@@ -31,7 +32,7 @@ from edge_retina.datasets.image_files import (
 from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout
 from edge_retina.datasets.problems import Problems
 from edge_retina.datasets.splits import SPLITS, split_name
-from edge_retina.datasets.threads import map_in_threads
+from edge_retina.datasets.threads import each_in_threads
 from edge_retina.datasets.voc_files import Images, described_files, split_lists, xml_files
 from edge_retina.datasets.voc_writer import write_voc
 from edge_retina.errors import DatasetError
@@ -46,7 +47,7 @@ _UNFOLDING = {
         r"xmlns[^=<>]{0,200}=\s*(?:\"[^\"]{1000}|'[^']{1000})"
     ),
 }
-_Annotations = dict[Path, "ImageAnnotation | None"]  # by XML file; None: left out, noted already
+_Rows = dict[Path, "int | None"]  # of the table, by XML file; None: left out, noted already
 
 
 def detect_voc(root: Path) -> AnnotationFiles | None:
@@ -74,42 +75,51 @@ def read_voc(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     boundary = Boundary(root)
     images = Images(root, described, boundary)
     files = dict(found.files) if described is None else described_files(described, boundary)
-    annotations = _read_images(files, images, boundary, problems)
-    used = {item.label for image in annotations.values() if image for item in image.objects}
-    labels = described.labels if described is not None else read_label_file(root)
-    labels = labels or tuple(sorted(used))
+    table = AnnotationTableBuilder()
+    rows = _read_images(files, images, boundary, problems, table)
     if described is not None:
-        return AnnotatedSplits(labels, _described_splits(described, annotations, problems))
-    lists = split_lists(root, boundary)
-    if lists:
-        base = next(iter(files.values()))
-        return AnnotatedSplits(labels, _listed_splits(lists, base, annotations, problems))
-    return AnnotatedSplits(labels, _directory_splits(root, files, annotations))
+        splits = _described_splits(described, rows, problems)
+    elif lists := split_lists(root, boundary):
+        splits = _listed_splits(lists, next(iter(files.values())), rows, problems)
+    else:
+        splits = _directory_splits(root, files, rows)
+    labels = described.labels if described is not None else read_label_file(root)
+    labels = labels or tuple(sorted(table.labels))
+    return AnnotatedSplits(labels, table.tables(splits))
 
 
 def _read_images(
-    files: dict[Path, Path], images: Images, boundary: Boundary, problems: Problems
-) -> _Annotations:
+    files: dict[Path, Path],
+    images: Images,
+    boundary: Boundary,
+    problems: Problems,
+    table: AnnotationTableBuilder,
+) -> _Rows:
+    """Add the images of XML files to the table; return their rows."""
+
     def read(file: tuple[Path, Path]) -> tuple[ImageAnnotation | None, Problems]:
         path, base = file
         own = Problems(problems.skip_invalid)
         return _read_image(boundary.check(path), base, images, own), own
 
-    found = map_in_threads(read, list(files.items()))
-    problems.gather(own for _, own in found)
-    return {path: item for path, (item, _) in zip(files, found, strict=True)}
+    rows: _Rows = {}
+    found = each_in_threads(read, list(files.items()))
+    for path, (item, own) in zip(files, found, strict=True):
+        problems.gather([own])
+        rows[path] = None if item is None else table.append(item)
+    return rows
 
 
 def _described_splits(
-    described: DatasetFile, annotations: _Annotations, problems: Problems
-) -> dict[str, list[ImageAnnotation]]:
+    described: DatasetFile, rows: _Rows, problems: Problems
+) -> dict[str, list[int]]:
     if not described.splits:
-        return {UNSPLIT: [item for item in annotations.values() if item is not None]}
+        return {UNSPLIT: [row for row in rows.values() if row is not None]}
     base = described.annotations or described.root
     return {
-        split: [item for path, item in annotations.items() if item and place in path.parents]
+        split: [row for path, row in rows.items() if row is not None and place in path.parents]
         if place.is_dir()
-        else _read_list(place, base, annotations, problems)
+        else _read_list(place, base, rows, problems)
         for split, place in described.splits.items()
     }
 
@@ -185,46 +195,42 @@ def _is_set(text: str | None) -> bool:
     return (text or "").strip().lower() in ("1", "true", "yes")
 
 
-def _directory_splits(
-    root: Path, files: dict[Path, Path], annotations: _Annotations
-) -> dict[str, list[ImageAnnotation]]:
+def _directory_splits(root: Path, files: dict[Path, Path], rows: _Rows) -> dict[str, list[int]]:
     """Return images by the directory of their XML, if that is `train/` or the like."""
-    splits: dict[str, list[ImageAnnotation]] = {}
+    splits: dict[str, list[int]] = {}
     for path, base in files.items():
         own = split_name(base.name)
-        annotation = annotations[path]
-        if annotation is not None:
+        row = rows[path]
+        if row is not None:
             split = own if own in SPLITS and base != root else UNSPLIT
-            splits.setdefault(split, []).append(annotation)
+            splits.setdefault(split, []).append(row)
     return splits
 
 
 def _listed_splits(
-    lists: list[Path], base: Path, annotations: _Annotations, problems: Problems
-) -> dict[str, list[ImageAnnotation]]:
-    splits: dict[str, list[ImageAnnotation]] = {}
+    lists: list[Path], base: Path, rows: _Rows, problems: Problems
+) -> dict[str, list[int]]:
+    splits: dict[str, list[int]] = {}
     for path in lists:
         split = split_name(path.stem)
         if split in splits:
             raise DatasetError(f"{path}: a second list for split '{split}'; keep one of them")
-        splits[split] = _read_list(path, base, annotations, problems)
+        splits[split] = _read_list(path, base, rows, problems)
     return splits
 
 
-def _read_list(
-    path: Path, base: Path, annotations: _Annotations, problems: Problems
-) -> list[ImageAnnotation]:
+def _read_list(path: Path, base: Path, rows: _Rows, problems: Problems) -> list[int]:
     chosen = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         name = line.strip()
         xml = base / f"{name}.xml"
-        if name and xml not in annotations:
+        if name and xml not in rows:
             what = f"no annotation '{name}.xml'"
             problems.add("missing-annotation", f"{path}, line {number}", what)
         elif name:
-            annotation = annotations[xml]
-            if annotation is not None:
-                chosen.append(annotation)
+            row = rows[xml]
+            if row is not None:
+                chosen.append(row)
     return chosen
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from edge_retina.datasets.example_table import each_once
 from edge_retina.datasets.schema import Dataset, Example
 from edge_retina.errors import DatasetError
 from edge_retina.files import write_text
 from edge_retina.stored_files import containing_file, read_bytes
 
 
-def unique_examples(dataset: Dataset) -> list[Example]:
+def unique_examples(dataset: Dataset) -> Sequence[Example]:
     """Return every image once, though splits may overlap."""
-    examples = {item.image_id: item for split in dataset.splits.values() for item in split}
-    return list(examples.values())
+    return each_once(dataset.splits.values())
 
 
 def copy_image(example: Example, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from edge_retina.datasets.annotation import (
@@ -12,11 +13,12 @@ from edge_retina.datasets.annotation import (
     ObjectAnnotation,
     parse_number,
 )
+from edge_retina.datasets.annotation_table import AnnotationTableBuilder
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_files import IMAGE_SUFFIXES, image_id_of, list_images, read_text
 from edge_retina.datasets.layout import AnnotationFiles, DatasetFile, Layout, root_of
 from edge_retina.datasets.problems import Problems
-from edge_retina.datasets.threads import map_in_threads
+from edge_retina.datasets.threads import each_in_threads
 from edge_retina.datasets.yolo_files import (
     find_yaml,
     images_by_split,
@@ -67,14 +69,13 @@ def read_yolo(found: AnnotationFiles, problems: Problems) -> AnnotatedSplits:
     path, tree = next(iter(found.files.items()), (None, {}))
     labels = read_labels(root, path, tree, boundary)
     images = images_by_split(root, tree, boundary)
-    splits = {
-        split: _read_images(
-            [(item, label_file(item, root)) for item in items], root, labels, boundary, problems
-        )
+    reader = _Reader(root, labels, boundary, problems)
+    rows = {
+        split: reader.read([(item, label_file(item, root)) for item in items])
         for split, items in images.items()
     }
-    _report_orphans(root, splits, problems)
-    return AnnotatedSplits(labels, splits)
+    _report_orphans(root, images, problems)
+    return AnnotatedSplits(labels, reader.table.tables(rows))
 
 
 def _read_described(
@@ -82,7 +83,8 @@ def _read_described(
 ) -> AnnotatedSplits:
     base, annotations = described.images, described.annotations or described.root
     places = described.splits or {UNSPLIT: base}
-    splits = {}
+    reader = _Reader(base, described.labels, boundary, problems)
+    rows = {}
     for split, place in places.items():
         if place.is_dir() and not place.is_relative_to(base):
             raise DatasetError(
@@ -94,15 +96,13 @@ def _read_described(
             else listed_images(place, base, boundary)
         )
         files = [(image, _beside(image, base, annotations)) for image in images]
-        splits[split] = _read_images(files, base, described.labels, boundary, problems)
-    return AnnotatedSplits(described.labels, splits)
+        rows[split] = reader.read(files)
+    return AnnotatedSplits(described.labels, reader.table.tables(rows))
 
 
-def _report_orphans(
-    root: Path, splits: dict[str, list[ImageAnnotation]], problems: Problems
-) -> None:
+def _report_orphans(root: Path, images: dict[str, list[Path]], problems: Problems) -> None:
     """Note label files whose image is missing."""
-    known = {label_file(item.path, root) for split in splits.values() for item in split}
+    known = {label_file(item, root) for items in images.values() for item in items}
     for directory in label_directories(root):
         for path in sorted(directory.rglob("*.txt")):
             if path not in known and path.name not in ("classes.txt", "labels.txt"):
@@ -115,35 +115,61 @@ def _beside(image: Path, base: Path, annotations: Path) -> Path:
     return annotations / image.relative_to(base).with_suffix(".txt")
 
 
-def _read_images(
-    files: list[tuple[Path, Path]],
-    base: Path,
-    labels: tuple[str, ...],
-    boundary: Boundary,
-    problems: Problems,
-) -> list[ImageAnnotation]:
-    """Read (image, label file) pairs; an image's id is its path below `base`."""
+class _Reader:
+    """Reads the label files of images, split by split.
 
-    def read(path: Path) -> tuple[tuple[ObjectAnnotation, ...] | None, Problems]:
+    Attributes:
+        table: takes what is read.
+    """
+
+    def __init__(
+        self, base: Path, labels: tuple[str, ...], boundary: Boundary, problems: Problems
+    ) -> None:
+        """Take what all splits share; an image's id is its path below `base`."""
+        self.table = AnnotationTableBuilder()
+        self._base, self._labels = base, labels
+        self._boundary, self._problems = boundary, problems
+
+    def read(self, files: list[tuple[Path, Path]]) -> list[int]:
+        """Read (image, label file) pairs; return their rows in the table.
+
+        Each file is read once and each image kept once, however often a list repeats the image or
+        names others that would share the file.
+        """
+        counts = Counter(path for _, path in files)
+        found = each_in_threads(self._read_objects, list(counts))
+        shared: dict[Path, tuple[ObjectAnnotation, ...] | None] = {}  # by label file
+        known: dict[Path, int] = {}  # rows by image, of those files
+        rows = []
+        for image, path in files:
+            if image in known:
+                rows.append(known[image])
+                continue
+            if path in shared:
+                objects = shared[path]
+            else:
+                objects, own = next(found)
+                self._problems.gather([own])
+            row = self.table.append(
+                ImageAnnotation(
+                    image_id=image_id_of(image, self._base),
+                    path=image,
+                    source=str(image if objects is None else path),
+                    objects=objects or (),
+                    normalized=True,
+                )
+            )
+            if counts[path] > 1:
+                shared[path], known[image] = objects, row
+            rows.append(row)
+        return rows
+
+    def _read_objects(self, path: Path) -> tuple[tuple[ObjectAnnotation, ...] | None, Problems]:
         """Return the objects of a label file, None where there is no file."""
-        own = Problems(problems.skip_invalid)
-        labelled = os.path.isfile(path)
-        return _read_lines(boundary.check(path), labels, own) if labelled else None, own
-
-    # Each file once, however often a list repeats its image or names others that would share it
-    paths = list(dict.fromkeys(path for _, path in files))
-    found = dict(zip(paths, map_in_threads(read, paths), strict=True))
-    problems.gather(own for _, own in found.values())
-    return [
-        ImageAnnotation(
-            image_id=image_id_of(image, base),
-            path=image,
-            source=str(image if found[path][0] is None else path),
-            objects=found[path][0] or (),
-            normalized=True,
-        )
-        for image, path in files
-    ]
+        own = Problems(self._problems.skip_invalid)
+        if not os.path.isfile(path):
+            return None, own
+        return _read_lines(self._boundary.check(path), self._labels, own), own
 
 
 def _read_lines(

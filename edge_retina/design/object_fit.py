@@ -42,7 +42,7 @@ class ObjectFit:
         return tuple(side / 2**min_level for side in self.sides_px)
 
 
-def few_examples(examples: Sequence[Example], *, seed: int) -> tuple[Example, ...]:
+def few_examples(examples: Sequence[Example], *, seed: int) -> Sequence[Example]:
     """Return examples, or a part of them that is the same on every machine."""
     return draw_subset(examples, min(len(examples), _MOST_IMAGES), seed=seed)
 

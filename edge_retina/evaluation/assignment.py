@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_retina.datasets.example_table import ExampleTable
 from edge_retina.datasets.schema import Example
 from edge_retina.evaluation.matching import THRESHOLDS, Boxes, match_boxes, ranks_within
 from edge_retina.runtime.detections import Detections
@@ -94,10 +95,14 @@ def assign_by_size(
         labels: class names by index.
         sizes: keys of `SIZES`.
     """
-    objects = _objects(examples)
-    numbers, found, scores = _best_detections(examples, detections, len(labels))
-    crowd = _joined([example.crowd for example in examples], bool)
-    never = _joined([example.ignored for example in examples], bool)
+    table = ExampleTable.of(examples)  # in columns, without an array for each picture
+    objects = Boxes(
+        picture=table.owners,
+        label=table.classes,
+        xywh=_xywh(table.boxes_px),
+    )
+    numbers, found, scores = _best_detections(table.image_hw, detections, len(labels))
+    crowd, never = table.crowd, table.ignored
     ignored = np.stack([never | _outside(objects, SIZES[name]) for name in sizes], axis=1)
     known = match_boxes(
         found, objects, pictures=len(examples), crowd=crowd, reusable=never, ignored=ignored
@@ -122,27 +127,31 @@ def assign_by_size(
         )
 
 
-def _objects(examples: Sequence[Example]) -> Boxes:
-    return Boxes(
-        picture=_pictures([len(example.classes) for example in examples]),
-        label=_joined([example.classes for example in examples], np.int64),
-        xywh=_xywh([example.boxes_px for example in examples]),
-    )
-
-
 def _best_detections(
-    examples: Sequence[Example], detections: Sequence[Detections], classes: int
+    image_hw: np.ndarray, detections: Sequence[Detections], classes: int
 ) -> tuple[np.ndarray, Boxes, np.ndarray]:
     """Return number, box and score of the best of each picture and class.
 
     By picture, within a picture by class, within a class by falling score.
+
+    Args:
+        image_hw: (I, 2) of the pictures.
+        detections: of each.
+        classes: how many there are.
+
+    Raises:
+        ValueError: there are not as many pictures as items of detections.
     """
+    if len(image_hw) != len(detections):
+        raise ValueError(f"{len(image_hw)} pictures, but detections of {len(detections)}")
+    counts = np.fromiter((len(item) for item in detections), np.int64, len(detections))
+    picture = np.repeat(np.arange(len(counts)), counts)
+    sides = image_hw.astype(np.float32)[picture]
+    norm = _joined([item.boxes_norm for item in detections], np.float32).reshape(-1, 4)
     boxes = Boxes(
-        picture=_pictures([len(item) for item in detections]),
+        picture=picture,
         label=_joined([item.classes for item in detections], np.int64),
-        xywh=_xywh(
-            [item.boxes_px(x.image_hw) for item, x in zip(detections, examples, strict=True)]
-        ),
+        xywh=_xywh(norm * np.tile(sides, 2)),
     )
     scores = _joined([item.scores for item in detections], np.float64)
     group = boxes.picture * classes + boxes.label
@@ -156,15 +165,14 @@ def _outside(boxes: Boxes, size: tuple[float, float]) -> np.ndarray:
     return (boxes.area < low) | (boxes.area > high)
 
 
-def _pictures(counts: Sequence[int]) -> np.ndarray:
-    return np.repeat(np.arange(len(counts)), np.asarray(counts, np.int64))
-
-
-def _xywh(parts: Sequence[np.ndarray]) -> np.ndarray:
+def _xywh(yxyx: np.ndarray) -> np.ndarray:
     """Return boxes (N, 4) yxyx as xmin ymin width height, in float64 as pycocotools gets them."""
-    ymin, xmin, ymax, xmax = np.concatenate([np.zeros((0, 4)), *parts]).astype(np.float64).T
-    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)
+    xywh = np.empty((len(yxyx), 4))  # filled in place: there may be millions
+    xywh[:, :2] = yxyx[:, 1::-1]
+    np.subtract(yxyx[:, 3:1:-1], xywh[:, :2], out=xywh[:, 2:])
+    return xywh
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype)
+    """Return the numbers of all parts, one after the other, (N,)."""
+    return np.concatenate([np.zeros(0, dtype), *(np.ravel(part) for part in parts)]).astype(dtype)

@@ -125,7 +125,7 @@ def keep_shared(found: Detections, places: np.ndarray) -> Detections:
 
 def restrict(
     examples: Sequence[Example], data_labels: Sequence[str], shared: Sequence[str]
-) -> tuple[Example, ...]:
+) -> Sequence[Example]:
     """Return the pictures with the objects of the shared classes alone, numbered by `shared`."""
     places = {label: index for index, label in enumerate(shared)}
     table = np.array([places.get(label, -1) for label in data_labels], np.int32)

@@ -16,7 +16,9 @@ LEVEL = 0.95
 CORRECTED = "bias-corrected percentiles of a bootstrap over pictures"
 PAIRED = "percentiles of a paired bootstrap over pictures"
 
-_AT_ONCE = 100  # resamples drawn at a time, to bound the memory of a large split
+# Resamples, and pictures in them, that are drawn at a time: memory must not grow with the split.
+_AT_ONCE = 100
+_PICTURES_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,13 @@ def draw_counts(
 
     Args:
         pictures: I, as many as are drawn each time, with replacement.
-        resamples: how many in all; they come in blocks of B <= 100.
-        seed: the same draws on every machine.
+        resamples: how many in all; they come in blocks of B <= 100, fewer of a large split.
+        seed: the same draws on every machine, whatever the blocks are.
     """
     rng = np.random.default_rng(seed)
-    for start in range(0, resamples, _AT_ONCE):
-        drawn = rng.integers(pictures, size=(min(_AT_ONCE, resamples - start), pictures))
+    block = max(1, min(_AT_ONCE, _PICTURES_AT_ONCE // max(pictures, 1)))
+    for start in range(0, resamples, block):
+        drawn = rng.integers(pictures, size=(min(block, resamples - start), pictures))
         yield np.stack([np.bincount(row, minlength=pictures) for row in drawn])
 
 

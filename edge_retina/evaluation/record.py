@@ -40,7 +40,7 @@ def evaluation_record(
         "data": {
             "path": str(data_path),
             "split": split,
-            "sha256": annotations_sha256(tuple(examples)),
+            "sha256": annotations_sha256(examples),
         },
     }
 
@@ -55,7 +55,7 @@ def recorded_metrics(
             left out, and those written before records named their backend.
         examples: the images that metrics are wanted for.
     """
-    wanted = annotations_sha256(tuple(examples))
+    wanted = annotations_sha256(examples)
     return {
         (record["model"]["sha256"], record["backend"]): CocoMetrics.from_dict(record)
         for record in records

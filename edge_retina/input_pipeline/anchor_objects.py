@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from edge_retina.boxes.samples import BoxSample, Fold, HeldOut
 from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.example_table import ExampleTable, pick
 from edge_retina.datasets.objects import boxes_at_input
-from edge_retina.datasets.schema import Example
+from edge_retina.datasets.schema import Example, image_ids_of
 from edge_retina.input_pipeline.augmented_objects import augmented_boxes
 
 _LEAST_DRAWS, _DRAWS_PER_PICTURE = 2000, 8
@@ -55,7 +58,7 @@ def _drawn(
     settings: AugmentationConfig,
     seed: int,
 ) -> BoxSample:
-    objects = sum(int((~example.ignored).sum()) for example in examples)
+    objects = int((~ExampleTable.of(examples).ignored).sum())
     boxes = augmented_boxes(
         examples,
         image_hw=image_hw,
@@ -97,22 +100,27 @@ def held_out_objects(
         The objects of the other split; where it has none, five folds of `train` by picture.
     """
     how: dict[str, Any] = {"image_hw": image_hw, "settings": settings, "seed": seed}
-    known = {example.image_id for example in train}
-    measured = boxes_at_input((item for item in other if item.image_id not in known), image_hw)
+    known = set(image_ids_of(train))
+    apart = [place for place, name in enumerate(image_ids_of(other)) if name not in known]
+    measured = boxes_at_input(pick(other, apart), image_hw)
     if len(measured):
         name = f"split '{other_name}'"
         return HeldOut(name, (Fold(drawn, measured),))
-    folds = []
+    folds, fold_of = [], _fold_of(train)
     for number in range(_FOLDS):
-        inside = set(_ordered_ids(train)[number::_FOLDS])
-        rest = [example for example in train if example.image_id not in inside]
-        kept = (example for example in train if example.image_id in inside)
+        rest, kept = (
+            pick(train, np.flatnonzero(x)) for x in (fold_of != number, fold_of == number)
+        )
         draws = min(_DRAWS_PER_PICTURE * len(rest), _LEAST_DRAWS)
         folds.append(Fold(_drawn(rest, draws, **how), boxes_at_input(kept, image_hw)))
     return HeldOut(f"{_FOLDS} folds by picture", tuple(folds))
 
 
-def _ordered_ids(examples: Iterable[Example]) -> list[str]:
-    """Return image ids in an order that is the same on every machine and that no name decides."""
-    ids = sorted({example.image_id for example in examples})
-    return sorted(ids, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+def _fold_of(examples: Sequence[Example]) -> np.ndarray:
+    """Return the fold (N,) of each picture, the same on every machine; no name decides it."""
+    names = image_ids_of(examples)
+    hashes = {name: hashlib.sha256(name.encode()).digest() for name in names}
+    fold = {
+        name: place % _FOLDS for place, name in enumerate(sorted(hashes, key=hashes.__getitem__))
+    }
+    return np.array([fold[name] for name in names], np.int64)

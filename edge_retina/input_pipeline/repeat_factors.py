@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge_retina.datasets.example_table import ExampleTable
 from edge_retina.datasets.schema import Example
 
 
@@ -30,11 +31,15 @@ def repeat_factors(examples: Sequence[Example], threshold: float) -> np.ndarray:
     Returns:
         (N,) float64, 1 or more.
     """
-    classes = [np.unique(e.classes[~e.ignored]) for e in examples]
-    found, counts = np.unique(np.concatenate([np.zeros(0, int), *classes]), return_counts=True)
-    shares = counts / max(len(examples), 1)
-    of_class = dict(zip(found, np.maximum(1.0, np.sqrt(threshold / shares)), strict=True))
-    return np.array([max([of_class[c] for c in present], default=1.0) for present in classes])
+    table = ExampleTable.of(examples)
+    kept = ~table.ignored
+    found, place = np.unique(table.classes[kept], return_inverse=True)
+    pairs = np.unique(table.owners[kept].astype(np.int64) * max(len(found), 1) + place)
+    image, label = np.divmod(pairs, max(len(found), 1))  # each class of an image once
+    shares = np.bincount(label, minlength=len(found)) / max(len(examples), 1)
+    factors = np.ones(len(examples))
+    np.maximum.at(factors, image, np.maximum(1.0, np.sqrt(threshold / shares))[label])
+    return factors
 
 
 def epoch_length(factors: np.ndarray) -> int:

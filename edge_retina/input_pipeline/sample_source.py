@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_retina.config import AugmentationConfig
+from edge_retina.datasets.example_table import ExampleTable
 from edge_retina.datasets.schema import Example
 from edge_retina.input_pipeline.augment import change
 from edge_retina.input_pipeline.augmentation import Augmentation, Draw, plain_settings
@@ -139,7 +140,8 @@ class SampleSource:
         return image
 
     def _fits(self, cache_mb: int) -> bool:
-        needed_mb = sum(3 * e.image_hw[0] * e.image_hw[1] for e in self._examples) / 2**20
+        sizes_hw = ExampleTable.of(self._examples).image_hw.astype(np.int64)
+        needed_mb = 3 * int(sizes_hw.prod(axis=1).sum()) / 2**20
         if needed_mb > cache_mb > 0:
             log.info(
                 "decoded images need %.0f MB, data.cache_mb allows %d: every epoch decodes",

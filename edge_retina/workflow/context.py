@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,12 +30,12 @@ class PreparedData:
     """
 
     dataset: Dataset
-    train: tuple[Example, ...]
-    val: tuple[Example, ...]
-    test: tuple[Example, ...]
+    train: Sequence[Example]
+    val: Sequence[Example]
+    test: Sequence[Example]
 
     @property
-    def splits(self) -> tuple[tuple[Example, ...], ...]:
+    def splits(self) -> tuple[Sequence[Example], ...]:
         """The train, val and test splits."""
         return self.train, self.val, self.test
 
@@ -106,7 +107,7 @@ class RunContext:
         return init_sha256(self.config.train.init, run=self.run, model=self.config.model)
 
     @property
-    def measured_split(self) -> tuple[str, tuple[Example, ...]]:
+    def measured_split(self) -> tuple[str, Sequence[Example]]:
         """Name and examples of the split that is measured: test, else val, else train."""
         data, names = self.data, self.config.data
         if data.test:

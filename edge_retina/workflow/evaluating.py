@@ -123,11 +123,11 @@ class _Split:
         whole: the pictures with all of their objects.
     """
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     labels: tuple[str, ...]
     data: Path
     name: str
-    whole: tuple[Example, ...]
+    whole: Sequence[Example]
 
 
 @dataclass(frozen=True)

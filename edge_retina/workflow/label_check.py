@@ -14,7 +14,8 @@ import numpy as np
 
 from edge_retina.config import Config, ExportConfig
 from edge_retina.datasets import Dataset, annotations_sha256, load_dataset
-from edge_retina.datasets.schema import Example
+from edge_retina.datasets.example_table import each_once, pick
+from edge_retina.datasets.schema import Example, image_ids_of
 from edge_retina.doctor.labels.suspects import Suspect, find_suspects
 from edge_retina.errors import DatasetError, RunError
 from edge_retina.evaluation.matches import find_matches
@@ -43,7 +44,7 @@ class LabelCheck:
     """
 
     dataset: Dataset
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     detections: tuple[Detections, ...]
     suspects: tuple[Suspect, ...]
     mAP50: float
@@ -94,9 +95,9 @@ def check_labels(
     detections: dict[int, Detections] = {}
     for fold in range(folds):
         chosen = np.flatnonzero(fold_of == fold).tolist()
-        rest = [examples[place] for place in np.flatnonzero(fold_of != fold)]
+        rest = pick(examples, np.flatnonzero(fold_of != fold))
         log.info("fold %d of %d: trained on %d, judges %d", fold + 1, folds, len(rest), len(chosen))
-        judged = [examples[place] for place in chosen]
+        judged = pick(examples, chosen)
         run = RunDirectory(out / f"fold-{fold}")
         found = _judge(config, dataset.labels, run, train=rest, judged=judged)
         detections |= dict(zip(chosen, found, strict=True))
@@ -107,10 +108,11 @@ def check_labels(
     return LabelCheck(dataset, examples, ordered, suspects, mAP50)
 
 
-def every_picture(dataset: Dataset) -> tuple[Example, ...]:
+def every_picture(dataset: Dataset) -> Sequence[Example]:
     """Return the pictures of all splits, each once, in the order of their names."""
-    unique = {item.image_id: item for split in dataset.splits.values() for item in split}
-    return tuple(unique[name] for name in sorted(unique))
+    unique = each_once(dataset.splits.values())
+    names = image_ids_of(unique)
+    return pick(unique, sorted(range(len(names)), key=names.__getitem__))
 
 
 def assign_folds(

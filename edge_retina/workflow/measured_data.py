@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_retina.datasets import load_dataset
@@ -10,7 +11,7 @@ from edge_retina.datasets.schema import Dataset, Example
 
 def load_split(
     data: Path | str | Dataset, split: str, *, skip_invalid: bool, seed: int | None
-) -> tuple[tuple[Example, ...], tuple[str, ...]]:
+) -> tuple[Sequence[Example], tuple[str, ...]]:
     """Return the examples of a split and the labels of the data set.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from edge_retina.boxes.anchors import AnchorGrid
 from edge_retina.config import Config
 from edge_retina.datasets import Dataset, Example, load_dataset
 from edge_retina.datasets.checks import find_broken_images
+from edge_retina.datasets.example_table import pick
+from edge_retina.datasets.objects import has_objects
 from edge_retina.datasets.subset import draw_subset
 from edge_retina.errors import ConfigError, DatasetError, RunError
 from edge_retina.files import sha256_json
@@ -70,7 +73,7 @@ def read_data(config: Config, *, thorough: bool = False) -> PreparedData:
     return PreparedData(dataset, train, *others)
 
 
-def _optional_split(dataset: Dataset, name: str, *, field: str) -> tuple[Example, ...]:
+def _optional_split(dataset: Dataset, name: str, *, field: str) -> Sequence[Example]:
     """Return a split that a run can do without; the error of a missing one says how."""
     try:
         return dataset.split(name) if name else ()
@@ -89,7 +92,7 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
     Raises:
         DatasetError: a picture is broken, or a split that is needed has no objects.
     """
-    broken = find_broken_images([e for split in prepared.splits for e in split], load_image)
+    broken = find_broken_images(itertools.chain(*prepared.splits), load_image)
     if broken and not skip_invalid:
         more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
         raise DatasetError(f"{next(iter(broken.values()))}{more}, or set data.skip_invalid = true")
@@ -97,14 +100,20 @@ def check_data(prepared: PreparedData, *, skip_invalid: bool) -> PreparedData:
         log.warning("skipped: %s", line)
     prepared = PreparedData(
         prepared.dataset,
-        *(tuple(e for e in split if e.path not in broken) for split in prepared.splits),
+        *(_without(broken, split) for split in prepared.splits),
     )
     for role, split in zip(("train", "val", "test"), prepared.splits, strict=True):
-        if split and not any((~example.ignored).any() for example in split):
+        if split and not has_objects(split):
             raise DatasetError(
                 f"{prepared.dataset.root}: the {role} split has no objects; check the annotations"
             )
     return prepared
+
+
+def _without(broken: Mapping[Path, str], split: Sequence[Example]) -> Sequence[Example]:
+    if not broken:
+        return split
+    return pick(split, [place for place, item in enumerate(split) if item.path not in broken])
 
 
 def prepare_run(

@@ -119,7 +119,7 @@ def _log(run: RunDirectory, missing: dict[str, str]) -> TrainingLog | None:
 
 def _data(
     config: Config, missing: dict[str, str]
-) -> tuple[tuple[Example, ...] | None, tuple[Example, ...], str]:
+) -> tuple[Sequence[Example] | None, Sequence[Example], str]:
     """Return the training split, the split to measure on (val, else test), and its name."""
     try:
         data = read_data(config)
@@ -151,7 +151,7 @@ def _run_network(
     config: Config,
     grid: AnchorGrid,
     labels: tuple[str, ...],
-    chosen: dict[str, tuple[Example, ...]],
+    chosen: dict[str, Sequence[Example]],
     missing: dict[str, str],
     progress: ProgressUpdate | None,
 ) -> dict[str, Outputs]:

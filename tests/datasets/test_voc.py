@@ -72,7 +72,8 @@ def test_lists_are_splits_and_class_lists_are_not(tmp_path: Path, voc_xml: Write
         "val": ["c.jpg"],
         "trainval": ["a.jpg", "b.jpg", "c.jpg"],
     }
-    assert dataset.splits["train"][0] is dataset.splits["trainval"][0]
+    assert dataset.splits["train"][0] == dataset.splits["trainval"][0]
+    assert np.shares_memory(*(dataset.splits[x][0].boxes_px for x in ("train", "trainval")))
 
 
 def test_pictures_without_objects_are_kept(tmp_path: Path, voc_xml: Write):

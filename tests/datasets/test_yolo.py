@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from edge_retina.datasets import load_dataset
+from edge_retina.datasets.loading import check_source, read_source
+from edge_retina.datasets.problems import Problems
 from edge_retina.errors import DatasetError
 
 MEND = "; fix the file or pass --skip-invalid (data.skip_invalid = true)"
@@ -176,6 +178,21 @@ def test_labels_without_picture(tmp_path: Path, yolo: Callable[..., Path]):
     with pytest.raises(DatasetError, match=r"labels/train/b\.txt: no image for this label file"):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path, skip_invalid=True).split("train")) == 1
+
+
+def test_a_picture_that_a_list_repeats_is_kept_once(tmp_path: Path, yolo: Callable[..., Path]):
+    """2,000 lines that repeat one picture of 20,000 boxes would be 40 million boxes."""
+    yolo(tmp_path, "one/a", "0 0.5 0.5 0.5 0.25\n" * 3)
+    yolo(tmp_path, "one/b")
+    names = ["images/one/a.jpg", "images/one/b.jpg", *["images/one/a.jpg"] * 5]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    (tmp_path / "data.yaml").write_text("train: list.txt\nnames: [cat]\n")
+    problems = Problems(skip_invalid=True)
+    source = read_source(tmp_path, problems)
+    assert source.splits["train"].rows.tolist() == [0, 1, 0, 0, 0, 0, 0]
+    assert len(source.columns.label) == 4
+    assert len(check_source(source, problems)["train"]) == 2
+    assert [problem.code for problem in problems.found] == ["repeated-image"] * 5
 
 
 def test_a_list_that_leads_elsewhere_is_refused(tmp_path: Path, yolo: Callable[..., Path]):

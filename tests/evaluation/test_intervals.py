@@ -46,6 +46,14 @@ def test_each_resample_has_as_many_pictures_as_the_split():
     assert not np.array_equal(blocks[0], next(draw_counts(7, resamples=250, seed=1)))
 
 
+def test_a_large_split_has_the_same_draws_in_smaller_blocks(monkeypatch: pytest.MonkeyPatch):
+    whole = np.concatenate(list(draw_counts(7, resamples=250)))
+    monkeypatch.setattr("edge_retina.evaluation.intervals._PICTURES_AT_ONCE", 21)
+    blocks = list(draw_counts(7, resamples=250))
+    assert {len(block) for block in blocks} == {1, 3}
+    assert np.array_equal(np.concatenate(blocks), whole)
+
+
 @pytest.mark.parametrize("right, pictures", [(24, 40), (10, 50), (95, 100)])
 def test_the_interval_of_an_ap_is_the_closed_form(right: int, pictures: int):
     """One object a picture and no false alarm: a resample finds k of n, k binomial.

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_retina.boxes.iou import area, overlapping_pairs
-from edge_retina.datasets.annotation import ImageAnnotation
+from edge_retina.datasets.annotation_table import AnnotationTable
+from edge_retina.datasets.columns import as_array
 from edge_retina.datasets.image_header import ImageHeader
+from edge_retina.doctor.data.picture_table import PictureTable
 from edge_retina.doctor.findings import SHOWN_CASES, Case, relative_name
 
 log = logging.getLogger(__name__)
@@ -23,6 +29,7 @@ _MOST_COMPARED = 5000  # objects of a picture; every pair of them is looked at
 # Pairs that are kept of an object. In real data few objects overlap so many others by an IoU that
 # any check asks for; of 5,000 boxes on one place all pairs would take gigabytes.
 _MOST_PARTNERS = 20
+_BLOCK = 1 << 16  # objects of a table that are tested at a time
 
 
 @dataclass(frozen=True)
@@ -30,29 +37,30 @@ class ObjectTable:
     """Objects as they stand in the files, crowds too; N of them.
 
     Attributes:
-        images: the annotations they are from.
+        images: the annotations they are from; I of them.
         root: of the data set, for names.
         labels: class names.
-        image: (N,) index into `images`.
-        number: (N,) index into the image's objects.
+        frames_hw: (I, 2) float64 height and width of the picture that boxes were drawn on; NaN
+            where it is unknown.
+        fractions: (I,) bool, the file gives fractions.
+        image: (N,) int32, index into `images`.
+        object: (N,) int32, index into the objects of the annotations' columns.
         stated: (N, 4) float64 yxyx as in the file.
         boxes_px: (N, 4) float64 yxyx in pixels of the picture they were drawn on.
-        frame_hw: (N, 2) float64 height and width of that picture; NaN where it is unknown.
-        normalized: (N,) bool, the file gives fractions.
         classes: (N,) indices into the labels, UNKNOWN_CLASS where the label is not among them.
         crowd: (N,) bool.
         difficult: (N,) bool.
     """
 
-    images: tuple[ImageAnnotation, ...]
+    images: AnnotationTable
     root: Path
     labels: tuple[str, ...]
+    frames_hw: np.ndarray
+    fractions: np.ndarray
     image: np.ndarray
-    number: np.ndarray
+    object: np.ndarray
     stated: np.ndarray
     boxes_px: np.ndarray
-    frame_hw: np.ndarray
-    normalized: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
     difficult: np.ndarray
@@ -60,17 +68,39 @@ class ObjectTable:
     def __len__(self) -> int:
         return len(self.image)
 
-    @cached_property
+    @property
+    def frame_hw(self) -> np.ndarray:
+        """(N, 2) float64 height and width of each object's picture."""
+        return np.asarray(self.frames_hw[self.image])
+
+    @property
+    def normalized(self) -> np.ndarray:
+        """(N,) bool, the file gives fractions."""
+        return np.asarray(self.fractions[self.image])
+
+    @property
     def sides_px(self) -> np.ndarray:
         """(N, 2) heights and widths in pixels; negative where the box is inverted."""
-        return self.boxes_px[:, 2:] - self.boxes_px[:, :2]
+        return np.asarray(self.boxes_px[:, 2:] - self.boxes_px[:, :2])
 
     @cached_property
     def sound(self) -> np.ndarray:
         """(N,) bool: has an area, lies at least partly in its picture, is no crowd."""
-        inside = (self.boxes_px[:, 2:] > 0).all(axis=1)
-        inside &= (self.boxes_px[:, :2] < self.frame_hw).all(axis=1)
-        return (self.sides_px > 0).all(axis=1) & inside & ~self.crowd
+        return self.mask(_is_sound)
+
+    def mask(self, test: Callable[[ObjectTable], Any]) -> np.ndarray:
+        """Return what a test says of each object, (N,) bool.
+
+        The test gets a table of some objects at a time: what it computes of a million would take
+        more memory than the table.
+        """
+        found = np.zeros(len(self), bool)
+        for start in range(0, len(self), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            columns = ("image", "object", "stated", "boxes_px", "classes", "crowd", "difficult")
+            some = {name: getattr(self, name)[part] for name in columns}
+            found[part] = test(dataclasses.replace(self, **some))
+        return found
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -81,20 +111,21 @@ class ObjectTable:
         """
         members = np.flatnonzero(self.sound)
         first = np.flatnonzero(np.diff(self.image[members], prepend=-1))
-        found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
-        for group in np.split(members, first[1:]):
+        found, values = array("i"), array("d")
+        for start, stop in itertools.pairwise([*first.tolist(), len(members)]):
+            group = members[start:stop]
             if len(group) > _MOST_COMPARED:
                 log.warning(
                     "%s: has %d objects; overlaps are looked for among the first %d",
-                    relative_name(self.images[self.image[group[0]]].path, self.root),
+                    relative_name(self.images[int(self.image[group[0]])].path, self.root),
                     len(group),
                     _MOST_COMPARED,
                 )
                 group = group[:_MOST_COMPARED]
             pairs, iou = overlapping_pairs(self.boxes_px[group], most_partners=_MOST_PARTNERS)
-            found.append(group[pairs])
-            values.append(iou)
-        return np.concatenate(found), np.concatenate(values)
+            found.frombytes(group[pairs].astype(np.int32).tobytes())
+            values.frombytes(iou.astype(np.float64).tobytes())
+        return as_array(found, np.int32).reshape(-1, 2), as_array(values, np.float64)
 
     def by_class(self, mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each class that occurs in a mask (N,), and the indices of its objects."""
@@ -107,11 +138,11 @@ class ObjectTable:
 
     def case(self, index: int, detail: str) -> Case:
         """Return where an object stands."""
-        image = self.images[self.image[index]]
-        item = image.objects[self.number[index]]
-        source = image.source.replace(f"{self.root}{os.sep}", "")
+        columns, row = self.images.columns, int(self.images.rows[self.image[index]])
+        item = columns.object(int(self.object[index]))
+        source = columns.sources[row].replace(f"{self.root}{os.sep}", "")
         return Case(
-            relative_name(image.path, self.root),
+            relative_name(Path(columns.paths[row]), self.root),
             f"{item.label}: {detail}",
             f"{source}, {item.name}",
         )
@@ -145,8 +176,9 @@ def groups_of(keys: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.nd
 
 
 def build_object_table(
-    images: Sequence[ImageAnnotation],
-    headers: Mapping[Path, ImageHeader],
+    images: AnnotationTable,
+    picture_of: np.ndarray,
+    pictures: PictureTable,
     labels: tuple[str, ...],
     root: Path,
 ) -> ObjectTable:
@@ -154,37 +186,53 @@ def build_object_table(
 
     Args:
         images: annotations as read.
-        headers: of the pictures that can be read.
+        picture_of: (I,) the row of each one's picture.
+        pictures: what was seen of them.
         labels: class names.
         root: of the data set.
     """
+    columns, rows = images.columns, images.rows
     index = {label: number for number, label in enumerate(labels)}
-    counts = np.array([len(image.objects) for image in images], np.int64)
-    image = np.repeat(np.arange(len(images)), counts)
-    objects = [item for annotation in images for item in annotation.objects]
-    frames = np.array([_frame_hw(item, headers.get(item.path)) for item in images], np.float64)
-    normalized = np.array([item.normalized for item in images], bool)[image]
-    frame_hw = frames.reshape(-1, 2)[image]
-    stated = np.array([item.yxyx for item in objects], np.float64).reshape(-1, 4)
-    scale = np.where(normalized[:, None], np.tile(frame_hw, 2), 1.0)
+    known = np.array([index.get(label, UNKNOWN_CLASS) for label in columns.labels], np.int32)
+    image = np.repeat(np.arange(len(images), dtype=np.int32), images.counts())
+    frames_hw = np.array(
+        [
+            _frame_hw(columns.stated_hw(row), pictures.header(picture))
+            for row, picture in zip(rows.tolist(), picture_of.tolist(), strict=True)
+        ],
+        np.float64,
+    ).reshape(-1, 2)
+    objects = columns.objects(rows).astype(np.int32)
+    stated, crowd, difficult = columns.yxyx, columns.crowd, columns.difficult
+    if not np.array_equal(objects, np.arange(len(stated))):  # else they need not be copied
+        stated, crowd, difficult = stated[objects], crowd[objects], difficult[objects]
+    fractions, boxes_px = columns.normalized[rows], stated
+    if fractions.any():
+        boxes_px = stated * np.where(fractions[:, None], np.tile(frames_hw, 2), 1.0)[image]
     return ObjectTable(
-        images=tuple(images),
+        images=images,
         root=root,
         labels=labels,
+        frames_hw=frames_hw,
+        fractions=fractions,
         image=image,
-        number=np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.int64)]),
+        object=objects,
         stated=stated,
-        boxes_px=stated * scale,
-        frame_hw=frame_hw,
-        normalized=normalized,
-        classes=np.array([index.get(item.label, UNKNOWN_CLASS) for item in objects], np.int64),
-        crowd=np.array([item.crowd for item in objects], bool),
-        difficult=np.array([item.difficult for item in objects], bool),
+        boxes_px=boxes_px,
+        classes=known[columns.label[objects]],
+        crowd=crowd,
+        difficult=difficult,
     )
 
 
-def _frame_hw(annotation: ImageAnnotation, header: ImageHeader | None) -> tuple[float, float]:
+def _is_sound(table: ObjectTable) -> np.ndarray:
+    inside = (table.boxes_px[:, 2:] > 0).all(axis=1)
+    inside &= (table.boxes_px[:, :2] < table.frame_hw).all(axis=1)
+    return np.asarray((table.sides_px > 0).all(axis=1) & inside & ~table.crowd)
+
+
+def _frame_hw(stated: tuple[int, int] | None, header: ImageHeader | None) -> tuple[float, float]:
     """Return (height, width) of the picture that the boxes were drawn on, as the loader does."""
     if header is None:
-        return annotation.size_hw or (np.nan, np.nan)
-    return header.raw_hw if annotation.size_hw == header.raw_hw else header.image_hw
+        return stated or (np.nan, np.nan)
+    return header.raw_hw if stated == header.raw_hw else header.image_hw

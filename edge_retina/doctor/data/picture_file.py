@@ -7,8 +7,6 @@ and to compare it with others.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,6 @@ import numpy as np
 
 from edge_retina.datasets.boundary import Boundary
 from edge_retina.datasets.image_header import ImageHeader, read_image_header
-from edge_retina.datasets.threads import map_in_threads
 from edge_retina.doctor.data.file_format import FileFormat, sniff_format
 from edge_retina.errors import DatasetError, ImageCode, ImageError
 from edge_retina.runtime.image import jpeg_is_cut_off, refuse_bomb
@@ -55,18 +52,6 @@ class PictureFile:
     sha256: str = ""
     look: int = 0
     thumbnail: np.ndarray | None = None
-
-
-def look_at_pictures(paths: Iterable[Path], root: Path) -> dict[Path, PictureFile]:
-    """Look at every file once, several at a time; links that lead out of `root` are refused."""
-    unique, boundary = list(dict.fromkeys(paths)), Boundary(root)
-    looks = map_in_threads(
-        lambda path: look_at_picture(path, boundary),
-        unique,
-        threads=os.cpu_count() or 2,  # decoding is work for the processor
-        batch=8,  # large pictures take long: all threads should have some to the end
-    )
-    return dict(zip(unique, looks, strict=True))
 
 
 def look_at_picture(path: Path, boundary: Boundary) -> PictureFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -50,7 +50,7 @@ class RunEvidence:
     config: Config
     labels: tuple[str, ...]
     log: TrainingLog | None = None
-    train_examples: tuple[Example, ...] | None = None
+    train_examples: Sequence[Example] | None = None
     grid: AnchorGrid | None = None
     train: Outputs | None = None
     val: Outputs | None = None

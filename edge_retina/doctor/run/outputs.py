@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,7 +57,7 @@ class Outputs:
     """
 
     split: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     raw: tuple[tuple[np.ndarray, np.ndarray], ...]
     anchors: AnchorGrid
     export: ExportConfig

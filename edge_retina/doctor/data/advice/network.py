@@ -43,7 +43,7 @@ _MOSAIC_SMALL_SHARE = 0.1
 def input_size(survey: Survey, objects: ObjectStatistics) -> Advice:
     """Return advice on `model.image_hw`; `objects` are measured at the config's."""
     asked = max(objects.image_hw)
-    native = max(max(item.image_hw) for item in survey.usable)
+    native = int(survey.usable.image_hw.max())
     # Never smaller than asked for: that is a choice of speed, not of data. Never larger than the
     # pictures: enlarging them adds no detail.
     largest = max(asked, min(_LARGEST_SIZE, 32 * math.ceil(native / 32)))

@@ -38,7 +38,7 @@ def splits(survey: Survey) -> list[Advice]:
 
 def skip_invalid(survey: Survey) -> list[Advice]:
     """Return advice to leave out what would stop training, if there is any."""
-    broken = sum(bool(survey.pictures[item.path].trouble) for item in survey.usable)
+    broken = len(survey.usable) - len(survey.sound(survey.usable))
     invalid = survey.skipped + broken
     if not invalid:
         return []

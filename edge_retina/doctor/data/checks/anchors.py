@@ -13,7 +13,8 @@ from edge_retina.boxes.evolution import MOST_OBJECTS
 from edge_retina.boxes.fitting import CurvePoint, coverage_curve, fit_anchors, held_out_coverage
 from edge_retina.boxes.samples import BoxSample, HeldOut
 from edge_retina.boxes.square_reach import SquareCoverage, square_coverage
-from edge_retina.datasets.objects import boxes_at_input
+from edge_retina.datasets.example_table import ExampleTable
+from edge_retina.datasets.objects import boxes_at_input, has_objects
 from edge_retina.datasets.schema import Example
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
@@ -152,7 +153,7 @@ def anchor_objects(survey: Survey, image_hw: tuple[int, int]) -> tuple[BoxSample
     """Return the objects to fit to at an input size, and others; a sample of each will do here."""
     config = survey.config
     train = survey.training
-    if not any((~example.ignored).any() for example in train):
+    if not has_objects(train):
         train = survey.usable
     how: dict[str, Any] = {
         "image_hw": image_hw,
@@ -184,10 +185,13 @@ def check_anchors(study: AnchorStudy) -> list[Finding]:
     return findings
 
 
-def _worst(examples: tuple[Example, ...], iou: np.ndarray) -> tuple[WorstObject, ...]:
+def _worst(examples: ExampleTable, iou: np.ndarray) -> tuple[WorstObject, ...]:
     """Return the objects with the lowest of `iou` (N,), ignored ones left out, the worst first."""
-    places = [
-        (example, int(index)) for example in examples for index in np.flatnonzero(~example.ignored)
-    ]
     order = np.argsort(iou, kind="stable")[:WORST_SHOWN]
-    return tuple(WorstObject(places[i][0], places[i][1], float(iou[i])) for i in order)
+    objects = np.flatnonzero(~examples.ignored)[order]
+    owners = examples.owners[objects].tolist()
+    first = np.cumsum(examples.counts) - examples.counts
+    return tuple(
+        WorstObject(examples[owner], int(number - first[owner]), float(iou[index]))
+        for index, number, owner in zip(order, objects, owners, strict=True)
+    )

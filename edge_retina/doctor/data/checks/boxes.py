@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from edge_retina.doctor.data.object_table import UNKNOWN_CLASS, ObjectTable
@@ -17,6 +20,8 @@ _MIN_BORDER_BOXES = 5
 _MIN_CLASS_BOXES = 30  # for a class to have a usual shape
 # Median absolute deviations over 0.6745: of normal values one in 10^9 is further out.
 _ODD_DEVIATIONS = 6.0
+
+_Test = Callable[[ObjectTable], Any]  # what NumPy calls a bool or an array of them
 
 UNKNOWN = Kind(
     "unknown-class",
@@ -152,39 +157,49 @@ def check_boxes(table: ObjectTable) -> list[Finding]:
 
 
 def _single(table: ObjectTable) -> list[Finding]:
-    height, width = table.sides_px.T
-    beyond = np.concatenate(
-        [-table.boxes_px[:, :2], table.boxes_px[:, 2:] - table.frame_hw], axis=1
-    )
-    outside = (table.boxes_px[:, 2:] <= 0).any(axis=1)
-    outside |= (table.boxes_px[:, :2] >= table.frame_hw).any(axis=1)
-    shortest = np.minimum(height, width)
     # The first that holds explains the others: a box in the wrong unit also lies outside.
-    checks = (
-        (UNKNOWN, table.classes == UNKNOWN_CLASS),
-        (PIXELS, table.normalized & (np.abs(table.stated) > 2).any(axis=1)),
-        (FRACTIONS, _fractions(table)),
-        (INVERTED, shortest < 0),
-        (EMPTY, shortest == 0),
-        (OUTSIDE, outside),
-        (STICKING_OUT, (beyond > ROUNDING_PX).any(axis=1)),
-        (SUB_PIXEL, shortest < 1),
-        (COVERING, (table.coverage() >= _COVERING) & ~table.crowd),
+    checks: tuple[tuple[Kind, _Test], ...] = (
+        (UNKNOWN, lambda some: some.classes == UNKNOWN_CLASS),
+        (PIXELS, lambda some: some.normalized & (np.abs(some.stated) > 2).any(axis=1)),
+        (FRACTIONS, _in_fractions),
+        (INVERTED, lambda some: some.sides_px.min(axis=1) < 0),
+        (EMPTY, lambda some: some.sides_px.min(axis=1) == 0),
+        (OUTSIDE, _outside),
+        (STICKING_OUT, _sticking_out),
+        (SUB_PIXEL, lambda some: some.sides_px.min(axis=1) < 1),
+        (COVERING, lambda some: (some.coverage() >= _COVERING) & ~some.crowd),
     )
     findings, explained = [], np.zeros(len(table), bool)
     for kind, holds in checks:
-        mask = holds & ~explained
+        mask = table.mask(holds) & ~explained
+        if kind is FRACTIONS:
+            mask &= _all_of_their_picture(table)
         explained |= mask
         findings += kind.found(table.cases(mask, table.xyxy_text), count=int(mask.sum()))
     return findings
 
 
-def _fractions(table: ObjectTable) -> np.ndarray:
-    """Boxes of pixel formats within 0..1, if all boxes of their picture are."""
-    within = ~table.normalized & (table.stated >= 0).all(axis=1) & (table.stated <= 1).all(axis=1)
+def _outside(table: ObjectTable) -> np.ndarray:
+    outside = (table.boxes_px[:, 2:] <= 0).any(axis=1)
+    return np.asarray(outside | (table.boxes_px[:, :2] >= table.frame_hw).any(axis=1))
+
+
+def _sticking_out(table: ObjectTable) -> np.ndarray:
+    beyond = (-table.boxes_px[:, :2], table.boxes_px[:, 2:] - table.frame_hw)
+    return np.asarray((np.concatenate(beyond, axis=1) > ROUNDING_PX).any(axis=1))
+
+
+def _in_fractions(table: ObjectTable) -> np.ndarray:
+    within = (table.stated >= 0).all(axis=1) & (table.stated <= 1).all(axis=1)
+    return np.asarray(within & ~table.normalized)
+
+
+def _all_of_their_picture(table: ObjectTable) -> np.ndarray:
+    """Return the boxes with an area of pictures whose boxes are all in fractions."""
     others = np.zeros(len(table.images), bool)
-    others[table.image[~within]] = True
-    return within & ~others[table.image] & (table.sides_px > 0).all(axis=1)
+    others[table.image[~table.mask(_in_fractions)]] = True
+    has_area = table.mask(lambda some: np.asarray((some.sides_px > 0).all(axis=1)))
+    return np.asarray(~others[table.image] & has_area)
 
 
 def _pairs(table: ObjectTable) -> list[Finding]:
@@ -204,7 +219,7 @@ def _pairs(table: ObjectTable) -> list[Finding]:
 
 
 def _other(table: ObjectTable, index: int) -> str:
-    item = table.images[table.image[index]].objects[table.number[index]]
+    item = table.images.columns.object(int(table.object[index]))
     return f"also {item.name}, {item.label}"
 
 
@@ -219,14 +234,23 @@ def duplicate_mask(table: ObjectTable) -> np.ndarray:
 
 def _drift(table: ObjectTable) -> list[Finding]:
     """Check boxes that touch the border: they show how the tool counts pixels."""
-    whole = ~table.normalized & (table.stated == np.rint(table.stated)).all(axis=1) & table.sound
-    low, high = table.stated[:, :2], table.stated[:, 2:]
+    checks: tuple[tuple[Kind, _Test, _Test], ...] = (
+        (
+            DRIFT_ONE,
+            lambda some: (some.stated[:, :2] == 1).any(axis=1),
+            lambda some: (some.stated[:, :2] <= 0).any(axis=1),
+        ),
+        (
+            DRIFT_LAST,
+            lambda some: (some.stated[:, 2:] == some.frame_hw - 1).any(axis=1),
+            lambda some: (some.stated[:, 2:] >= some.frame_hw).any(axis=1),
+        ),
+    )
+    whole = table.mask(lambda some: (some.stated == np.rint(some.stated)).all(axis=1))
+    whole &= ~table.normalized & table.sound
     findings = []
-    for kind, shifted, plain in (
-        (DRIFT_ONE, (low == 1), (low <= 0)),
-        (DRIFT_LAST, (high == table.frame_hw - 1), (high >= table.frame_hw)),
-    ):
-        seen, against = (whole & mask.any(axis=1) for mask in (shifted, plain))
+    for kind, shifted, plain in checks:
+        seen, against = (whole & table.mask(test) for test in (shifted, plain))
         count = int(seen.sum())
         if count >= _MIN_BORDER_BOXES and not against.any():
             findings += kind.found(table.cases(seen, table.xyxy_text), count=count)
@@ -239,14 +263,13 @@ def _flagged(table: ObjectTable, kind: Kind, mask: np.ndarray) -> list[Finding]:
 
 def _odd_shapes(table: ObjectTable) -> list[Finding]:
     sound = table.sound & (table.classes != UNKNOWN_CLASS)
-    shapes = np.log(np.where(sound[:, None], table.sides_px, 1.0))
-    features = np.stack([shapes.sum(axis=1), shapes[:, 0] - shapes[:, 1]], axis=1)  # area, aspect
     mask = np.zeros(len(table), bool)
     for _, members in table.by_class(sound):
         if len(members) >= _MIN_CLASS_BOXES:
-            centred = features[members] - np.median(features[members], axis=0)
-            spread = np.median(np.abs(centred), axis=0) / 0.6745  # the normal distribution's sigma
-            mask[members] = (np.abs(centred) > _ODD_DEVIATIONS * np.maximum(spread, 0.05)).any(
-                axis=1
-            )
+            boxes_px = table.boxes_px[members]
+            height, width = np.log(boxes_px[:, 2:] - boxes_px[:, :2]).T
+            for feature in (height + width, height - width):  # area, aspect
+                centred = np.abs(feature - np.median(feature))
+                spread = np.median(centred) / 0.6745  # the normal distribution's sigma
+                mask[members] |= centred > _ODD_DEVIATIONS * np.maximum(spread, 0.05)
     return ODD.found(table.cases(mask, table.xyxy_text), count=int(mask.sum()))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_retina.datasets.boundary import Boundary
+from edge_retina.datasets.example_table import ExampleTable
 from edge_retina.datasets.image_files import read_text
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
@@ -133,7 +134,7 @@ def _rare(counts: dict[str, int]) -> list[Finding]:
 
 def _splits(survey: Survey, counts: dict[str, int]) -> list[Finding]:
     present = {
-        name: {survey.labels[index] for item in items for index in item.classes}
+        name: {survey.labels[index] for index in np.unique(ExampleTable.of(items).classes)}
         for name, items in survey.measured_splits.items()
     }
     trained = present.pop(survey.config.data.train_split, None)

@@ -22,7 +22,6 @@ DISPLACED = Kind(
 
 def check_displacement(survey: Survey) -> list[Finding]:
     """Compare the boxes of up to 150 training pictures with the edges in them."""
-    sound = [item for item in survey.training if not survey.pictures[item.path].trouble]
-    offset = edge_offset(spread(sound, _MOST_PICTURES))
+    offset = edge_offset(spread(survey.sound(survey.training), _MOST_PICTURES))
     place = f"{offset.objects} objects of the training split"
     return DISPLACED.found([Case(place, item.text) for item in offset.displacements()])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from edge_retina.boxes.iou import pairwise_iou
-from edge_retina.datasets.schema import Example
-from edge_retina.doctor.data.picture_file import PictureFile
+from edge_retina.datasets.schema import Example, image_ids_of
+from edge_retina.doctor.data.picture_table import PictureTable
 from edge_retina.doctor.data.survey import Survey
 from edge_retina.doctor.findings import Case, Finding, Kind
 
@@ -71,7 +72,7 @@ def check_duplicates(survey: Survey) -> list[Finding]:
     """Return all findings about repeated pictures."""
     exact, near = exact_pairs(survey), near_pairs(survey)
     trained = frozenset(
-        item.image_id for item in survey.measured_splits.get(survey.config.data.train_split, ())
+        image_ids_of(survey.measured_splits.get(survey.config.data.train_split, ()))
     )
     near_trained = near_pairs(survey, eligible=trained)
     similar = {item.image_id for pair in near for item in pair}
@@ -89,10 +90,21 @@ def check_duplicates(survey: Survey) -> list[Finding]:
 
 def exact_pairs(survey: Survey) -> list[tuple[Example, Example]]:
     """Return (first, other) of pictures in different files with the same content."""
-    groups: dict[str, list[Example]] = defaultdict(list)
-    for item in survey.usable:
-        groups[survey.pictures[item.path].sha256].append(item)
-    return [(group[0], item) for group in groups.values() for item in group[1:]]
+    usable = survey.usable
+    first, group = _first_of_content(survey)
+    order = np.lexsort((np.arange(len(usable)), first[group]))  # by the first of each content
+    return [
+        (usable[int(first[group[place]])], usable[place])
+        for place in order.tolist()
+        if place != first[group[place]]
+    ]
+
+
+def _first_of_content(survey: Survey) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first usable example of each content, (C,), and the content of each one, (N,)."""
+    digests = survey.pictures.digests[survey.pictures_of(survey.usable)]
+    _, first, group = np.unique(digests.view("S32").ravel(), return_index=True, return_inverse=True)
+    return first, group.ravel()
 
 
 def near_pairs(
@@ -104,27 +116,28 @@ def near_pairs(
         survey: the data set.
         eligible: ids of the pictures that may be the earlier one; by default all.
     """
-    by_content: dict[str, Example] = {}
-    for item in survey.usable:
-        if not survey.pictures[item.path].trouble:
-            by_content.setdefault(survey.pictures[item.path].sha256, item)
-    items = list(by_content.values())
-    files = [survey.pictures[item.path] for item in items]
-    looks = np.array([file.look for file in files], np.uint64)
-    allowed = np.array([eligible is None or item.image_id in eligible for item in items], bool)
+    sound, files = survey.sound(survey.usable), survey.pictures
+    rows = survey.pictures_of(sound)
+    # Of several pictures with the same content, the first
+    _, first = np.unique(files.digests[rows].view("S32").ravel(), return_index=True)
+    first = np.sort(first)
+    items, rows = sound.take(sound.rows[first]), rows[first]
+    looks = files.looks[rows]
+    allowed = np.ones(len(items), bool)
+    if eligible is not None:
+        allowed = np.fromiter((name in eligible for name in items.image_ids()), bool, len(items))
     pairs = near_looks(looks, eligible=allowed)
     near = [
-        pairs[start : start + _BLOCK][_resemble(files, pairs[start : start + _BLOCK])]
+        pairs[start : start + _BLOCK][_resemble(files, rows[pairs[start : start + _BLOCK]])]
         for start in range(0, len(pairs), _BLOCK)
     ]
-    return [(items[a], items[b]) for block in near for a, b in block]
+    return [(items[a], items[b]) for block in near for a, b in block.tolist()]
 
 
-def _resemble(files: Sequence[PictureFile], pairs: np.ndarray) -> np.ndarray:
-    """Return for each pair (P, 2) of indices whether the thumbnails are nearly the same, (P,)."""
+def _resemble(files: PictureTable, pairs: np.ndarray) -> np.ndarray:
+    """Return for each pair (P, 2) of rows whether the thumbnails are nearly the same, (P,)."""
     one, other = (
-        np.array([files[index].thumbnail for index in side], np.float32).reshape(len(pairs), -1)
-        for side in pairs.T
+        files.thumbnails[side].astype(np.float32).reshape(len(pairs), -1) for side in pairs.T
     )
     one -= one.mean(axis=1, keepdims=True)
     other -= other.mean(axis=1, keepdims=True)
@@ -147,33 +160,38 @@ def near_looks(looks: np.ndarray, *, eligible: np.ndarray, max_bits: int = MAX_B
         (P, 2) indices, the earlier one first.
     """
     edges = np.linspace(0, 64, max_bits + 2).astype(int)
-    nearest: dict[int, tuple[int, int]] = {}
+    nearest = _Nearest(np.full(len(looks), 65, np.uint8), np.full(len(looks), -1, np.int32))
     for low, high in itertools.pairwise(edges.tolist()):
         band = (looks >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
         order = np.argsort(band, kind="stable")
         for members in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
             _compare(members, looks, eligible, nearest)
-    near = sorted((first, second) for second, (bits, first) in nearest.items() if bits <= max_bits)
-    return np.array(near, np.int64).reshape(-1, 2)
+    second = np.flatnonzero(nearest.bits <= max_bits)
+    pairs = np.stack([nearest.earlier[second].astype(np.int64), second], axis=1)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+class _Nearest(NamedTuple):
+    """Of each of N pictures how many bits the nearest one before it is away, and which that is."""
+
+    bits: np.ndarray
+    earlier: np.ndarray
 
 
 def _compare(
-    members: np.ndarray,
-    looks: np.ndarray,
-    eligible: np.ndarray,
-    nearest: dict[int, tuple[int, int]],
+    members: np.ndarray, looks: np.ndarray, eligible: np.ndarray, nearest: _Nearest
 ) -> None:
     """Note for each of `members`, which ascend, how many bits the nearest one before it is away."""
     for place in range(1, len(members)):
-        second = int(members[place])
+        second = members[place]
         before = members[max(0, place - _COMPARED) : place]
         before = before[eligible[before]]
         if len(before):
             bits = _bit_count(looks[before] ^ looks[second])
             best = int(bits.argmin())
-            nearest[second] = min(
-                (int(bits[best]), int(before[best])), nearest.get(second, (65, -1))
-            )
+            found = int(bits[best]), int(before[best])
+            if found < (int(nearest.bits[second]), int(nearest.earlier[second])):
+                nearest.bits[second], nearest.earlier[second] = found
 
 
 def _bit_count(values: np.ndarray) -> np.ndarray:
@@ -185,15 +203,18 @@ def _measured(survey: Survey) -> dict[str, str]:
     """Return by image id the splits that measure."""
     splits = dict(survey.measured_splits)
     splits.pop(survey.config.data.train_split, None)
-    return {item.image_id: name for name, items in splits.items() for item in items}
+    return {image_id: name for name, items in splits.items() for image_id in image_ids_of(items)}
 
 
 def _in_two_splits(survey: Survey, trained: frozenset[str]) -> list[Case]:
-    names = {item.image_id: _name(survey, item) for item in survey.usable}
+    both = {name: split for name, split in _measured(survey).items() if name in trained}
+    names = {}
+    for place, image_id in enumerate(survey.usable.image_ids() if both else ()):
+        if image_id in both:
+            names[image_id] = survey.name_of(Path(survey.usable.path(place)))
     return [
         Case(names[image_id], f"listed in {survey.config.data.train_split} and in {split}")
-        for image_id, split in _measured(survey).items()
-        if image_id in trained
+        for image_id, split in both.items()
     ]
 
 
@@ -245,7 +266,7 @@ def _name(survey: Survey, example: Example) -> str:
 
 def look_alikes(survey: Survey) -> dict[str, int]:
     """Return the number of a group by image id; pictures that look the same share one."""
-    names = [item.image_id for item in survey.usable]
+    names = image_ids_of(survey.usable)
     group = {name: number for number, name in enumerate(names)}
 
     def first(name: str) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from edge_retina.datasets.annotation import ImageAnnotation
 from edge_retina.datasets.image_header import ImageHeader
 from edge_retina.doctor.data.file_format import SUFFIXES, FileFormat
-from edge_retina.doctor.data.picture_file import PictureFile
 from edge_retina.doctor.data.survey import Survey
-from edge_retina.doctor.findings import Case, Finding, Kind
+from edge_retina.doctor.findings import SHOWN_CASES, Case, Finding, Kind
 
 EXIF = Kind(
     "exif-orientation",
@@ -87,19 +88,20 @@ def check_formats(survey: Survey) -> list[Finding]:
     return [*_exif(survey), *_invalid_exif(survey), *_formats(survey)]
 
 
-def _with_headers(survey: Survey) -> Iterator[tuple[ImageAnnotation, ImageHeader]]:
-    for annotation in survey.images:
-        header = survey.pictures[annotation.path].header
+def _with_headers(
+    survey: Survey, chosen: np.ndarray
+) -> Iterator[tuple[ImageAnnotation, ImageHeader]]:
+    """Yield the annotations and headers of the pictures for which a mask is set."""
+    for place in np.flatnonzero(chosen[survey.image_pictures]).tolist():
+        header = survey.pictures.header(int(survey.image_pictures[place]))
         if header is not None:
-            yield annotation, header
+            yield survey.images[place], header
 
 
 def _exif(survey: Survey) -> list[Finding]:
     sure: list[Case] = []
     unsure: list[Case] = []
-    for annotation, header in _with_headers(survey):
-        if header.orientation == 1:
-            continue
+    for annotation, header in _with_headers(survey, survey.pictures.orientations != 1):
         known, told = _drawn_on(annotation, header)
         detail = f"orientation {header.orientation}; {told}"
         (sure if known else unsure).append(Case(survey.name_of(annotation.path), detail))
@@ -107,10 +109,11 @@ def _exif(survey: Survey) -> list[Finding]:
 
 
 def _invalid_exif(survey: Survey) -> list[Finding]:
+    odd = np.zeros(len(survey.pictures), bool)
+    odd[list(survey.pictures.odd)] = True
     stated = (
         (annotation.path, header.invalid_orientation, header.orientation)
-        for annotation, header in _with_headers(survey)
-        if header.invalid_orientation is not None
+        for annotation, header in _with_headers(survey, odd)
     )
     return EXIF_INVALID.found(
         [
@@ -139,31 +142,37 @@ def _drawn_on(annotation: ImageAnnotation, header: ImageHeader) -> tuple[bool, s
 
 
 def _formats(survey: Survey) -> list[Finding]:
-    known = [(p, p.format) for p in survey.pictures.values() if not p.trouble and p.format]
-    grey = [item for item in known if item[1].colours == "grey"]
+    pictures = survey.pictures
+    known = np.array([row not in pictures.troubled for row in range(len(pictures))], bool)
+    rows = np.flatnonzero(known & pictures.has_format)
     findings = [
-        *_of_format(survey, known, SUFFIX, _misnamed),
-        *_of_format(survey, known, ANIMATED, lambda _, f: f.name if f.animated else ""),
-        *_of_format(survey, known, DEEP, lambda _, f: f"{f.bits} bits" if f.bits > 8 else ""),
-        *_of_format(survey, known, CMYK, lambda _, f: f.name if f.colours == "cmyk" else ""),
-        *_of_format(survey, known, ALPHA, lambda _, f: f.name if f.alpha else ""),
+        *_of_format(survey, rows, SUFFIX, _misnamed),
+        *_of_format(survey, rows, ANIMATED, lambda _, f: f.name if f.animated else ""),
+        *_of_format(survey, rows, DEEP, lambda _, f: f"{f.bits} bits" if f.bits > 8 else ""),
+        *_of_format(survey, rows, CMYK, lambda _, f: f.name if f.colours == "cmyk" else ""),
+        *_of_format(survey, rows, ALPHA, lambda _, f: f.name if f.alpha else ""),
     ]
-    if len(grey) < len(known):  # all grey is one camera, not a mixture
-        findings += _of_format(survey, grey, GREY, lambda _, f: f.name)
+    grey = _of_format(survey, rows, GREY, lambda _, f: f.name if f.colours == "grey" else "")
+    if grey and grey[0].count < len(rows):  # all grey is one camera, not a mixture
+        findings += grey
     return findings
 
 
 def _of_format(
-    survey: Survey,
-    known: list[tuple[PictureFile, FileFormat]],
-    kind: Kind,
-    describe: Callable[[PictureFile, FileFormat], str],
+    survey: Survey, rows: np.ndarray, kind: Kind, describe: Callable[[str, FileFormat], str]
 ) -> list[Finding]:
-    """Return the finding over all images of which `describe` has something to say."""
-    told = ((picture, describe(picture, form)) for picture, form in known)
-    return kind.found([Case(survey.name_of(p.path), detail) for p, detail in told if detail])
+    """Return the finding over all pictures of which `describe` has something to say."""
+    pictures, count = survey.pictures, 0
+    shown: list[Case] = []
+    for row in rows.tolist():
+        form = pictures.format(row)
+        detail = "" if form is None else describe(pictures.paths[row], form)
+        count += bool(detail)
+        if detail and len(shown) < SHOWN_CASES:
+            shown.append(Case(survey.name_of(Path(pictures.paths[row])), detail))
+    return kind.found(shown, count=count)
 
 
-def _misnamed(picture: PictureFile, form: FileFormat) -> str:
-    own = picture.path.suffix.lower()
+def _misnamed(path: str, form: FileFormat) -> str:
+    own = os.path.splitext(path)[1].lower()
     return f"is a {form.name} file" if own not in SUFFIXES[form.name] else ""

@@ -8,10 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from edge_retina.datasets.image_files import list_images
 from edge_retina.datasets.problems import Problem
+from edge_retina.datasets.text_column import hashes_of
 from edge_retina.doctor.data.survey import Survey
-from edge_retina.doctor.findings import Case, Finding, Kind
+from edge_retina.doctor.findings import SHOWN_CASES, Case, Finding, Kind
 
 # With more images than this without objects, most of a batch teaches nothing but background.
 _MANY_WITHOUT_OBJECTS = 0.5
@@ -116,7 +119,9 @@ def _coded(problems: Iterable[Problem], kind: Kind) -> list[Problem]:
 def _repeated(survey: Survey) -> list[Finding]:
     cases = []
     for split, items in survey.annotations.items():
-        counts = Counter(item.image_id for item in items)
+        if len(np.unique(hashes_of(items.image_ids(), len(items)))) == len(items):
+            continue
+        counts = Counter(items.image_ids())
         where = f"in split '{split}'" if split else "in the data set"
         cases += [Case(name, f"{n} times {where}") for name, n in counts.items() if n > 1]
     return REPEATED.found(cases)
@@ -128,40 +133,51 @@ def _broken(survey: Survey) -> list[Finding]:
 
 
 def _troubled(survey: Survey, kind: Kind) -> list[Case]:
-    broken = (item for item in survey.pictures.values() if item.trouble == kind.code)
+    troubled = (item for _, item in sorted(survey.pictures.troubled.items()))
+    broken = (item for item in troubled if item.trouble == kind.code)
     return [Case(survey.name_of(item.path), item.reason) for item in broken]
 
 
 def _annotated_size(survey: Survey) -> list[Finding]:
     cases = []
-    for annotation in survey.images:
-        header, stated = survey.pictures[annotation.path].header, annotation.size_hw
+    columns = survey.images.columns
+    for row, picture in zip(
+        survey.images.rows.tolist(), survey.image_pictures.tolist(), strict=True
+    ):
+        header, stated = survey.pictures.header(picture), columns.stated_hw(row)
         if header is not None and stated not in (None, header.image_hw, header.raw_hw):
             detail = f"stated {_size(stated)}, the image has {_size(header.image_hw)}"
-            cases.append(Case(survey.name_of(annotation.path), detail))
+            cases.append(Case(survey.name_of(Path(columns.paths[row])), detail))
     return SIZE_MISMATCH.found(cases)
 
 
 def _without_objects(survey: Survey) -> list[Finding]:
-    empty = [item for item in survey.images if not item.objects]
-    share = len(empty) / max(len(survey.images), 1)
+    images = survey.images
+    empty = images.rows[images.counts() == 0]
+    share = len(empty) / max(len(images), 1)
     detail = f"no objects; {share:.1%} of all images have none"
     kind = NO_OBJECTS
     if share > _MANY_WITHOUT_OBJECTS:
         kind = dataclasses.replace(kind, severity="warning")
-    return kind.found([Case(survey.name_of(item.path), detail) for item in empty])
+    paths = (Path(images.columns.paths[row]) for row in empty[:SHOWN_CASES].tolist())
+    return kind.found([Case(survey.name_of(path), detail) for path in paths], count=len(empty))
 
 
 def _unused(survey: Survey) -> list[Finding]:
-    used = {os.path.abspath(path) for path in survey.pictures}
-    unused = [path for path in list_images(survey.root) if os.path.abspath(path) not in used]
+    known = map(os.path.abspath, survey.pictures.paths)
+    used = set(hashes_of(known, len(survey.pictures)).tolist())
+    unused = [path for path in list_images(survey.root) if hash(os.path.abspath(path)) not in used]
     return UNUSED.found([Case(survey.name_of(path), "not listed") for path in unused])
 
 
 def _same_names(survey: Survey) -> list[Finding]:
+    stems = (os.path.splitext(os.path.basename(path))[0] for path in survey.pictures.paths)
+    hashes, counts = np.unique(hashes_of(stems, len(survey.pictures)), return_counts=True)
+    twice = set(hashes[counts > 1].tolist())
     by_name: dict[str, list[Path]] = defaultdict(list)
-    for path in survey.pictures:
-        by_name[path.stem].append(path)
+    for path in survey.pictures if twice else ():
+        if hash(path.stem) in twice:
+            by_name[path.stem].append(path)
     same = [paths for paths in by_name.values() if len(paths) > 1]
     cases = [Case(survey.name_of(paths[1]), f"also {survey.name_of(paths[0])}") for paths in same]
     return SAME_NAME.found(cases, count=sum(len(paths) for paths in same))

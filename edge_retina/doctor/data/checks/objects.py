@@ -94,13 +94,14 @@ class ObjectStatistics:
 
 def measure_objects(survey: Survey, image_hw: tuple[int, int]) -> ObjectStatistics:
     """Measure the usable objects at an input of `image_hw` pixels."""
-    boxes = boxes_at_input(survey.usable, image_hw).astype(np.float64)
+    usable = survey.usable
+    boxes = boxes_at_input(usable, image_hw)
     thresholds = sorted({*_NMS_CHOICES, survey.config.export.nms_iou})
     return ObjectStatistics(
         image_hw=image_hw,
-        sizes_hw=boxes[:, 2:] - boxes[:, :2],
-        classes=object_classes(survey.usable).astype(np.int64),
-        per_image=np.array([(~item.crowd).sum() for item in survey.usable], np.int64),
+        sizes_hw=boxes[:, 2:].astype(np.float64) - boxes[:, :2],
+        classes=object_classes(usable).astype(np.int64),
+        per_image=np.bincount(usable.owners[~usable.crowd], minlength=len(usable)),
         lost_to_nms={threshold: _lost_share(survey, threshold) for threshold in thresholds},
     )
 
@@ -148,7 +149,7 @@ def _aspects(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
     extreme = np.flatnonzero(lengths > _EXTREME_ASPECT)
     cases = [
         Case(
-            survey.name_of(survey.usable[owner[i]].path),
+            survey.name_of(survey.usable[int(owner[i])].path),
             f"{survey.labels[statistics.classes[i]]}: {statistics.sizes_hw[i, 0]:.0f} px high, "
             f"{statistics.sizes_hw[i, 1]:.0f} px wide",
         )
@@ -159,11 +160,13 @@ def _aspects(survey: Survey, statistics: ObjectStatistics) -> list[Finding]:
 
 def _many(survey: Survey) -> list[Finding]:
     limit = survey.config.export.max_detections
-    counted = [(int((~item.ignored).sum()), item) for item in survey.usable]
+    usable = survey.usable
+    counts = np.bincount(usable.owners[~usable.ignored], minlength=len(usable))
+    many = np.flatnonzero(counts > limit)
+    many = many[np.argsort(-counts[many], kind="stable")]
     cases = [
-        Case(survey.name_of(item.path), f"{count} objects; the model returns {limit}")
-        for count, item in sorted(counted, key=lambda pair: -pair[0])
-        if count > limit
+        Case(survey.name_of(usable[i].path), f"{counts[i]} objects; the model returns {limit}")
+        for i in many.tolist()
     ]
     return MANY.found(cases)
 
@@ -201,7 +204,8 @@ def lost_to_nms(survey: Survey, threshold: float) -> np.ndarray:
     close = same & (iou > threshold) & usable[pairs].all(axis=1)
     lost = np.zeros(len(table), bool)
     involved = np.unique(pairs[close])
-    keys = table.image[involved] * (len(table.labels) + 1) + table.classes[involved]
+    keys = table.image[involved].astype(np.int64) * (len(table.labels) + 1)
+    keys += table.classes[involved]
     for _, group in groups_of(keys, involved):
         kept = non_max_suppression(
             table.boxes_px[group],

@@ -23,10 +23,10 @@ _CROP_COLOUR = (255, 64, 64)
 
 def samples(survey: Survey) -> list[Tile]:
     """Return pictures of all splits, chosen by the config's seed, with their boxes."""
-    sound = [item for item in survey.usable if not survey.pictures[item.path].trouble]
+    sound = survey.sound(survey.usable)
     order = np.random.default_rng(survey.config.seed).permutation(len(sound))[:_SAMPLES]
     tiles = []
-    for index in order:
+    for index in order.tolist():
         picture = _load(sound[index])
         if picture is not None:
             drawn = draw_ground_truth(picture, sound[index], survey.labels)
