@@ -20,15 +20,19 @@ import click
 MOUNT = "/mnt"  # where a root sees the directory that it shares with this machine
 USER = 1000  # who the steps in a root run as, as in the container images
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-# How this machine reaches the package index, and what its processor needs, hold in a root too.
-_PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL", "OPENBLAS_CORETYPE")
+# How this machine reaches the package index holds in a root too; what its processor needs, only
+# if the root is not for another one.
+_PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL", "QEMU_CPU")
+_OF_THE_PROCESSOR = ("OPENBLAS_CORETYPE",)
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-# $1: the root, $2: what it shares, $3: the user. A root whose resolv.conf is a link keeps it.
+# $1: the root, $2: what it shares, $3: the user, $4: whether it is for this processor. Only then it
+# gets /sys: LiteRT for arm64 crashes if it finds the description of an x86 processor there. A root
+# whose resolv.conf is a link keeps it.
 _ENTER = f"""set -e
-root=$1 shared=$2 user=$3
-shift 3
+root=$1 shared=$2 user=$3 native=$4
+shift 4
 mount --rbind /dev "$root/dev"
-mount --rbind /sys "$root/sys"
+if [ "$native" = True ]; then mount --rbind /sys "$root/sys"; fi
 mount -t proc proc "$root/proc"
 mount --bind "$shared" "$root{MOUNT}"
 resolv=$root/etc/resolv.conf
@@ -124,6 +128,7 @@ class Root(Machine):
             )
         if os.geteuid():
             raise click.ClickException(f"{root}: only root can enter it; run this as root")
+        self._native = False  # until it says what it is for
         self._clear()
         try:
             code = (
@@ -136,7 +141,8 @@ class Root(Machine):
                 "processor, this machine needs qemu-user-static, registered in binfmt_misc"
             ) from None
         self.name = system_name(self._root, machine)
-        if machine != platform.machine():
+        self._native = machine == platform.machine()
+        if not self._native:
             self.name += ", emulated"
 
     def _clear(self) -> None:
@@ -158,13 +164,15 @@ class Root(Machine):
         """
         parts = [str(part).replace(str(self.directory), MOUNT) for part in command]
         start = str(self.inside(cwd or self.directory))
-        enter = ("sh", "-c", _ENTER, "sh", str(self._root), str(self.directory), str(USER))
+        given = (self._root, self.directory, USER, self._native)
+        enter = ("sh", "-c", _ENTER, "sh", *map(str, given))
         return [*_NAMESPACES, *enter, "sh", "-c", 'cd "$0" && exec "$@"', start, *parts]
 
     def environment(self) -> dict[str, str]:
-        """Return the variables of a fresh login, and those of `_PASSED_ON`."""
+        """Return the variables of a fresh login, and those that hold in a root too."""
         given: Mapping[str, str] = os.environ
         names = [*_PASSED_ON, *(name.lower() for name in _PASSED_ON)]
+        names += _OF_THE_PROCESSOR if self._native else ()
         certificates = self.directory / CERTIFICATES.name
         return {
             "PATH": _PATH,

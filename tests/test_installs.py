@@ -144,9 +144,20 @@ def test_a_root_is_entered_with_its_paths_and_a_fresh_environment(
     assert not {"PYTHONPATH", "PIP_FIND_LINKS"} & environment.keys()
 
 
-def test_a_root_of_this_processor_is_not_emulated(fake_root: Any) -> None:
-    system, _ = fake_root("3.12.3", platform.machine())
-    assert system.name == f"Some OS 7, {platform.machine()}"
+@pytest.mark.parametrize("machine, native", [(platform.machine(), True), ("riscv64", False)])
+def test_only_a_root_of_this_processor_sees_this_processor(
+    fake_root: Any, monkeypatch: pytest.MonkeyPatch, machine: str, native: bool
+) -> None:
+    """LiteRT for arm64 crashes where /sys describes an x86 processor."""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    system, calls = fake_root("3.12.3", machine, (0, ""))
+    assert system.name == f"Some OS 7, {machine}{'' if native else ', emulated'}"
+    system.run("true")
+    command, environment = calls.calls[-1]
+    assert ("OPENBLAS_CORETYPE" in environment) == native
+    entered = command.index("sh")
+    assert command[entered + 7] == str(native)
+    assert """if [ "$native" = True ]; then mount --rbind /sys""" in command[entered + 2]
 
 
 def test_what_a_step_needs_is_copied_to_where_it_sees_it(fake_root: Any, tmp_path: Path) -> None:
