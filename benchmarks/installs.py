@@ -16,6 +16,9 @@ root directory. This needs root, and for another processor qemu-user-static in b
     .venv-release/bin/python benchmarks/installs.py --root roots/trixie --train \
         --json benchmarks/results/installs.json
 
+A system for another processor is emulated, which takes many times as long. So it has a result file
+of its own: --root roots/trixie-arm64 --json benchmarks/results/installs_arm64.json.
+
 Resumable: every row is written at once. One that passed is kept as long as the built package and
 the tests are the same. `--only` chooses rows by their text, `--train` adds a real install of the
 training extra and a short demo. Sizes are without compiled modules. To leave a machine's own pip

@@ -4,7 +4,8 @@
 
 Nothing is measured here. Findings come from benchmarks/findings.toml, and every test that is named
 there must exist. The tables come from results/kill_table.json, fuzz.json, hostile_annotations.json,
-load.json, installs.json and image.json. A part that is missing is said to be missing.
+load.json, installs.json, installs_arm64.json and image.json. A part that is missing is said to be
+missing.
 """
 
 from __future__ import annotations
@@ -238,6 +239,7 @@ _PARTS = (
     ("Hostile annotation files", "hostile_annotations.json", hostile_table),
     ("Load", "load.json", load_table),
     ("Packaging", "installs.json", packaging_table),
+    ("Packaging for ARM, emulated", "installs_arm64.json", packaging_table),
     ("Image sizes", "image.json", image_table),
 )
 
