@@ -143,7 +143,7 @@ def settings_of(cell: Cell, plan: dict[str, Any]) -> list[str]:
         *study.get("set", []),
         *data.get(variant_of(cell, plan).get("advice", ""), []),
         *variant_of(cell, plan)["set"],
-        f"train.steps={study['steps']}",
+        f"train.steps={variant_of(cell, plan).get('steps', study['steps'])}",
         f"seed={cell.seed}",
     ]
 

@@ -43,7 +43,9 @@ def main(run: Path, name: str) -> None:
             for title, record in _results(directory, "evaluate").items()
         },
         "latency": [
-            record | {"model": Path(record["model"]).name}
+            # Without the thousands of single times: on a fast machine they would be half a megabyte
+            {key: value for key, value in record.items() if key != "samples_ms"}
+            | {"model": Path(record["model"]).name}
             for record in _results(directory, "benchmark")["results"]
         ],
     }

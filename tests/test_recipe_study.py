@@ -38,8 +38,9 @@ def test_every_variant_is_a_config(study: str, recipe: Any, ablation: Any):
             on_test = ("trainval" if set_name == "bccd" else "train", "test")
             splits = on_test if content.get("split") == "test" else ("train", "val")
             assert (config.data.train_split, config.data.val_split) == splits
-            assert config.train.steps == content["steps"]
-            assert config.model.image_hw == (256, 256)
+            assert config.train.steps == variant.get("steps", content["steps"])
+            larger = "model.image_size=384" in variant["set"]
+            assert config.model.image_hw == ((384, 384) if larger else (256, 256))
             assert config.train.batch_size == 8
 
 
