@@ -45,7 +45,7 @@ demo: $(VENV)/train.stamp  ## run the whole pipeline on generated images, into r
 test: setup  ## run the whole test suite; it names the slowest tests at the end
 	$(PYTEST) --durations=30
 
-test-fast: setup  ## run the tests that need no TensorFlow; takes seconds
+test-fast: setup  ## run the tests that need no TensorFlow; takes two minutes
 	$(PYTEST) -m 'not tf and not slow'
 
 test-slow: setup  ## run only the end-to-end tests

@@ -43,13 +43,13 @@ def wait_for(condition, process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def long_config(config_file, tmp_path: Path) -> Path:
-    """A training of 200 steps with an evaluation, and so a checkpoint, every 20.
+    """A training of 80 steps with an evaluation, and so a checkpoint, every 20.
 
     Those by time would come at any step.
     """
     return config_file(
         tmp_path / "long.toml",
-        "train.steps=200",
+        "train.steps=80",
         "train.eval_every_epochs=20",
         "train.checkpoint_minutes=0",
     )
@@ -70,9 +70,9 @@ def test_a_killed_training_goes_on_from_its_checkpoint(long_config: Path, tmp_pa
     (first,) = [int(line.split()[-1]) for line in log.splitlines() if "going on from step" in line]
     assert first >= 20
     assert first % 20 == 0
-    assert run.details("train")["steps"] == 200
+    assert run.details("train")["steps"] == 80
     lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
-    steps = list(range(20, 201, 20))
+    steps = list(range(20, 81, 20))
     assert [line["step"] for line in lines if "loss" in line] == [1, *steps]
     assert [line["step"] for line in lines if "mAP" in line] == steps
 

@@ -26,7 +26,7 @@ from tests.training.tiny_backbone import use_tiny_backbone
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
 
-STEPS, SAVED = 120, 20  # the first save that a clock asks for comes after 20 steps
+STEPS, SAVED = 60, 20  # the first save that a clock asks for comes after 20 steps
 PATIENCE_SECONDS = 300
 # Rounding differs, for sums are made in another order. It grows from step to step, and decides on
 # which side of a ReLU's kink an activation is, which gradients and weights show before losses do.
@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 300
 LOSS_TOLERANCE, TOLERANCE = 1e-4, 2e-2
 
 MIRRORED = ("--set", "train.distribution=mirrored")
-# A process alone asks its clock after each step, so that it would save 120 times.
+# A process alone asks its clock after each step, so that it would save 60 times.
 UNSAVED = ("--set", "train.checkpoint_minutes=0")
 
 CONFIG = """
@@ -51,7 +51,7 @@ head_depth = 1
 [augmentation]
 level = "light"
 [train]
-steps = 120
+steps = 60
 batch_size = 4
 optimizer = "sgd"
 learning_rate = 0.005

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from edge_retina.cli.main import main
 from edge_retina.config import load_config
@@ -25,6 +28,18 @@ from edge_retina.workflow.tuning.space import DEFAULT_SPACE, Parameter, read_spa
 from edge_retina.workflow.tuning.study import DEFAULTS, Search, claim, noise, open_study
 from edge_retina.workflow.tuning.verdict import SEEDS, Finalist, winner
 from tests.doctor.made import VocSet
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Let SQLite leave out what matters only when a machine goes down."""
+
+    def be_quick(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", be_quick)
+    yield
+    event.remove(Engine, "connect", be_quick)
 
 
 def test_rungs_are_thirds() -> None:
