@@ -31,7 +31,7 @@ from tests.doctor.made import VocSet
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk() -> Iterator[None]:
+def _no_waiting_in_sqlite() -> Iterator[None]:
     """Let SQLite leave out what matters only when a machine goes down."""
 
     def be_quick(connection: Any, _record: object) -> None:
